@@ -1,0 +1,188 @@
+//! The one error of the house: a kind that promises something, and words for people.
+//! Knows nothing of HTTP; `http::respond` alone turns a kind into a status.
+//! Kinds and their promises: docs/protocol.md.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What an error promises to whoever gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Not there now, may come: unknown module, version or revision.
+    NotFound,
+    /// Can never be right: bad escaping, a malformed path or version.
+    Gone,
+    /// The revision is there, its name is wrong.
+    Wrong,
+    /// Rules or rights say no; the client must stop.
+    Forbidden,
+    /// Somebody else failed and there is nothing stale to give.
+    BadGateway,
+    /// Not now: we are starting or full.
+    Unavailable,
+    /// Our fault.
+    Internal,
+}
+
+/// A kind, a subject (`path@version`), what is the matter, and the way out.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: Kind,
+    subject: Option<String>,
+    what: String,
+    remedy: Vec<String>,
+    right: Option<String>,
+    retry_after: Option<Duration>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
+        Error {
+            kind,
+            subject: None,
+            what: what.into(),
+            remedy: Vec::new(),
+            right: None,
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    pub fn not_found(what: impl Into<String>) -> Self {
+        Error::new(Kind::NotFound, what)
+    }
+
+    pub fn gone(what: impl Into<String>) -> Self {
+        Error::new(Kind::Gone, what)
+    }
+
+    pub fn forbidden(what: impl Into<String>) -> Self {
+        Error::new(Kind::Forbidden, what)
+    }
+
+    pub fn bad_gateway(what: impl Into<String>) -> Self {
+        Error::new(Kind::BadGateway, what)
+    }
+
+    pub fn unavailable(what: impl Into<String>) -> Self {
+        Error::new(Kind::Unavailable, what)
+    }
+
+    pub fn internal(what: impl Into<String>) -> Self {
+        Error::new(Kind::Internal, what)
+    }
+
+    /// Names the thing that is wrong, usually `path@version`; the first name stays.
+    pub fn about(mut self, subject: impl fmt::Display) -> Self {
+        self.subject.get_or_insert_with(|| subject.to_string());
+        self
+    }
+
+    /// Adds a line that says how to get out of it.
+    pub fn remedy(mut self, line: impl Into<String>) -> Self {
+        self.remedy.push(line.into());
+        self
+    }
+
+    /// Names the right version of a wrong name.
+    pub fn right(mut self, version: impl Into<String>) -> Self {
+        self.right = Some(version.into());
+        self
+    }
+
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
+    pub fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// What is the matter, without subject, remedy and source.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    pub fn remedies(&self) -> &[String] {
+        &self.remedy
+    }
+
+    pub fn right_version(&self) -> Option<&str> {
+        self.right.as_deref()
+    }
+
+    pub fn delay(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Whether this is an absence, so that a walk may go on to the next upstream.
+    pub fn is_absence(&self) -> bool {
+        matches!(self.kind, Kind::NotFound | Kind::Gone)
+    }
+
+    /// What is the matter with its sources, joined by `: `.
+    pub fn chain(&self) -> String {
+        let mut text = self.what.clone();
+        let mut source = self.source.as_deref().map(|s| s as &dyn std::error::Error);
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(subject) = &self.subject {
+            write!(f, "{subject}: ")?;
+        }
+        f.write_str(&self.chain())?;
+        for line in &self.remedy {
+            write!(f, "\n{line}")?;
+        }
+        Ok(())
+    }
+}
+
+// The chain is already in `Display`; giving it again as `source` would print it twice.
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_subject_what_sources_and_remedy() {
+        let cause = std::io::Error::other("connection refused");
+        let error = Error::bad_gateway("git.example.com did not answer")
+            .because(cause)
+            .about("example.com/m@v1.0.0")
+            .remedy("try again later");
+        assert_eq!(
+            error.to_string(),
+            "example.com/m@v1.0.0: git.example.com did not answer: connection refused\ntry again later"
+        );
+    }
+
+    #[test]
+    fn the_first_subject_stays() {
+        let error = Error::not_found("unknown revision").about("inner").about("outer");
+        assert_eq!(error.subject(), Some("inner"));
+    }
+}

@@ -1,0 +1,194 @@
+//! The traits by which the rooms reach the world: `Source`, `Repo`, `Store`, `Clock`.
+//! Must not know of any implementation; a verb joins a trait only with two that really do it.
+//! Rules: HOUSE.md, "The two storeys".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+use crate::spec::info::{Commit, Info, ObjectId};
+use crate::spec::path::ModulePath;
+use crate::spec::query::Query;
+use crate::spec::refs::Refs;
+use crate::spec::resolution::Resolution;
+use crate::spec::version::Version;
+
+/// What can answer a client's question: another proxy, a folder, direct git, a cache before any of them.
+///
+/// An absence is `Kind::NotFound` or `Kind::Gone`, and only those let a walk go on.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// The versions of a module in ascending order, without pseudo-versions; none is no error.
+    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>>;
+    /// What `latest` stands for.
+    async fn latest(&self, module: &ModulePath) -> Result<Info>;
+    /// What a query stands for, and what is wrong with it if it is a wrong pseudo-version.
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution>;
+    /// The go.mod of a version, also of a wrong pseudo-version whose revision exists.
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content>;
+    /// The module zip of a version, named as asked, also for a wrong pseudo-version whose revision exists.
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content>;
+}
+
+/// Bytes on their way into the store.
+#[derive(Debug)]
+pub struct Content {
+    pub body: Body,
+    /// The `h1:` hash, where the bytes are a module zip or a go.mod.
+    pub h1: Option<String>,
+}
+
+#[derive(Debug)]
+pub enum Body {
+    Bytes(Bytes),
+    /// A whole, flushed file; the store may take it away by renaming.
+    File(NamedTempFile),
+}
+
+/// A git repository, seen as revisions and files; it knows nothing of modules. Blocking.
+///
+/// What is not here yet is fetched, so every verb may fail with `Kind::BadGateway`.
+pub trait Repo {
+    /// The address as the module path leads to it, before `instead_of`, without secrets.
+    fn url(&self) -> &str;
+    /// The refs, asked for again if they are older than `max_age`.
+    fn refs(&self, max_age: Duration) -> Result<Arc<Refs>>;
+    /// The commit that a ref's object is or peels to; `None` if it is a blob or a tree.
+    fn commit(&self, id: ObjectId) -> Result<Option<Commit>>;
+    /// The commit that lower case hexadecimal digits name among all that heads and tags reach,
+    /// the ids of tag objects included.
+    fn find(&self, digits: &str) -> Result<Found>;
+    /// For each of `candidates`: is it the commit itself or one of its ancestors?
+    fn ancestors(&self, of: ObjectId, candidates: &[ObjectId]) -> Result<Vec<bool>>;
+    /// The raw blob at a path of the commit's tree, whatever its mode; `None` if there is none.
+    /// A larger one than `limit` is an error.
+    fn read_file(&self, commit: ObjectId, path: &str, limit: u64) -> Result<Option<Bytes>>;
+    /// All that lies below a folder (`""` for the root), in git's tree order, paths relative to the folder.
+    fn files(&self, commit: ObjectId, folder: &str) -> Result<Vec<TreeFile>>;
+    /// A file's bytes as `git archive` gives them: attributes of the commit applied.
+    fn content(&self, commit: ObjectId, folder: &str, file: &TreeFile) -> Result<Bytes>;
+}
+
+/// What a prefix of an object id names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    None,
+    One(Commit),
+    Ambiguous,
+}
+
+/// An entry of a commit's tree that is no tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeFile {
+    /// Relative to the folder asked for; bytes that are not UTF-8 are replaced.
+    pub path: String,
+    pub mode: FileMode,
+    pub id: ObjectId,
+    /// The size after attributes were applied.
+    pub size: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileMode {
+    Regular,
+    Executable,
+    Symlink,
+    /// A submodule: there is nothing to read.
+    Submodule,
+}
+
+/// Where bytes and facts are kept. Blocking.
+///
+/// Keys read like proxy URL paths. Every entry has a small `meta` and a body of any size; both appear
+/// together or not at all, also after a kill.
+pub trait Store: Send + Sync {
+    fn get(&self, key: &str) -> Result<Option<Stored>>;
+    /// Replaces an entry whole.
+    fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored>;
+    /// Replaces the meta of an entry and keeps its body; `false` if there is no such entry.
+    fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool>;
+    /// `false` if there was none.
+    fn delete(&self, key: &str) -> Result<bool>;
+    /// Visits keys and metas in the order of keys until the visitor says no.
+    fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()>;
+    /// An empty file from which `put` takes a body without copying.
+    fn scratch(&self) -> Result<NamedTempFile>;
+}
+
+/// An entry as it lies in the store.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    pub meta: Bytes,
+    pub blob: Blob,
+}
+
+/// Bytes of known length, read in pieces.
+#[derive(Clone)]
+pub struct Blob {
+    size: u64,
+    sha256: [u8; 32],
+    pieces: Arc<dyn Pieces>,
+}
+
+/// Reading a blob. Blocking.
+pub trait Pieces: Send + Sync {
+    /// At least one and at most `limit` bytes from `offset`, which lies within the blob.
+    fn read_at(&self, offset: u64, limit: usize) -> Result<Bytes>;
+    /// The whole, where it lies in memory already.
+    fn in_memory(&self) -> Option<Bytes> {
+        None
+    }
+}
+
+impl Blob {
+    pub fn new(size: u64, sha256: [u8; 32], pieces: Arc<dyn Pieces>) -> Blob {
+        Blob { size, sha256, pieces }
+    }
+
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub fn sha256(&self) -> [u8; 32] {
+        self.sha256
+    }
+
+    pub fn read_at(&self, offset: u64, limit: usize) -> Result<Bytes> {
+        self.pieces.read_at(offset, limit)
+    }
+
+    pub fn in_memory(&self) -> Option<Bytes> {
+        self.pieces.in_memory()
+    }
+
+    /// The whole blob, if it is no larger than `limit` bytes.
+    pub fn read_all(&self, limit: u64) -> Result<Bytes> {
+        if self.size > limit {
+            return Err(Error::internal(format!("blob of {} bytes (expected at most {limit})", self.size)));
+        }
+        if let Some(bytes) = self.in_memory() {
+            return Ok(bytes);
+        }
+        let mut all = Vec::with_capacity(self.size as usize);
+        while (all.len() as u64) < self.size {
+            all.extend_from_slice(&self.read_at(all.len() as u64, 1 << 20)?);
+        }
+        Ok(all.into())
+    }
+}
+
+impl std::fmt::Debug for Blob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Blob({} bytes, sha256 {})", self.size, hex::encode(self.sha256))
+    }
+}
+
+/// What time it is.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> DateTime<Utc>;
+}

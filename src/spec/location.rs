@@ -1,0 +1,23 @@
+//! Where the code of a module lies.
+//! Rules: go.dev/ref/mod#vcs-find and `RepoRoot` in `cmd/go/internal/vcs`.
+
+/// What a module path leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The leading part of the module path that stands for the repository.
+    pub root: String,
+    pub kind: LocationKind,
+    /// The repository or module proxy, with its scheme, as found: before `instead_of`.
+    pub url: String,
+    /// The folder of the repository that stands for `root`; empty for the repository's own root.
+    pub subdir: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LocationKind {
+    Git,
+    /// A module proxy named by a go-import tag (`mod`).
+    Proxy,
+    /// `hg`, `svn`, `bzr`, `fossil`: known to the go command, not served here.
+    Other(String),
+}

@@ -1,0 +1,15 @@
+//! The Go Modules Reference as pure code: paths, versions, pseudo-versions, go.mod, zips, hashes.
+//! Must not know of IO, clocks, async or other rooms; every function is given what it needs.
+//! Rules: go.dev/ref/mod and golang.org/x/mod (module, semver, modfile, zip, sumdb).
+
+pub mod dirhash;
+pub mod gomod;
+pub mod info;
+pub mod location;
+pub mod path;
+pub mod pseudo;
+pub mod query;
+pub mod refs;
+pub mod resolution;
+pub mod version;
+pub mod zip;
