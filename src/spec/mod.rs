@@ -5,6 +5,7 @@
 pub mod dirhash;
 pub mod gomod;
 pub mod info;
+pub mod literal;
 pub mod location;
 pub mod path;
 pub mod pseudo;

@@ -116,7 +116,7 @@ pub fn split_major(path: &str) -> Option<(&str, MajorSuffix<'_>)> {
         return split_gopkg_in(path);
     }
     let head = path.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    let Some(prefix) = head.strip_suffix("/v").filter(|p| !p.is_empty() && head.len() < path.len()) else {
+    let Some(prefix) = head.strip_suffix("/v").filter(|_| head.len() < path.len()) else {
         return Some((path, MajorSuffix("")));
     };
     let number = &path[head.len()..];
@@ -127,7 +127,7 @@ pub fn split_major(path: &str) -> Option<(&str, MajorSuffix<'_>)> {
 fn split_gopkg_in(path: &str) -> Option<(&str, MajorSuffix<'_>)> {
     let stem = path.strip_suffix("-unstable").unwrap_or(path);
     let head = stem.trim_end_matches(|c: char| c.is_ascii_digit());
-    let prefix = head.strip_suffix(".v").filter(|p| !p.is_empty())?;
+    let prefix = head.strip_suffix(".v")?;
     let number = &stem[head.len()..];
     let suffix = &path[prefix.len()..];
     let valid = !number.is_empty() && (!number.starts_with('0') || suffix == ".v0");
