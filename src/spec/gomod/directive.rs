@@ -48,8 +48,7 @@ impl Directive<'_> {
     }
 }
 
-const BLOCKS: [&[u8]; 8] =
-    [b"module", b"godebug", b"require", b"exclude", b"replace", b"retract", b"tool", b"ignore"];
+const BLOCKS: [&[u8]; 8] = [b"module", b"godebug", b"require", b"exclude", b"replace", b"retract", b"tool", b"ignore"];
 const LAX: [&[u8]; 5] = [b"go", b"module", b"retract", b"require", b"ignore"];
 
 impl<'a> Reader<'a> {
@@ -268,9 +267,7 @@ impl<'a> Reader<'a> {
         let is = |token: Option<&Span>, mark: &[u8]| token.is_some_and(|span| self.token(span) == mark);
         let bound = |token: Option<&Span>, missing: &str| {
             let token = self.token(token.ok_or(missing)?);
-            string(token).map(|text| lossy(&text)).map_err(|why| {
-                format!("retract: {}", invalid_version(token, why))
-            })
+            string(token).map(|text| lossy(&text)).map_err(|why| format!("retract: {}", invalid_version(token, why)))
         };
         if !is(tokens.first(), b"[") {
             if tokens.is_empty() || is(tokens.first(), b"(") {
@@ -306,14 +303,9 @@ impl<'a> Reader<'a> {
 
     fn version(&self, directive: &Directive<'_>, path: &str, span: &Span) -> Result<Version, SyntaxError> {
         let token = self.token(span);
-        let invalid = |text: &[u8], why: &str| {
-            directive.error(with_path(directive, path, &invalid_version(text, why)))
-        };
+        let invalid = |text: &[u8], why: &str| directive.error(with_path(directive, path, &invalid_version(text, why)));
         let text = string(token).map_err(|why| invalid(token, why))?;
-        std::str::from_utf8(&text)
-            .ok()
-            .and_then(canonical)
-            .ok_or_else(|| invalid(&text, "must be of the form v1.2.3"))
+        std::str::from_utf8(&text).ok().and_then(canonical).ok_or_else(|| invalid(&text, "must be of the form v1.2.3"))
     }
 
     /// The text of the comments on a directive, or of those on its block if it has none.
