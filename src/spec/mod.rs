@@ -14,3 +14,6 @@ pub mod refs;
 pub mod resolution;
 pub mod version;
 pub mod zip;
+
+#[cfg(test)]
+mod reference;

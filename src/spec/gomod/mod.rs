@@ -156,7 +156,8 @@ pub fn language_version(data: &[u8]) -> Option<String> {
         None => rest.trim_start_matches(|c: char| c.is_ascii_lowercase()),
     };
     let padded = prerelease.len() > 1 && prerelease.starts_with('0');
-    (!padded).then(|| format!("{major}.{minor}"))
+    let language = if (major, minor) == ("1", "0") { "1".to_owned() } else { format!("{major}.{minor}") };
+    (!padded).then_some(language)
 }
 
 /// Whether the language version is at least 1.24, from which on vendored files are told apart correctly.
