@@ -107,10 +107,8 @@ impl Cached {
                 Error::not_found("not kept here, and the request forbids fetching").about(question.subject(module))
             });
         }
-        let (kept, freshness) = self
-            .flights
-            .join(&key, || inner.clone().answer(key.clone(), module.clone(), question.clone()))
-            .await?;
+        let (kept, freshness) =
+            self.flights.join(&key, || inner.clone().answer(key.clone(), module.clone(), question.clone())).await?;
         Ok(kept.entry(freshness, inner.clock.now()))
     }
 }
@@ -147,12 +145,7 @@ impl Inner {
         .await
     }
 
-    async fn answer(
-        self: Arc<Self>,
-        key: String,
-        module: ModulePath,
-        question: Question,
-    ) -> Result<(Kept, Freshness)> {
+    async fn answer(self: Arc<Self>, key: String, module: ModulePath, question: Question) -> Result<(Kept, Freshness)> {
         let kept = self.clone().read(key.clone()).await?;
         let now = self.clock.now();
         if let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(now, self.validity.listing)) {

@@ -91,13 +91,11 @@ mod tests {
                 flights.join("key", work).await
             });
         }
-        while flights.running.lock().expect("lock").get("key").is_none_or(|l| l.clone().has_changed().is_err()) {
+        while started.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
-        // All fifty are polled once before the gate opens: this runtime has one thread.
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
+        // This runtime has one thread and a queue: after one more turn all fifty have asked.
+        tokio::task::yield_now().await;
         gate.add_permits(1);
         while let Some(result) = askers.join_next().await {
             assert_eq!(result.expect("no panic").expect("answer"), 7);

@@ -8,9 +8,12 @@ pub(crate) mod doubles;
 pub mod entry;
 mod flight;
 pub mod question;
+mod tally;
+#[cfg(test)]
+mod tests;
 pub mod walk;
 
 pub use cached::{Cached, Validity};
 pub use entry::{Entry, Freshness};
 pub use question::{Question, Reach};
-pub use walk::{Answer, Life, Member, OnFailure, Registry};
+pub use walk::{Answer, AnswerBody, Judgement, Life, Member, OnFailure, Registry};

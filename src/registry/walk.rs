@@ -8,6 +8,7 @@ use quick_cache::sync::Cache;
 use super::cached::Cached;
 use super::entry::{Entry, Freshness};
 use super::question::{Question, Reach};
+use super::tally::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::ports::Blob;
 use crate::spec::path::{self, ModulePath};
@@ -109,7 +110,7 @@ impl Registry {
 
     /// Asks the members in order until one is not absent.
     pub async fn answer(&self, module: &ModulePath, question: &Question, reach: Reach) -> Result<Answer> {
-        let mut walk = Walk::new(question.subject(module));
+        let mut tally = Tally::new(question.subject(module));
         for at in self.order(module, question.version()) {
             let member = &self.members[at];
             match self.ask(member, module, question, reach).await {
@@ -119,10 +120,10 @@ impl Registry {
                     }
                     return Ok(answer);
                 }
-                Err(error) => walk.note(member, error)?,
+                Err(error) => tally.note(member, error)?,
             }
         }
-        Err(walk.end())
+        Err(tally.end())
     }
 
     /// Whether a checksum database may be asked for a version: not for a wrong name, unless the mode
@@ -132,7 +133,7 @@ impl Registry {
         if self.mode == Mode::Legacy || !version.is_pseudo() || !judges {
             return Ok(());
         }
-        let mut walk = Walk::new(format!("{module}@{version}"));
+        let mut tally = Tally::new(format!("{module}@{version}"));
         for at in self.order(module, Some(version)) {
             let member = &self.members[at];
             let bound = self.bound.get(&binding(module, version)) == Some(at);
@@ -145,10 +146,10 @@ impl Registry {
                     let ruled = Mode::Strict.rule(module, entry.into_resolution()?, Wanted::Info);
                     return ruled.map(drop).map_err(into_absence);
                 }
-                Err(error) => walk.note(member, error)?,
+                Err(error) => tally.note(member, error)?,
             }
         }
-        match walk.end() {
+        match tally.end() {
             // Nobody here knows the module: that is for the database to say.
             error if error.is_absence() => Ok(()),
             error => Err(error),
@@ -265,83 +266,5 @@ fn into_absence(error: Error) -> Error {
     match error.subject() {
         Some(subject) => absence.about(subject),
         None => absence,
-    }
-}
-
-/// What the members have said so far.
-struct Walk {
-    subject: String,
-    asked: Vec<String>,
-    /// Of a member whose failure lets the walk go on.
-    failure: Option<Error>,
-    absence: Option<(Telling, Error)>,
-}
-
-/// How much an absence tells; more is greater. The go command too prefers what it found out itself
-/// to what a proxy says.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Telling {
-    /// It is about a version, so the module is there.
-    about_version: bool,
-    judged: bool,
-    remedy: bool,
-}
-
-impl Walk {
-    fn new(subject: String) -> Walk {
-        Walk { subject, asked: Vec::new(), failure: None, absence: None }
-    }
-
-    /// Takes note of an error that lets the walk go on; gives back one that ends it.
-    fn note(&mut self, member: &Member, error: Error) -> Result<()> {
-        let name = member.source.name();
-        self.asked.push(name.to_owned());
-        if error.is_absence() {
-            let telling = Telling {
-                about_version: error.subject().is_some_and(|subject| subject.contains('@')),
-                judged: member.judgement == Judgement::Own,
-                remedy: !error.remedies().is_empty(),
-            };
-            if self.absence.as_ref().is_none_or(|(most, _)| telling > *most) {
-                self.absence = Some((telling, error));
-            }
-            return Ok(());
-        }
-        // Only what an upstream did may be walked around; our own trouble and a wrong name may not.
-        let elsewhere = matches!(error.kind(), Kind::BadGateway | Kind::Forbidden);
-        if !elsewhere {
-            return Err(error.about(&self.subject));
-        }
-        let error = self.retell(&error, error.kind(), format!("upstream {name}: {}", error.chain()));
-        if member.on_failure == OnFailure::Stop {
-            return Err(error);
-        }
-        self.failure.get_or_insert(error);
-        Ok(())
-    }
-
-    /// What the client is told when nobody answered. A failure is never called an absence.
-    fn end(self) -> Error {
-        if let Some(failure) = self.failure {
-            return failure;
-        }
-        match &self.absence {
-            Some((_, error)) => {
-                let what = format!("{} (asked {})", error.chain(), self.asked.join(", "));
-                self.retell(error, Kind::NotFound, what)
-            }
-            None => Error::not_found("no upstream of this registry serves this module path").about(&self.subject),
-        }
-    }
-
-    fn retell(&self, error: &Error, kind: Kind, what: String) -> Error {
-        let mut told = Error::new(kind, what).about(error.subject().unwrap_or(&self.subject));
-        for line in error.remedies() {
-            told = told.remedy(line);
-        }
-        match error.delay() {
-            Some(delay) => told.retry_after(delay),
-            None => told,
-        }
     }
 }

@@ -83,7 +83,8 @@ impl Passed {
                 }
             }
         }
-        let absent = || Error::not_found("no upstream proxy serves this checksum database").about(format!("sumdb/{name}"));
+        let absent =
+            || Error::not_found("no upstream proxy serves this checksum database").about(format!("sumdb/{name}"));
         Err(failure.unwrap_or_else(absent))
     }
 
@@ -100,9 +101,15 @@ impl Passed {
     async fn bring(&self, proxy: &Proxy, path: &Path) -> Result<Bytes> {
         let address = path.address();
         let subject = format!("sumdb/{address}");
-        let told = |error: Error| match error.is_absence() {
-            true => error.about(&subject),
-            false => Error::new(error.kind(), format!("upstream {}: {}", proxy.name, error.chain())).about(&subject),
+        let told = |error: Error| {
+            if error.is_absence() {
+                return error.about(&subject);
+            }
+            let told = Error::new(error.kind(), format!("upstream {}: {}", proxy.name, error.chain())).about(&subject);
+            match error.delay() {
+                Some(delay) => told.retry_after(delay),
+                None => told,
+            }
         };
         let body = proxy.sumdb.get(&address).await.map_err(told)?;
         if body.len() as u64 > LIMIT || !path.accepts(&body) {

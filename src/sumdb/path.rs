@@ -107,7 +107,8 @@ fn is_name(name: &str) -> bool {
 
 fn lookup(asked: &str) -> Result<Target> {
     let malformed = || {
-        Error::gone(format!("malformed lookup {asked:?}")).remedy("a lookup names MODULE@VERSION, escaped as in proxy addresses")
+        Error::gone(format!("malformed lookup {asked:?}"))
+            .remedy("a lookup names MODULE@VERSION, escaped as in proxy addresses")
     };
     let (module, version) = asked.rsplit_once('@').ok_or_else(malformed)?;
     let module = ModulePath::unescape(module)?;
@@ -213,7 +214,8 @@ mod tests {
     #[test]
     fn a_portal_page_is_no_record() {
         let lookup = Path::parse("s.org/lookup/example.com/m@v1.0.0").expect("path");
-        let record = "7\nexample.com/m v1.0.0 h1:a=\nexample.com/m v1.0.0/go.mod h1:b=\n\ngo.sum database tree\n9\nc=\n";
+        let record =
+            "7\nexample.com/m v1.0.0 h1:a=\nexample.com/m v1.0.0/go.mod h1:b=\n\ngo.sum database tree\n9\nc=\n";
         assert!(lookup.accepts(record.as_bytes()));
         assert!(!lookup.accepts(record.replace("v1.0.0", "v1.0.1").as_bytes()));
         let tile = Path::parse("s.org/tile/8/0/000.p/2").expect("path");
