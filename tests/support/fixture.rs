@@ -252,7 +252,8 @@ fn file(rest: &str, lines: &[&str]) -> Result<Statement, String> {
         content.truncate(content.len() - end.len());
     }
     if has("base64") {
-        content = base64::engine::general_purpose::STANDARD.decode(lines.concat()).map_err(|error| error.to_string())?;
+        content =
+            base64::engine::general_purpose::STANDARD.decode(lines.concat()).map_err(|error| error.to_string())?;
     }
     if has("bom") {
         content.splice(0..0, *b"\xef\xbb\xbf");

@@ -50,7 +50,8 @@ impl Go {
     /// An environment in which `https://HOST/` of every given host leads to the git server at `server`.
     pub fn new(server: &str, hosts: &[&str]) -> Go {
         let home = tempfile::tempdir().expect("a temporary folder");
-        let mut settings = String::from("[protocol]\n\tversion = 2\n[user]\n\tname = nobody\n\temail = nobody@example.com\n");
+        let mut settings =
+            String::from("[protocol]\n\tversion = 2\n[user]\n\tname = nobody\n\temail = nobody@example.com\n");
         for host in hosts {
             settings.push_str(&format!("[url \"{server}\"]\n\tinsteadOf = https://{host}/\n"));
         }

@@ -9,6 +9,21 @@ use sha2::{Digest as _, Sha256};
 
 /// The hash of a module zip.
 pub fn of_zip(bytes: &[u8]) -> Result<String, String> {
+    Ok(of_files(unzipped(bytes)?))
+}
+
+/// What a module zip holds, in its order: name without `MODULE@VERSION/`, size, first digits of the SHA-256.
+pub fn contents(bytes: &[u8]) -> Result<Vec<String>, String> {
+    let lines = unzipped(bytes)?.into_iter().map(|(name, content)| {
+        let digest = hex::encode(&Sha256::digest(&content)[..6]);
+        let name =
+            name.split_once('@').and_then(|(_, name)| name.split_once('/')).map_or(name.as_str(), |(_, name)| name);
+        format!("{name} {} {digest}", content.len())
+    });
+    Ok(lines.collect())
+}
+
+fn unzipped(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| format!("not a zip: {error}"))?;
     let mut files = Vec::new();
     for number in 0..archive.len() {
@@ -17,7 +32,7 @@ pub fn of_zip(bytes: &[u8]) -> Result<String, String> {
         file.read_to_end(&mut content).map_err(|error| format!("{}: {error}", file.name()))?;
         files.push((file.name().to_owned(), content));
     }
-    Ok(of_files(files))
+    Ok(files)
 }
 
 /// The hash of a go.mod, as go.sum's `/go.mod` lines have it.

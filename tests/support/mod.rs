@@ -5,10 +5,12 @@
 // Every file in tests/ is a crate of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub mod client;
 pub mod fixture;
 pub mod git_server;
 pub mod go;
 pub mod h1;
+pub mod modvet;
 pub mod oracle;
 pub mod relay;
 pub mod replay;

@@ -1,5 +1,6 @@
 //! What the real go command says of every fixture: asked, recorded under `testdata/oracle/`, read back.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,9 @@ pub struct Answer {
     pub go_mod_h1: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub h1: Option<String>,
+    /// What the zip holds, where the module has this `h1` for the first time; see `h1::contents`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// For a refused pseudo-version: what its hash alone resolves to.
@@ -109,7 +113,11 @@ impl Oracle {
                 Err(error) => (None, Some(error)),
             };
             let queries = std::iter::once("latest").chain(module.queries.iter().map(String::as_str));
-            let answers = queries.map(|query| self.answer(&module.path, query, names)).collect();
+            let mut answers: Vec<Answer> = queries.map(|query| self.answer(&module.path, query, names)).collect();
+            let mut seen = BTreeSet::new();
+            for answer in answers.iter_mut().filter(|answer| !seen.insert(answer.h1.clone())) {
+                answer.files.clear();
+            }
             ModuleRecord { module: module.path.clone(), list, list_error, answers }
         });
         Record { go: super::go::release(), modules: modules.collect() }
@@ -130,14 +138,17 @@ impl Oracle {
             let info: serde_json::Value = serde_json::from_slice(&info).expect("go writes json");
             let text = |key: &str| info[key].as_str().map(str::to_owned);
             (answer.version, answer.time) = (text("Version"), text("Time"));
-            answer.info_origin =
-                info.get("Origin").filter(|origin| Some(*origin) != answer.origin.as_ref()).cloned();
+            answer.info_origin = info.get("Origin").filter(|origin| Some(*origin) != answer.origin.as_ref()).cloned();
+        }
+        if let Ok(zip) = std::fs::read(&download.zip) {
+            answer.files = super::h1::contents(&zip).expect("go writes zips");
         }
         if let Ok(go_mod) = std::fs::read(&download.go_mod) {
             answer.go_mod = (go_mod.len() <= SHOWN).then(|| String::from_utf8(go_mod).ok()).flatten();
         }
         if let (None, Some(hash)) = (&answer.version, hash_of_pseudo_version(&asked)) {
-            answer.right = present(self.go.download(module, hash).0.version);
+            let (right, _cache) = self.go.download(module, hash);
+            answer.right = right.info.is_file().then_some(right.version);
         }
         answer.asked = (asked != query).then_some(asked);
         answer
@@ -202,7 +213,8 @@ pub fn differences(name: &str, recorded: &Record, asked: &Record) -> Vec<String>
             }
             if old_answer != new_answer {
                 let (module, query) = (&old.module, &old_answer.query);
-                differences.push(format!("{name}: {module}@{query}:\n  recorded {old_answer:?}\n  go says  {new_answer:?}"));
+                differences
+                    .push(format!("{name}: {module}@{query}:\n  recorded {old_answer:?}\n  go says  {new_answer:?}"));
             }
         }
     }
