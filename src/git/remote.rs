@@ -174,6 +174,7 @@ fn read_list(answer: &mut Reader) -> Result<Vec<RawRef>> {
             continue;
         }
         refs.push(RawRef { name: name.to_owned(), id: server::object_id(id)? });
+        server::check_count(&refs)?;
         if let Some(peeled) = words.find_map(|word| word.strip_prefix("peeled:")) {
             refs.push(RawRef { name: format!("{name}^{{}}"), id: server::object_id(peeled)? });
         }

@@ -171,3 +171,22 @@ fn files_of_a_commit_that_is_gone_are_an_absence() {
         assert_eq!(error.kind(), Kind::NotFound, "{serving:?}: {error}");
     }
 }
+
+#[test]
+fn trees_that_hold_a_tree_many_times_are_refused() {
+    let world = World::new(Serving::Newest);
+    let blob = world.origin.feed(&["hash-object", "-w", "--stdin"], "boom");
+    let mut entry = format!("100644 blob {blob}");
+    // Ten trees of ten: ten thousand million files in two kilobytes.
+    for _ in 0..10 {
+        let lines: String = (0..10).map(|n| format!("{entry}\tf{n}\n")).collect();
+        entry = format!("040000 tree {}", world.origin.feed(&["mktree"], &lines));
+    }
+    let tree = entry.rsplit(' ').next().expect("an id").to_owned();
+    let commit = world.origin.git(&["-c", "user.name=A", "-c", "user.email=a", "commit-tree", "-m", "x", &tree]);
+    world.origin.git(&["update-ref", "refs/heads/main", &commit]);
+    let repo = world.open();
+    repo.refs(MINUTE).expect("refs");
+    let error = repo.files(id(&commit), "").expect_err("too many");
+    assert!(error.what().contains("expected at most 1000000 files"), "{error}");
+}

@@ -128,3 +128,50 @@ fn a_commit_that_only_other_refs_hold_is_unknown() {
     let unknown = repo.ancestors(id(&review), &[]).expect_err("unknown");
     assert_eq!(unknown.kind(), crate::error::Kind::NotFound);
 }
+
+#[test]
+fn a_server_may_refuse_the_filter_it_offers() {
+    for serving in [Serving::Newest, Serving::Oldest] {
+        let world = World::new(serving);
+        world.origin.allow_filters();
+        world.origin.git(&["config", "uploadpackfilter.allow", "false"]);
+        let first = world.origin.commit("main", 1, &[("a", "1")]);
+        let tip = world.origin.commit("main", 2, &[("a", "2")]);
+        let repo = world.open();
+        repo.refs(MINUTE).expect("refs");
+        assert_eq!(repo.commit(id(&tip)).expect("fetched").expect("a commit").id, id(&tip), "{serving:?}");
+        assert_eq!(one(repo.find(&first[..12]).expect("history")), first, "{serving:?}");
+        assert_eq!(repo.read_file(id(&first), "a", 9).expect("read").expect("there"), "1", "{serving:?}");
+    }
+}
+
+#[test]
+fn a_shallow_repository_gives_its_tips_and_no_history() {
+    for serving in [Serving::Newest, Serving::Oldest] {
+        let world = World::new(serving);
+        world.origin.commit("main", 1, &[("a", "1")]);
+        let tip = world.origin.commit("main", 2, &[("a", "2")]);
+        let url = format!("file://{}", world.origin.repository().display());
+        world.origin.git(&["clone", "-q", "--bare", "--depth=1", &url, "../shallow.git"]);
+        let repo = world.open_at(&world.web.url("/shallow.git"));
+        repo.refs(MINUTE).expect("refs");
+        assert_eq!(repo.commit(id(&tip)).expect("fetched").expect("a commit").id, id(&tip), "{serving:?}");
+        let error = repo.find(&tip[..12]).expect_err("no history");
+        assert_eq!(error.kind(), crate::error::Kind::BadGateway, "{serving:?}: {error}");
+    }
+}
+
+#[test]
+fn a_ref_that_moves_while_it_is_fetched_is_asked_for_again() {
+    let world = World::new(Serving::Newest);
+    let base = world.origin.commit("main", 1, &[("a", "1")]);
+    world.origin.commit("main", 2, &[("a", "2")]);
+    let repo = world.open();
+    repo.refs(MINUTE).expect("refs");
+    world.origin.git(&["update-ref", "refs/heads/main", &base]);
+    let new = world.origin.commit("main", 3, &[("a", "3")]);
+    world.origin.git(&["reflog", "expire", "--expire=now", "--all"]);
+    world.origin.git(&["gc", "-q", "--prune=now"]);
+    assert_eq!(one(repo.find(&new[..12]).expect("history")), new);
+    assert_eq!(repo.refs(MINUTE).expect("refs").head(), Some(id(&new)));
+}
