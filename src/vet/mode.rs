@@ -1,22 +1,27 @@
-//! What is done about a wrong pseudo-version: facts in, an answer or a refusal out.
-//! Must not know where the facts come from, nor of statuses.
-//! Rules: docs/protocol.md, "A wrong pseudo-version".
+//! What is done about a fact: the one place where a registry's mode is looked at.
+//! Rules: DESIGN.md, "What each request gets".
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
 use crate::spec::resolution::Resolution;
 
-/// How a registry treats wrong pseudo-versions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What a registry does about wrong pseudo-versions whose revision exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
+    /// Refuse them, naming the right version.
     Strict,
+    /// Answer with the right version.
     #[default]
     Rewrite,
+    /// Serve them as asked.
     Legacy,
 }
 
-/// Which file of a version is asked for.
+/// Which file of a version is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     Info,
@@ -24,36 +29,107 @@ pub enum Wanted {
     Zip,
 }
 
-/// What to serve.
+/// What may be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ruled {
-    /// The version that was asked for, or what a query stands for.
+    /// The name is right, or the answer says no other.
     AsAsked(Info),
-    /// Something else than the wrong version that was asked for.
+    /// The name is wrong and the answer, if it is an `.info`, names the right version.
     Rewritten(Info),
 }
 
-impl Mode {
-    /// `Kind::Wrong` where the mode refuses.
-    pub fn rule(self, module: &ModulePath, resolution: Resolution, what: Wanted) -> Result<Ruled> {
-        if resolution.is_valid() {
-            return Ok(Ruled::AsAsked(resolution.right));
-        }
+impl Ruled {
+    pub fn info(&self) -> &Info {
         match self {
-            Mode::Strict if what != Wanted::GoMod => Err(refusal(module, &resolution)),
-            Mode::Strict | Mode::Rewrite => Ok(Ruled::Rewritten(resolution.right)),
-            Mode::Legacy => Ok(Ruled::AsAsked(Info { version: resolution.asked, ..resolution.right })),
+            Ruled::AsAsked(info) | Ruled::Rewritten(info) => info,
         }
     }
 }
 
-fn refusal(module: &ModulePath, resolution: &Resolution) -> Error {
-    let (asked, right) = (&resolution.asked, &resolution.right.version);
-    let faults: Vec<String> = resolution.faults.iter().map(ToString::to_string).collect();
-    Error::new(Kind::Wrong, format!("invalid pseudo-version: {}", faults.join("; ")))
+impl Mode {
+    /// Applies the mode to a fact. A wrong name's go.mod is served in every mode: `go get MODULE@HASH`
+    /// repairs only if it is.
+    pub fn rule(self, module: &ModulePath, resolution: Resolution, wanted: Wanted) -> Result<Ruled> {
+        if resolution.is_valid() {
+            return Ok(Ruled::AsAsked(resolution.right));
+        }
+        match (self, wanted) {
+            (Mode::Strict, Wanted::Info | Wanted::Zip) => Err(refusal(module, &resolution)),
+            (Mode::Legacy, Wanted::Info) => {
+                Ok(Ruled::Rewritten(Info { version: resolution.asked, ..resolution.right }))
+            }
+            _ => Ok(Ruled::Rewritten(resolution.right)),
+        }
+    }
+}
+
+/// The text that names the right version and the commands that put it right.
+pub fn refusal(module: &ModulePath, resolution: &Resolution) -> Error {
+    let Resolution { asked, right, faults } = resolution;
+    let right = &right.version;
+    let reason = faults.first().map(|fault| format!("invalid pseudo-version: {fault}")).unwrap_or_default();
+    Error::new(Kind::Wrong, reason)
         .about(format!("{module}@{asked}"))
         .right(right)
         .remedy(format!("use {module}@{right}"))
         .remedy(format!("in your own go.mod: go mod edit -require={module}@{right}"))
         .remedy(format!("in a dependency's: go mod edit -replace={module}@{asked}={module}@{right}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::resolution::Fault;
+
+    fn wrong() -> (ModulePath, Resolution) {
+        let right = Info { version: "v1.0.1-0.20190813064441-fde4db37ae7a".to_owned(), time: None, origin: None };
+        let expected = "20190813064441".to_owned();
+        let resolution = Resolution {
+            asked: "v1.0.1-0.20190813064442-fde4db37ae7a".to_owned(),
+            right,
+            faults: vec![Fault::TimeDiffers { found: "20190813064442".to_owned(), expected }],
+        };
+        (ModulePath::parse("example.com/dep").expect("path"), resolution)
+    }
+
+    #[test]
+    fn each_mode_has_its_answer() {
+        // mode, file, the version said ("" for a refusal)
+        let (asked, right) = ("v1.0.1-0.20190813064442-fde4db37ae7a", "v1.0.1-0.20190813064441-fde4db37ae7a");
+        let table = [
+            (Mode::Strict, Wanted::Info, ""),
+            (Mode::Strict, Wanted::GoMod, right),
+            (Mode::Strict, Wanted::Zip, ""),
+            (Mode::Rewrite, Wanted::Info, right),
+            (Mode::Rewrite, Wanted::GoMod, right),
+            (Mode::Rewrite, Wanted::Zip, right),
+            (Mode::Legacy, Wanted::Info, asked),
+            (Mode::Legacy, Wanted::Zip, right),
+        ];
+        for (mode, wanted, version) in table {
+            let (module, resolution) = wrong();
+            let said = mode.rule(&module, resolution, wanted);
+            match said {
+                Ok(ruled) => assert_eq!(ruled.info().version, version, "{mode:?} {wanted:?}"),
+                Err(error) => {
+                    assert_eq!(version, "", "{mode:?} {wanted:?}");
+                    assert_eq!((error.kind(), error.right_version()), (Kind::Wrong, Some(right)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_right_and_how_to_get_there() {
+        let (module, resolution) = wrong();
+        let error = refusal(&module, &resolution);
+        let text = format!("{}\n{}", error.what(), error.remedies().join("\n"));
+        assert_eq!(
+            text,
+            "invalid pseudo-version: does not match version-control timestamp (expected 20190813064441)\n\
+             use example.com/dep@v1.0.1-0.20190813064441-fde4db37ae7a\n\
+             in your own go.mod: go mod edit -require=example.com/dep@v1.0.1-0.20190813064441-fde4db37ae7a\n\
+             in a dependency's: go mod edit -replace=example.com/dep@v1.0.1-0.20190813064442-fde4db37ae7a=example.com/dep@v1.0.1-0.20190813064441-fde4db37ae7a"
+        );
+    }
 }
