@@ -3,6 +3,7 @@
 //! Rules: go.dev/ref/mod#goproxy-protocol, the comma of GOPROXY, docs/protocol.md.
 
 pub mod cached;
+pub mod direct;
 #[cfg(test)]
 pub(crate) mod doubles;
 pub mod entry;
