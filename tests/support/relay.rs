@@ -94,12 +94,15 @@ async fn connection(mut client: TcpStream, server: SocketAddr, mut passage: watc
             read = server.read(&mut answer), if now != Passage::Stalled => {
                 let mut length = read.unwrap_or(0);
                 if let Passage::CutAfter(limit) = now {
-                    length = length.min((limit - answered) as usize);
+                    length = length.min(limit.saturating_sub(answered) as usize);
                 }
                 if length == 0 || client.write_all(&answer[..length]).await.is_err() {
                     return;
                 }
                 answered += length as u64;
+                if matches!(now, Passage::CutAfter(limit) if answered >= limit) {
+                    return;
+                }
             }
         }
         if *passage.borrow() == Passage::Cut {
