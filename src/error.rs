@@ -28,10 +28,11 @@ pub enum Kind {
 }
 
 /// A kind, a subject (`path@version`), what is the matter, and the way out.
+///
+/// Its parts lie in a box: every `Result` of the house would be as large as they are.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Parts>);
 
-/// Behind a pointer, so that a `Result` stays small.
 #[derive(Debug, Clone)]
 struct Parts {
     kind: Kind,

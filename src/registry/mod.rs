@@ -14,6 +14,7 @@ mod tally;
 mod tests;
 pub mod walk;
 
+pub use crate::vet::mode::Mode;
 pub use cached::{Cached, Validity};
 pub use entry::{Entry, Freshness};
 pub use question::{Question, Reach};

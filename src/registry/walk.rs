@@ -111,7 +111,7 @@ impl Registry {
 
     /// Asks the members in order until one is not absent.
     pub async fn answer(&self, module: &ModulePath, question: &Question, reach: Reach) -> Result<Answer> {
-        let mut tally = Tally::new(question.subject(module));
+        let mut tally = Tally::new(question.subject(module), reach);
         for at in self.order(module, question.version()) {
             let member = &self.members[at];
             match self.ask(member, module, question, reach).await {
@@ -148,7 +148,7 @@ impl Registry {
         if self.policy.mode == Mode::Legacy || !version.is_pseudo() || !judges {
             return Ok(());
         }
-        let mut tally = Tally::new(format!("{module}@{version}"));
+        let mut tally = Tally::new(format!("{module}@{version}"), reach);
         for at in self.order(module, Some(version)) {
             let member = &self.members[at];
             let bound = self.bound.get(&binding(module, version)) == Some(at);
