@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::reference::{REGULAR, Reference, SUBMODULE, SYMLINK, file};
-use super::{Attributes, IGNORED_FROM, SIZE_LIMIT};
+use super::{Attributes, IGNORED_FROM, PATH_LIMIT, SIZE_LIMIT};
 use crate::error::Kind;
 
 /// A tree, and a file whose line end tells whether `eol=crlf` reached it.
@@ -168,6 +168,16 @@ fn an_overly_large_file_is_ignored_or_refused() {
     assert!(!with(SIZE_LIMIT).expect("small enough").is_none());
     assert_eq!(with(SIZE_LIMIT + 1).expect_err("too large").kind(), Kind::Forbidden);
     assert!(with(IGNORED_FROM).expect("ignored by git").is_none());
+}
+
+#[test]
+fn an_overly_long_path_is_refused() {
+    let reference = Reference::new();
+    let commit = reference.commit(&[file("a", "\n")]);
+    let attributes = Attributes::at(reference.repository(), commit).expect("attributes");
+    let deep = "x/".repeat(PATH_LIMIT / 2);
+    assert!(attributes.of(&deep).expect("no such folder").is_none());
+    assert_eq!(attributes.of(&format!("{deep}a")).expect_err("too long").kind(), Kind::Forbidden);
 }
 
 #[test]
