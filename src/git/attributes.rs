@@ -3,8 +3,8 @@
 //! Rules: gitattributes(5), and what git 2.39's `git archive` does, by experiment: the differential tests.
 //!
 //! libgit2's own lookup is not used, for a module's hash hangs on every corner of git's: of the rows of `tests`
-//! it gets wrong quoted patterns, `x**/a`, a byte order mark, lines with a malformed attribute, macros of macros
-//! and macros used before their definition; and it would let `info/attributes` lose to a macro.
+//! it gets wrong quoted patterns, `x**/a`, a byte order mark, lines with a malformed attribute, macros of macros,
+//! macros used before their definition, and a macro named `export-subst`.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
