@@ -1,3 +1,30 @@
-//! To be written.
+//! `Repo` over remote git repositories: git's smart protocol, the objects fetched so far, an index of the history.
+//! Must not know of modules, versions or verdicts, nor of the registry; it answers in revisions and files.
+//! Rules: git's protocol documents (gitprotocol-v2, gitprotocol-pack), `cmd/go/internal/modfetch/codehost/git.go`.
+
+mod acquire;
+mod address;
 pub mod attributes;
 pub mod convert;
+mod folder;
+mod growth;
+mod history;
+mod history_file;
+mod known;
+mod objects;
+mod pack;
+mod pktline;
+mod remote;
+mod repo;
+mod repositories;
+mod server;
+mod shared;
+mod ssh;
+mod transport;
+mod trees;
+
+pub use repositories::{Options, Repositories};
+pub use ssh::SshOptions;
+
+#[cfg(test)]
+mod tests;

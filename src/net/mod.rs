@@ -1,1 +1,27 @@
-//! To be written.
+//! The one way out: every request to somebody else goes through [`Client`], under one policy.
+//! Must not know what is asked for: no modules, no git, only addresses, headers and bytes.
+//! Rules: docs/architecture.md, "The way out"; `cmd/go/internal/web` and `cmd/go/internal/auth` of the go command.
+
+mod address;
+mod client;
+mod credentials;
+#[cfg(test)]
+pub(crate) mod double;
+mod environment;
+mod failure;
+mod request;
+mod response;
+mod retry;
+mod rewrite;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use client::Client;
+pub use credentials::{Credential, CredentialKind, Secret};
+pub use environment::Proxies;
+pub use request::{Request, Trust};
+pub use response::Response;
+pub use rewrite::InsteadOf;
+pub use settings::{AllowInsecure, AllowPrivate, Limits, Settings};

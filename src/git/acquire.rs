@@ -1,0 +1,260 @@
+//! Getting what is missing: from the smallest request that may do to the largest.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use git2::Repository;
+
+use super::growth::{Growth, grow, unreadable};
+use super::history::History;
+use super::known::Known;
+use super::pack::PackFile;
+use super::remote::{Failure, Filter, Order};
+use super::repo::{GitRepo, unknown};
+use super::shared::View;
+use super::trees::{Look, Missing};
+use super::{folder::Folder, history_file};
+use crate::error::{Error, Result};
+use crate::spec::info::{Commit, ObjectId};
+
+/// How many commits a server is told of at most.
+const HAVES: usize = 512;
+/// Of how many branches the way down is told too, in case they were forced elsewhere.
+const TRAILS: usize = 16;
+/// How many blobs are asked for by id at most; the whole tree is one id.
+const BLOBS: usize = 4096;
+
+/// The requests for the files of a commit, the smallest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The commit's trees without file contents.
+    Trees,
+    /// Single file contents by their ids.
+    Blobs,
+    /// The commit with all its files.
+    Commit,
+    /// The nearest ref above with the history down to the commit: some servers give out only what refs hold.
+    Ref,
+    Everything,
+}
+
+const STEPS: [Step; 5] = [Step::Trees, Step::Blobs, Step::Commit, Step::Ref, Step::Everything];
+
+impl GitRepo {
+    /// Looks until what is looked for is here. With `sparse`, trees alone are fetched before single files.
+    pub(super) fn complete<T>(
+        &self,
+        commit: ObjectId,
+        sparse: bool,
+        look: &dyn Fn(&Repository) -> Result<Look<T>>,
+    ) -> Result<T> {
+        if let Look::Here(value) = self.with(look)? {
+            return Ok(value);
+        }
+        let _fetching = self.shared.fetching();
+        let mut refused = None;
+        for step in STEPS {
+            // Somebody else may have fetched it while this job waited.
+            let missing = match self.with(look)? {
+                Look::Here(value) => return Ok(value),
+                Look::Missing(missing) => missing,
+            };
+            let Some(order) = self.order(step, commit, sparse, missing)? else { continue };
+            match self.fetch(&order) {
+                Ok(()) => {}
+                Err(Failure::Refused(message)) => {
+                    tracing::debug!(url = %self.url, ?step, "git: refused: {message}");
+                    refused = Some(message);
+                }
+                Err(Failure::Failed(error)) => return Err(error),
+            }
+        }
+        match (self.with(look)?, refused) {
+            (Look::Here(value), _) => Ok(value),
+            (Look::Missing(_), Some(message)) => Err(Failure::Refused(message).into_error(&self.remote.host())),
+            (Look::Missing(_), None) => Err(unknown(commit)),
+        }
+    }
+
+    /// What a step asks for; `None` if it does not help.
+    fn order(&self, step: Step, commit: ObjectId, sparse: bool, missing: Missing) -> Result<Option<Order>> {
+        let known = self.known(Duration::MAX)?;
+        let commit_order = |filter| {
+            let want = known.wanted_for(commit).unwrap_or(commit);
+            Order { wants: vec![want], depth: Some(1), filter, ..Order::default() }
+        };
+        Ok(match (step, missing) {
+            (Step::Trees, Missing::Trees) if sparse && self.remote.server()?.filters() => {
+                Some(commit_order(Some(Filter::Blobs)))
+            }
+            (Step::Blobs, Missing::Blobs(ids)) if ids.len() <= BLOBS => Some(Order { wants: ids, ..Order::default() }),
+            (Step::Trees | Step::Blobs, _) => None,
+            (Step::Commit, _) => Some(commit_order(None)),
+            (Step::Ref, _) => self.ref_order(commit)?,
+            (Step::Everything, _) => {
+                let wants = unique(known.tips().map(|tip| tip.id));
+                Some(Order { wants, ..Order::default() })
+            }
+        })
+    }
+
+    fn ref_order(&self, commit: ObjectId) -> Result<Option<Order>> {
+        let view = self.view_while_fetching()?;
+        let position = view.history.position(commit).ok_or_else(|| unknown(commit))?;
+        let tips = || view.known.tips().filter_map(|tip| Some((view.history.peel(tip.id)?, tip.id)));
+        let nearest = view.history.nearest(position, tips().map(|(position, _)| position));
+        // What no ref reaches any more is nowhere to be had.
+        let (tip, generations) = nearest.ok_or_else(|| unknown(commit))?;
+        Ok(tips().find(|(position, _)| *position == tip).map(|(_, id)| Order {
+            wants: vec![id],
+            depth: Some(generations + 1),
+            ..Order::default()
+        }))
+    }
+
+    /// Fetches a commit that a ref holds or peels to, and its trees, which are mostly asked for next.
+    pub(super) fn fetch_commit(&self, known: &Arc<Known>, id: ObjectId) -> Result<Option<Commit>> {
+        let _fetching = self.shared.fetching();
+        if let Some(answer) = self.commit_here(id)? {
+            return Ok(answer);
+        }
+        let want = known.wanted_for(id).ok_or_else(|| unknown(id))?;
+        let filter = Some(Filter::Blobs);
+        match self.fetch_filtered(Order { wants: vec![want], depth: Some(1), filter, ..Order::default() }) {
+            Ok(()) => {}
+            Err(Failure::Failed(error)) => return Err(error),
+            Err(Failure::Refused(_)) => {
+                self.view_while_fetching()?;
+            }
+        }
+        match self.commit_here(id)? {
+            Some(answer) => Ok(answer),
+            // A filter may leave out even what was asked for, if it is a tree or a blob.
+            None if known.only_tags_hold(id) => Ok(None),
+            None => Err(unknown(id)),
+        }
+    }
+
+    /// The whole history of the refs as last heard of, for the holder of `fetching`.
+    pub(super) fn view_while_fetching(&self) -> Result<Arc<View>> {
+        match self.view_of(&self.known(Duration::MAX)?) {
+            Ok(view) => Ok(view),
+            Err(Failure::Failed(error)) => Err(error),
+            // A ref may have moved since the refs were asked for.
+            Err(Failure::Refused(_)) => {
+                let asked = {
+                    let _asking = self.shared.asking();
+                    self.ask()?
+                };
+                self.view_of(&asked).map_err(|failure| failure.into_error(&self.remote.host()))
+            }
+        }
+    }
+
+    fn view_of(&self, known: &Arc<Known>) -> Result<Arc<View>, Failure> {
+        if let Some(view) = self.shared.view(known) {
+            return Ok(view);
+        }
+        let history = self.extend(known)?;
+        history_file::save(&history, &Folder::history_file(self.shared.folder()?.path()))?;
+        self.shared.grown(Arc::new(history));
+        let view = self.shared.view(known);
+        view.ok_or_else(|| Error::internal("the history index lacks a ref").into())
+    }
+
+    /// The history with all that the refs hold, fetched where it is not here.
+    fn extend(&self, known: &Known) -> Result<History, Failure> {
+        let history = self.shared.history();
+        let tips = unique(known.tips().map(|tip| tip.id));
+        let wants: Vec<ObjectId> = tips.iter().copied().filter(|id| !history.holds(*id)).collect();
+        let haves = haves(&history, &tips);
+        let mut others = HashSet::new();
+        // Nothing may be missing: the index was lost, or the process died before it was written.
+        let mut orders = vec![
+            Order { wants: wants.clone(), filter: Some(Filter::Trees), ..Order::default() },
+            Order { wants, haves, filter: Some(Filter::Trees), ..Order::default() },
+        ];
+        let mut fetched = false;
+        loop {
+            let grown = self.with(|repository| {
+                let odb = repository.odb().map_err(unreadable)?;
+                grow(&history, &odb, &tips, &others)
+            })?;
+            let missing = match grown {
+                Growth::Whole(history) => return Ok(history),
+                Growth::Missing(missing) => missing,
+            };
+            // Filtered packs leave out a tree or blob even if it is what a tag is on.
+            if fetched && tips.contains(&missing) && known.only_tags_hold(missing) {
+                others.insert(missing);
+                continue;
+            }
+            let Some(order) = orders.pop() else {
+                return Err(Error::bad_gateway(format!("{}: git history lacks {missing}", self.remote.host())).into());
+            };
+            if order.haves.is_empty() {
+                orders.clear();
+            }
+            self.fetch_filtered(order)?;
+            fetched = true;
+        }
+    }
+
+    /// Fetches a filtered pack, or an unfiltered one from a server that offers filters and refuses this one.
+    fn fetch_filtered(&self, order: Order) -> Result<(), Failure> {
+        match self.fetch(&order) {
+            Err(Failure::Refused(_)) if self.remote.server()?.filters() => self.fetch(&Order { filter: None, ..order }),
+            result => result,
+        }
+    }
+
+    /// Fetches one pack, whole or not at all.
+    fn fetch(&self, order: &Order) -> Result<(), Failure> {
+        let folder = self.shared.folder()?;
+        let mut pack = PackFile::new(folder.path(), self.pack_limit)?;
+        let result = self.remote.fetch(order, &mut |bytes| pack.write(bytes));
+        if let Err(failure) = result {
+            if matches!(failure, Failure::Failed(_)) {
+                self.remote.forget();
+            }
+            return Err(failure);
+        }
+        pack.finish()?;
+        self.shared.pack_came();
+        Ok(())
+    }
+}
+
+/// What a server is told that it need not send: refs that are here, and the last commits that are.
+fn haves(history: &History, tips: &[ObjectId]) -> Vec<ObjectId> {
+    let held = tips.iter().filter_map(|id| history.peel(*id));
+    let leaves = history.leaves();
+    let trails = leaves.iter().take(TRAILS).flat_map(|leaf| trail(history, *leaf));
+    let mut seen = HashSet::new();
+    held.chain(leaves.iter().copied())
+        .take(HAVES)
+        .chain(trails)
+        .filter(|position| seen.insert(*position))
+        .map(|position| history.commit(position).id)
+        .collect()
+}
+
+/// Ancestors at growing distances, so that one is known to a server that has forgotten the last ones.
+fn trail(history: &History, from: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    let (mut position, mut distance, mut next) = (from, 0_u32, 1);
+    while let Some(&parent) = history.parents(position).first() {
+        (position, distance) = (parent, distance + 1);
+        if distance == next {
+            found.push(position);
+            next *= 2;
+        }
+    }
+    found
+}
+
+fn unique(ids: impl Iterator<Item = ObjectId>) -> Vec<ObjectId> {
+    let mut seen = HashSet::new();
+    ids.filter(|id| seen.insert(*id)).collect()
+}

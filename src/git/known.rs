@@ -1,0 +1,132 @@
+//! The refs of a repository as last heard of, and the file that keeps them.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+use crate::spec::info::ObjectId;
+use crate::spec::refs::Refs;
+
+const FIRST_LINE: &str = "modvet refs 1 ";
+
+/// A line of an advertisement; a name that ends in `^{}` is a peeled tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawRef {
+    pub name: String,
+    pub id: ObjectId,
+}
+
+/// All refs that were heard at one moment.
+#[derive(Debug)]
+pub struct Known {
+    raw: Arc<Vec<RawRef>>,
+    refs: Arc<Refs>,
+    asked: DateTime<Utc>,
+}
+
+impl Known {
+    /// Leaves out what is neither HEAD nor a head nor a tag.
+    pub fn new(mut raw: Vec<RawRef>, asked: DateTime<Utc>) -> Known {
+        raw.retain(|line| line.name == "HEAD" || is_head(&line.name) || is_tag(&line.name));
+        let refs = Arc::new(Refs::new(raw.iter().map(|line| (line.name.clone(), line.id))));
+        Known { raw: Arc::new(raw), refs, asked }
+    }
+
+    pub fn refs(&self) -> &Arc<Refs> {
+        &self.refs
+    }
+
+    /// Whether nobody needs to ask again. A clock that was set back makes them old.
+    pub fn is_fresh(&self, now: DateTime<Utc>, max_age: Duration) -> bool {
+        max_age == Duration::MAX || (now - self.asked).to_std().is_ok_and(|age| age <= max_age)
+    }
+
+    /// Shares the refs heard before if they are the same, so that what was made of them stays good.
+    pub fn adopt(&mut self, before: &Known) {
+        if self.raw == before.raw {
+            (self.raw, self.refs) = (Arc::clone(&before.raw), Arc::clone(&before.refs));
+        }
+    }
+
+    /// Whether these are refs shared with `other`.
+    pub fn same_refs(&self, other: &Known) -> bool {
+        Arc::ptr_eq(&self.raw, &other.raw)
+    }
+
+    /// What heads and tags hold: commits and tag objects, and now and then a tree or a blob.
+    pub fn heads_and_tags(&self) -> impl Iterator<Item = &RawRef> {
+        self.raw.iter().filter(|line| line.name != "HEAD" && !line.name.ends_with("^{}"))
+    }
+
+    /// The same and HEAD, which alone may hold a detached commit.
+    pub fn tips(&self) -> impl Iterator<Item = &RawRef> {
+        self.raw.iter().filter(|line| !line.name.ends_with("^{}"))
+    }
+
+    /// What a server must be asked for to get an object that a ref holds or peels to: before protocol
+    /// version 2 it gives out what its refs hold, not what they peel to.
+    pub fn wanted_for(&self, id: ObjectId) -> Option<ObjectId> {
+        let line = self.raw.iter().find(|line| line.id == id)?;
+        match line.name.strip_suffix("^{}") {
+            Some(tag) => self.raw.iter().find(|line| line.name == tag).map(|line| line.id),
+            None => Some(id),
+        }
+    }
+
+    /// Whether only tags hold this object, so that it need not be a commit.
+    pub fn only_tags_hold(&self, id: ObjectId) -> bool {
+        self.raw.iter().filter(|line| line.id == id).all(|line| is_tag(&line.name))
+    }
+
+    /// What is kept in a file; damaged or of another time is the same as none.
+    pub fn load(file: &Path) -> Option<Known> {
+        let text = std::fs::read_to_string(file).ok()?;
+        let (head, body) = text.strip_prefix(FIRST_LINE)?.split_once('\n')?;
+        let (asked, count) = head.split_once(' ')?;
+        let asked = DateTime::parse_from_rfc3339(asked).ok()?.to_utc();
+        let raw: Option<Vec<RawRef>> = body
+            .lines()
+            .map(|line| {
+                let (id, name) = line.split_once(' ')?;
+                Some(RawRef { name: name.to_owned(), id: ObjectId::parse(id)? })
+            })
+            .collect();
+        let raw = raw?;
+        (raw.len().to_string() == count).then(|| Known::new(raw, asked))
+    }
+
+    pub fn save(&self, file: &Path) -> Result<()> {
+        let asked = self.asked.to_rfc3339_opts(SecondsFormat::Nanos, true);
+        let mut text = format!("{FIRST_LINE}{asked} {}\n", self.raw.len());
+        for line in self.raw.iter() {
+            text.push_str(&format!("{} {}\n", line.id, line.name));
+        }
+        replace(file, text.as_bytes())
+    }
+}
+
+fn is_head(name: &str) -> bool {
+    name.starts_with("refs/heads/")
+}
+
+fn is_tag(name: &str) -> bool {
+    name.starts_with("refs/tags/")
+}
+
+/// Writes a file as a whole or not at all.
+pub fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = file.parent().expect("a file of a repository lies in its folder");
+    let write = || -> std::io::Result<()> {
+        let mut temporary = NamedTempFile::with_prefix_in(super::folder::TEMPORARY, folder)?;
+        temporary.write_all(bytes)?;
+        temporary.as_file().sync_data()?;
+        temporary.persist(file)?;
+        Ok(())
+    };
+    write().map_err(|cause| Error::internal("a file of a repository cannot be written").because(cause))
+}

@@ -1,0 +1,97 @@
+//! What is read out of commits and tags. Rules: git's `commit.c` and `tag.c`, gitformat documents.
+//!
+//! libgit2's own parser is stricter than git's and refuses some commits that git reads.
+
+use crate::spec::info::ObjectId;
+
+/// What the history needs of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitHead {
+    pub tree: ObjectId,
+    pub parents: Vec<ObjectId>,
+    /// The committer's time in seconds since 1970, 0 where it cannot be read.
+    pub seconds: i64,
+}
+
+/// The object a tag is for, and its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TagHead {
+    pub target: ObjectId,
+    pub kind: git2::ObjectType,
+}
+
+/// `None` where the bytes are no commit.
+pub fn commit_head(data: &[u8]) -> Option<CommitHead> {
+    let mut lines = data.split(|&b| b == b'\n');
+    let tree = id_after(lines.next()?, b"tree ")?;
+    let mut parents = Vec::new();
+    let mut seconds = 0;
+    for line in lines {
+        if let Some(parent) = id_after(line, b"parent ") {
+            parents.push(parent);
+        } else if let Some(who) = line.strip_prefix(b"committer ") {
+            seconds = time_of(who);
+            break;
+        } else if line.is_empty() {
+            break;
+        }
+    }
+    Some(CommitHead { tree, parents, seconds })
+}
+
+/// `None` where the bytes are no tag.
+pub fn tag_head(data: &[u8]) -> Option<TagHead> {
+    let mut lines = data.split(|&b| b == b'\n');
+    let target = id_after(lines.next()?, b"object ")?;
+    let kind = std::str::from_utf8(lines.next()?.strip_prefix(b"type ")?).ok()?;
+    Some(TagHead { target, kind: git2::ObjectType::from_str(kind)? })
+}
+
+fn id_after(line: &[u8], name: &[u8]) -> Option<ObjectId> {
+    ObjectId::parse(std::str::from_utf8(line.strip_prefix(name)?).ok()?)
+}
+
+/// The digits behind the last `>`: a name may hold one too.
+fn time_of(who: &[u8]) -> i64 {
+    let Some(end) = who.iter().rposition(|&b| b == b'>') else { return 0 };
+    let digits: Vec<u8> =
+        who[end + 1..].iter().copied().skip_while(u8::is_ascii_whitespace).take_while(u8::is_ascii_digit).collect();
+    std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TREE: &str = "tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\n";
+
+    fn id(digit: u8) -> ObjectId {
+        ObjectId([digit; 20])
+    }
+
+    #[test]
+    fn reads_commits_that_git_reads() {
+        let parents = format!("parent {}\nparent {}\n", id(1), id(2));
+        // name, lines after the tree, number of parents, time
+        let table = [
+            ("usual", format!("{parents}author A <a> 5 +0100\ncommitter C <c> 1519081806 -0800\n\nx"), 2, 1519081806),
+            ("no parents", "author A <a> 5 +0000\ncommitter C <c> 7 +0000\n\nx".to_owned(), 0, 7),
+            ("bracket in the name", "author A <a> 5 +0000\ncommitter C> D <c> 7 +0000\n\nx".to_owned(), 0, 7),
+            ("no time", "author A <a>\ncommitter C <c>\n\nx".to_owned(), 0, 0),
+            ("no committer", "author A <a> 5 +0000\n\ncommitter C <c> 7 +0000".to_owned(), 0, 0),
+            ("before 1970", "author A <a> 5 +0000\ncommitter C <c> -7 +0000\n".to_owned(), 0, 0),
+        ];
+        for (name, lines, parents, seconds) in table {
+            let head = commit_head(format!("{TREE}{lines}").as_bytes()).expect(name);
+            assert_eq!((head.parents.len(), head.seconds), (parents, seconds), "{name}");
+        }
+        assert_eq!(commit_head(b"blob"), None);
+    }
+
+    #[test]
+    fn reads_tags() {
+        let text = format!("object {}\ntype commit\ntag v1\n\nx", id(3));
+        assert_eq!(tag_head(text.as_bytes()), Some(TagHead { target: id(3), kind: git2::ObjectType::Commit }));
+        assert_eq!(tag_head(b"object x\ntype commit\n"), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! `Repo` over a remote git repository: what is not here yet is fetched.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use git2::{ErrorCode, ObjectType, Repository};
+
+use super::attributes::Attributes;
+use super::convert::Conversion;
+use super::folder::Folder;
+use super::growth::{oid, unreadable};
+use super::history::Named;
+use super::known::Known;
+use super::objects::{commit_head, tag_head};
+use super::remote::Remote;
+use super::shared::{Shared, View};
+use super::trees::{self, Look, Missing};
+use crate::error::{Error, Result};
+use crate::ports::{Clock, FileMode, Found, Repo, TreeFile};
+use crate::spec::info::{Commit, ObjectId};
+use crate::spec::refs::Refs;
+
+/// A repository opened for one job.
+pub struct GitRepo {
+    pub(super) url: String,
+    pub(super) remote: Remote,
+    pub(super) shared: Arc<Shared>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// The largest pack that is taken in, in bytes.
+    pub(super) pack_limit: u64,
+    /// The repository on disk and how many packs it had when it was opened.
+    pub(super) opened: Cell<Option<(u64, Repository)>>,
+    pub(super) converted: RefCell<Option<Converted>>,
+}
+
+/// The files of the last listing whose contents are converted on their way out.
+pub(super) struct Converted {
+    commit: ObjectId,
+    folder: String,
+    conversions: HashMap<String, Conversion>,
+}
+
+impl Repo for GitRepo {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn refs(&self, max_age: Duration) -> Result<Arc<Refs>> {
+        Ok(Arc::clone(self.known(max_age)?.refs()))
+    }
+
+    fn commit(&self, id: ObjectId) -> Result<Option<Commit>> {
+        let known = self.known(Duration::MAX)?;
+        if let Some(answer) = self.commit_here(id)? {
+            return Ok(answer);
+        }
+        if known.wanted_for(id).is_none() {
+            let view = self.view()?;
+            return Ok(view.history.peel(id).map(|position| view.history.commit(position)));
+        }
+        self.fetch_commit(&known, id)
+    }
+
+    fn find(&self, digits: &str) -> Result<Found> {
+        let view = self.view()?;
+        Ok(match view.history.find(digits, &view.reach) {
+            Named::Nothing => Found::None,
+            Named::Commit(position) => Found::One(view.history.commit(position)),
+            Named::Many => Found::Ambiguous,
+        })
+    }
+
+    fn ancestors(&self, of: ObjectId, candidates: &[ObjectId]) -> Result<Vec<bool>> {
+        // A commit of the index has all its ancestors there, so no newer refs can change the answer.
+        let mut history = self.shared.history();
+        if history.peel(of).is_none() {
+            history = Arc::clone(&self.view()?.history);
+        }
+        let position = history.peel(of).ok_or_else(|| unknown(of))?;
+        let candidates: Vec<_> = candidates.iter().map(|candidate| history.peel(*candidate)).collect();
+        Ok(history.ancestors(position, &candidates))
+    }
+
+    fn read_file(&self, commit: ObjectId, path: &str, limit: u64) -> Result<Option<Bytes>> {
+        let look = |repository: &Repository| trees::blob_at(repository, commit, path);
+        let Some((id, size)) = self.complete(commit, true, &look)? else { return Ok(None) };
+        if size > limit {
+            return Err(Error::bad_gateway(format!("{path} has {size} bytes (expected at most {limit})")));
+        }
+        self.with(|repository| read_blob(repository, id)).map(|data| Some(data.into()))
+    }
+
+    fn files(&self, commit: ObjectId, folder: &str) -> Result<Vec<TreeFile>> {
+        let look = |repository: &Repository| {
+            let listing = match trees::list(repository, commit, folder)? {
+                Look::Here(listing) => listing,
+                Look::Missing(missing) => return Ok(Look::Missing(missing)),
+            };
+            let odb = repository.odb().map_err(unreadable)?;
+            let missing = trees::missing_blobs(&odb, &listing);
+            Ok(if missing.is_empty() { Look::Here(listing) } else { Look::Missing(Missing::Blobs(missing)) })
+        };
+        let listing = self.complete(commit, false, &look)?;
+        let (files, conversions) = self.with(|repository| measured(repository, commit, folder, listing.entries))?;
+        *self.converted.borrow_mut() = Some(Converted { commit, folder: folder.to_owned(), conversions });
+        Ok(files)
+    }
+
+    fn content(&self, commit: ObjectId, folder: &str, file: &TreeFile) -> Result<Bytes> {
+        if file.mode == FileMode::Submodule {
+            return Ok(Bytes::new());
+        }
+        let listed = matches!(&*self.converted.borrow(), Some(last) if last.commit == commit && last.folder == folder);
+        if !listed {
+            self.files(commit, folder)?;
+        }
+        let data = self.with(|repository| read_blob(repository, file.id))?;
+        let converted = self.converted.borrow();
+        let conversion = converted.as_ref().and_then(|last| last.conversions.get(&file.path));
+        Ok(match conversion {
+            Some(conversion) => conversion.apply(data, file.id).into(),
+            None => data.into(),
+        })
+    }
+}
+
+impl GitRepo {
+    /// The refs, asked for again if they are older than `max_age`.
+    pub(super) fn known(&self, max_age: Duration) -> Result<Arc<Known>> {
+        let fresh = || self.shared.known().filter(|known| known.is_fresh(self.clock.now(), max_age));
+        if let Some(known) = fresh() {
+            return Ok(known);
+        }
+        let _asking = self.shared.asking();
+        // Somebody else may have asked while this job waited.
+        match fresh() {
+            Some(known) => Ok(known),
+            None => self.ask(),
+        }
+    }
+
+    /// Asks for the refs, however fresh the known ones are.
+    pub(super) fn ask(&self) -> Result<Arc<Known>> {
+        let asked = self.clock.now();
+        let known = self.shared.heard(Known::new(self.remote.refs()?, asked));
+        known.save(&Folder::refs_file(self.shared.folder()?.path()))?;
+        Ok(known)
+    }
+
+    /// The whole history of the refs as last heard of.
+    fn view(&self) -> Result<Arc<View>> {
+        let known = self.known(Duration::MAX)?;
+        match self.shared.view(&known) {
+            Some(view) => Ok(view),
+            None => {
+                let _fetching = self.shared.fetching();
+                self.view_while_fetching()
+            }
+        }
+    }
+
+    /// Runs a job on the repository on disk, opened again if packs came since.
+    pub(super) fn with<T>(&self, job: impl FnOnce(&Repository) -> Result<T>) -> Result<T> {
+        let packs = self.shared.packs();
+        let repository = match self.opened.take() {
+            Some((opened, repository)) if opened == packs => repository,
+            _ => self.shared.folder()?.open()?,
+        };
+        let result = job(&repository);
+        self.opened.set(Some((packs, repository)));
+        result
+    }
+
+    /// What an object is, if that can be said without fetching: `Some(None)` if it is no commit.
+    pub(super) fn commit_here(&self, id: ObjectId) -> Result<Option<Option<Commit>>> {
+        let history = self.shared.history();
+        if history.holds(id) {
+            return Ok(Some(history.peel(id).map(|position| history.commit(position))));
+        }
+        self.with(|repository| peel(repository, id))
+    }
+}
+
+pub(super) fn unknown(id: ObjectId) -> Error {
+    Error::not_found(format!("unknown revision {id}"))
+}
+
+fn peel(repository: &Repository, id: ObjectId) -> Result<Option<Option<Commit>>> {
+    let odb = repository.odb().map_err(unreadable)?;
+    let mut next = id;
+    loop {
+        let kind = match odb.read_header(oid(next)) {
+            Ok((_, kind)) => kind,
+            Err(cause) if cause.code() == ErrorCode::NotFound => return Ok(None),
+            Err(cause) => return Err(unreadable(cause)),
+        };
+        if !matches!(kind, ObjectType::Commit | ObjectType::Tag) {
+            return Ok(Some(None));
+        }
+        let object = odb.read(oid(next)).map_err(unreadable)?;
+        if kind == ObjectType::Commit {
+            let head = commit_head(object.data()).ok_or_else(|| unknown(next))?;
+            let time = chrono::DateTime::from_timestamp(head.seconds, 0).unwrap_or_default();
+            return Ok(Some(Some(Commit { id: next, time })));
+        }
+        next = tag_head(object.data()).ok_or_else(|| unknown(next))?.target;
+    }
+}
+
+fn read_blob(repository: &Repository, id: ObjectId) -> Result<Vec<u8>> {
+    let odb = repository.odb().map_err(unreadable)?;
+    Ok(odb.read(oid(id)).map_err(unreadable)?.data().to_vec())
+}
+
+/// The files with their sizes after conversion, and the conversions.
+fn measured(
+    repository: &Repository,
+    commit: ObjectId,
+    folder: &str,
+    entries: Vec<trees::Entry>,
+) -> Result<(Vec<TreeFile>, HashMap<String, Conversion>)> {
+    let odb = repository.odb().map_err(unreadable)?;
+    let attributes = Attributes::at(repository, commit)?;
+    let mut conversions = HashMap::new();
+    let mut files = Vec::with_capacity(entries.len());
+    for trees::Entry { path, mode, id } in entries {
+        let size = match mode {
+            FileMode::Submodule => 0,
+            FileMode::Symlink => odb.read_header(oid(id)).map_err(unreadable)?.0 as u64,
+            FileMode::Regular | FileMode::Executable => {
+                let from_root = if folder.is_empty() { path.clone() } else { format!("{folder}/{path}") };
+                let conversion = attributes.of(&from_root)?;
+                if conversion.is_none() {
+                    odb.read_header(oid(id)).map_err(unreadable)?.0 as u64
+                } else {
+                    let size = conversion.apply(read_blob(repository, id)?, id).len() as u64;
+                    conversions.insert(path.clone(), conversion);
+                    size
+                }
+            }
+        };
+        files.push(TreeFile { path, mode, id, size });
+    }
+    Ok((files, conversions))
+}

@@ -1,0 +1,105 @@
+//! All repositories below one folder: opened by their addresses, fetched once for all jobs.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
+
+use super::address::Address;
+use super::remote::Remote;
+use super::repo::GitRepo;
+use super::shared::{Shared, lock};
+use super::ssh::SshOptions;
+use super::transport::Transport;
+use crate::error::Result;
+use crate::net::{Client, Trust};
+use crate::ports::{Clock, Repo};
+
+/// Limits and ways of the git room.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The largest pack that is taken in, in bytes.
+    pub pack_limit: u64,
+    /// Of how many repositories refs and history stay in memory while nobody uses them.
+    pub in_memory: usize,
+    pub ssh: SshOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { pack_limit: 8 << 30, in_memory: 64, ssh: SshOptions::default() }
+    }
+}
+
+pub struct Repositories {
+    root: PathBuf,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    runtime: Handle,
+    options: Options,
+    /// With the moment of the last use, counted in uses.
+    shared: Mutex<(u64, HashMap<String, (u64, Arc<Shared>)>)>,
+}
+
+impl Repositories {
+    /// Repositories lie in folders of `root`, named by their addresses' SHA-256. The runtime must be one of
+    /// several threads: jobs wait for it on threads of their own.
+    pub fn new(root: PathBuf, client: Client, clock: Arc<dyn Clock>, runtime: Handle, options: Options) -> Self {
+        Repositories { root, client, clock, runtime, options, shared: Mutex::default() }
+    }
+
+    /// Opens a repository for one job, without asking anybody anything.
+    pub fn open(&self, url: &str, trust: Trust) -> Result<Box<dyn Repo + Send>> {
+        let instead = self.client.instead_of(url);
+        let address = Address::parse(url, instead.as_ref().map(|instead| instead.expose()))?;
+        let shared = self.shared(url);
+        let transport = Transport {
+            address,
+            client: self.client.clone(),
+            runtime: self.runtime.clone(),
+            trust,
+            ssh: self.options.ssh.clone(),
+        };
+        Ok(Box::new(GitRepo {
+            url: without_password(url),
+            remote: Remote::new(transport, Arc::clone(&shared.greeted)),
+            shared,
+            clock: Arc::clone(&self.clock),
+            pack_limit: self.options.pack_limit,
+            opened: Default::default(),
+            converted: Default::default(),
+        }))
+    }
+
+    fn shared(&self, url: &str) -> Arc<Shared> {
+        let mut guard = lock(&self.shared);
+        let (uses, all) = &mut *guard;
+        *uses += 1;
+        let name = hex::encode(Sha256::digest(url));
+        let path = self.root.join(&name);
+        let (last, shared) = all.entry(name).or_insert_with(|| (0, Arc::new(Shared::new(path))));
+        *last = *uses;
+        let shared = Arc::clone(shared);
+        // What a job uses must stay: a second one of the same repository would not know of its locks.
+        while all.len() > self.options.in_memory.max(1) {
+            let idle = all.iter().filter(|(_, (_, shared))| Arc::strong_count(shared) == 1);
+            let Some(oldest) = idle.min_by_key(|(_, (last, _))| *last).map(|(name, _)| name.clone()) else { break };
+            all.remove(&oldest);
+        }
+        shared
+    }
+}
+
+/// Secrets are the outgoing client's business; they must not get into an `Origin`.
+fn without_password(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            // Fails only for addresses without a host, which have no password.
+            let _ = parsed.set_password(None);
+            parsed.to_string()
+        }
+        _ => url.to_owned(),
+    }
+}

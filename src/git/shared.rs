@@ -1,0 +1,138 @@
+//! What all jobs on one repository share: its folder, what is known of it, and who may fetch.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::folder::Folder;
+use super::history::{History, Reach};
+use super::history_file;
+use super::known::Known;
+use super::server::Server;
+use super::transport::Base;
+use crate::error::Result;
+
+/// One per repository and process.
+pub struct Shared {
+    path: PathBuf,
+    folder: OnceLock<Folder>,
+    state: Mutex<State>,
+    /// Held while refs are asked for.
+    asking: Mutex<()>,
+    /// Held while packs are fetched.
+    fetching: Mutex<()>,
+    /// Held while the folder is made, and nothing else is waited for.
+    making: Mutex<()>,
+    pub greeted: Arc<Mutex<Option<(Server, Base)>>>,
+    /// Counts packs, so that whoever has the repository open knows that it must open it again.
+    packs: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    known: Option<Arc<Known>>,
+    history: Option<Arc<History>>,
+    view: Option<Arc<View>>,
+}
+
+/// The history as some refs show it.
+pub struct View {
+    pub known: Arc<Known>,
+    pub history: Arc<History>,
+    /// What heads and tags reach; what HEAD alone reaches is no module's revision.
+    pub reach: Reach,
+}
+
+impl Shared {
+    pub fn new(path: PathBuf) -> Shared {
+        Shared {
+            path,
+            folder: OnceLock::new(),
+            state: Mutex::default(),
+            asking: Mutex::default(),
+            fetching: Mutex::default(),
+            making: Mutex::default(),
+            greeted: Arc::default(),
+            packs: AtomicU64::new(0),
+        }
+    }
+
+    /// Only the holder may ask for refs.
+    pub fn asking(&self) -> MutexGuard<'_, ()> {
+        lock(&self.asking)
+    }
+
+    /// Only the holder may fetch packs.
+    pub fn fetching(&self) -> MutexGuard<'_, ()> {
+        lock(&self.fetching)
+    }
+
+    /// The folder, made when it is first needed: an unknown repository leaves none behind.
+    pub fn folder(&self) -> Result<&Folder> {
+        let _making = lock(&self.making);
+        if self.folder.get().is_none() {
+            let folder = Folder::prepare(self.path.clone())?;
+            let _ = self.folder.set(folder);
+        }
+        Ok(self.folder.get().expect("just set"))
+    }
+
+    pub fn packs(&self) -> u64 {
+        self.packs.load(Ordering::Acquire)
+    }
+
+    pub fn pack_came(&self) {
+        self.packs.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The refs as last heard of, in this process or before.
+    pub fn known(&self) -> Option<Arc<Known>> {
+        let mut state = lock(&self.state);
+        if state.known.is_none() {
+            state.known = Known::load(&Folder::refs_file(&self.path)).map(Arc::new);
+        }
+        state.known.clone()
+    }
+
+    /// Keeps refs that were just heard.
+    pub fn heard(&self, mut known: Known) -> Arc<Known> {
+        let mut state = lock(&self.state);
+        if let Some(old) = &state.known {
+            known.adopt(old);
+        }
+        let known = Arc::new(known);
+        state.known = Some(Arc::clone(&known));
+        known
+    }
+
+    pub fn history(&self) -> Arc<History> {
+        let mut state = lock(&self.state);
+        let file = Folder::history_file(&self.path);
+        Arc::clone(state.history.get_or_insert_with(|| Arc::new(history_file::load(&file).unwrap_or_default())))
+    }
+
+    pub fn grown(&self, history: Arc<History>) {
+        lock(&self.state).history = Some(history);
+    }
+
+    /// The history as these refs show it; `None` if it is not all here.
+    pub fn view(&self, known: &Arc<Known>) -> Option<Arc<View>> {
+        let history = self.history();
+        let kept = lock(&self.state).view.clone();
+        if let Some(view) = kept.filter(|view| Arc::ptr_eq(&view.history, &history) && view.known.same_refs(known)) {
+            return Some(view);
+        }
+        if !known.tips().all(|tip| history.holds(tip.id)) {
+            return None;
+        }
+        let reach = history.reach(known.heads_and_tags().map(|tip| tip.id));
+        let view = Arc::new(View { known: Arc::clone(known), history, reach });
+        lock(&self.state).view = Some(Arc::clone(&view));
+        Some(view)
+    }
+}
+
+/// A panic elsewhere leaves nothing half-made behind these locks.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

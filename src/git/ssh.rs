@@ -1,0 +1,134 @@
+//! The system's ssh program as a way to git-upload-pack.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::runtime::Handle;
+
+use super::address::SshAddress;
+use super::pktline::Stream;
+use crate::error::{Error, Result};
+
+/// How much of what ssh complains about is kept for the log, in bytes.
+const COMPLAINT: usize = 4096;
+
+#[derive(Debug, Clone)]
+pub struct SshOptions {
+    /// Looked up in PATH if it is a bare name.
+    pub program: PathBuf,
+    /// How long the other side may say nothing.
+    pub silence: Duration,
+}
+
+impl Default for SshOptions {
+    fn default() -> Self {
+        SshOptions { program: "ssh".into(), silence: Duration::from_secs(300) }
+    }
+}
+
+/// A running ssh program; it is killed when its output is dropped.
+pub struct SshProcess {
+    runtime: Handle,
+    input: Option<ChildStdin>,
+    output: Option<SshOutput>,
+}
+
+impl SshProcess {
+    pub fn start(runtime: &Handle, options: &SshOptions, address: &SshAddress) -> Result<SshProcess> {
+        let _inside = runtime.enter();
+        let mut child = Command::new(&options.program)
+            .args(address.arguments())
+            .env("GIT_PROTOCOL", "version=2")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|cause| Error::bad_gateway("the ssh program cannot be started").because(cause))?;
+        let complaint = Arc::default();
+        if let Some(stderr) = child.stderr.take() {
+            runtime.spawn(listen(stderr, Arc::clone(&complaint)));
+        }
+        let input = child.stdin.take();
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let host = address.destination.rsplit('@').next().unwrap_or_default().to_owned();
+        let silence = options.silence;
+        let output = SshOutput { child, stdout, host, silence, complaint, runtime: runtime.clone() };
+        Ok(SshProcess { runtime: runtime.clone(), input, output: Some(output) })
+    }
+
+    /// What the other side says; can be taken once.
+    pub fn output(&mut self) -> Box<dyn Stream> {
+        Box::new(self.output.take().expect("taken once"))
+    }
+
+    /// Says all there is to say and hangs up, while the answer is read: neither side waits for the other.
+    pub fn send(&mut self, body: Bytes) {
+        if let Some(mut input) = self.input.take() {
+            self.runtime.spawn(async move {
+                // A server that hangs up early is noticed by whoever reads its answer.
+                if input.write_all(&body).await.is_ok() {
+                    let _ = input.shutdown().await;
+                }
+            });
+        }
+    }
+}
+
+struct SshOutput {
+    child: Child,
+    stdout: ChildStdout,
+    host: String,
+    silence: Duration,
+    complaint: Arc<Mutex<Vec<u8>>>,
+    runtime: Handle,
+}
+
+impl Stream for SshOutput {
+    fn piece(&mut self) -> Result<Option<Bytes>> {
+        let mut piece = BytesMut::with_capacity(64 * 1024);
+        let reading = async { tokio::time::timeout(self.silence, self.stdout.read_buf(&mut piece)).await };
+        let count = self
+            .runtime
+            .block_on(reading)
+            .map_err(|_| Error::bad_gateway(format!("{}: ssh: no answer in {:?}", self.host, self.silence)))?
+            .map_err(|cause| Error::bad_gateway(format!("{}: ssh: connection broken", self.host)).because(cause))?;
+        if count > 0 {
+            return Ok(Some(piece.freeze()));
+        }
+        self.ended().map(|()| None)
+    }
+}
+
+impl SshOutput {
+    fn ended(&mut self) -> Result<()> {
+        let waiting = async { tokio::time::timeout(self.silence, self.child.wait()).await };
+        match self.runtime.block_on(waiting) {
+            Ok(Ok(status)) if status.success() => Ok(()),
+            Ok(Ok(status)) => {
+                // What ssh says names keys and files of this machine: it goes to the log, not to clients.
+                let said = self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                tracing::warn!(host = %self.host, "ssh: {}", String::from_utf8_lossy(&said).trim_end());
+                let code = status.code().map_or("a signal".to_owned(), |code| format!("status {code}"));
+                Err(Error::bad_gateway(format!("{}: ssh ended with {code}", self.host)))
+            }
+            Ok(Err(cause)) => Err(Error::internal("the ssh program cannot be waited for").because(cause)),
+            Err(_) => Err(Error::bad_gateway(format!("{}: ssh does not end", self.host))),
+        }
+    }
+}
+
+async fn listen(mut from: ChildStderr, kept: Arc<Mutex<Vec<u8>>>) {
+    let mut piece = Vec::with_capacity(COMPLAINT);
+    while let Ok(1..) = from.read_buf(&mut piece).await {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = COMPLAINT.saturating_sub(kept.len()).min(piece.len());
+        kept.extend_from_slice(&piece[..free]);
+        piece.clear();
+    }
+}

@@ -1,0 +1,184 @@
+//! How bytes get to the server's git-upload-pack and back. Rules: gitprotocol-http(5).
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use tokio::runtime::Handle;
+use url::Url;
+
+use super::address::{Address, SshAddress};
+use super::pktline::{Reader, Stream};
+use super::ssh::{SshOptions, SshProcess};
+use crate::error::{Error, Result};
+use crate::net::{Client, Request, Response, Trust};
+
+const GIT_PROTOCOL: HeaderName = HeaderName::from_static("git-protocol");
+const VERSION_2: HeaderValue = HeaderValue::from_static("version=2");
+const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
+const REQUEST: HeaderValue = HeaderValue::from_static("application/x-git-upload-pack-request");
+const RESULT: HeaderValue = HeaderValue::from_static("application/x-git-upload-pack-result");
+
+/// Reaches one repository.
+pub struct Transport {
+    pub address: Address,
+    pub client: Client,
+    pub runtime: Handle,
+    pub trust: Trust,
+    pub ssh: SshOptions,
+}
+
+/// A server that answers: what it said first, and the way to ask it more.
+pub struct Line {
+    pub greeting: Reader,
+    pub kind: LineKind,
+}
+
+pub enum LineKind {
+    /// Each request stands alone.
+    Http(Base),
+    /// One process serves one request, its answer follows the greeting.
+    Ssh(SshProcess),
+}
+
+/// Where a repository is asked for packs, once it is known where redirects lead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    url: Url,
+    trust: Trust,
+}
+
+impl Transport {
+    pub fn host(&self) -> String {
+        self.address.host()
+    }
+
+    /// Asks for the greeting: capabilities, and refs before protocol version 2.
+    pub fn connect(&self) -> Result<Line> {
+        match &self.address {
+            Address::Http(url) => self.connect_http(url),
+            Address::Ssh(ssh) => self.connect_ssh(ssh),
+        }
+    }
+
+    fn connect_ssh(&self, address: &SshAddress) -> Result<Line> {
+        let mut process = SshProcess::start(&self.runtime, &self.ssh, address)?;
+        let greeting = Reader::new(process.output());
+        Ok(Line { greeting, kind: LineKind::Ssh(process) })
+    }
+
+    fn connect_http(&self, base: &Url) -> Result<Line> {
+        let url = below(base, "info/refs", Some("service=git-upload-pack"));
+        let request = Request::get(url).header(GIT_PROTOCOL, VERSION_2).trust(self.trust);
+        let response = self.runtime.block_on(self.client.send(request))?;
+        let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if response.status == StatusCode::OK && kind == ADVERTISEMENT {
+            let base = self.settled(base, &response.url);
+            return Ok(Line { greeting: self.reader(response), kind: LineKind::Http(base) });
+        }
+        let dumb = kind.starts_with("text/plain");
+        Err(self.refusal(base, response.status, dumb)?)
+    }
+
+    /// Sends a request and gives its answer.
+    pub fn ask(&self, line: Line, body: Bytes, version_2: bool) -> Result<Reader> {
+        match line.kind {
+            LineKind::Ssh(mut process) => {
+                process.send(body);
+                Ok(line.greeting)
+            }
+            LineKind::Http(base) => self.post(&base, body, version_2),
+        }
+    }
+
+    /// Sends a request to a server whose greeting is known already.
+    pub fn post(&self, base: &Base, body: Bytes, version_2: bool) -> Result<Reader> {
+        let mut request = Request::post(below(&base.url, "git-upload-pack", None), body)
+            .header(CONTENT_TYPE, REQUEST)
+            .header(ACCEPT, RESULT)
+            .trust(base.trust);
+        if version_2 {
+            request = request.header(GIT_PROTOCOL, VERSION_2);
+        }
+        let response = self.runtime.block_on(self.client.send(request))?;
+        match response.status {
+            StatusCode::OK => Ok(self.reader(response)),
+            status => Err(self.status(status)),
+        }
+    }
+
+    /// Redirects are followed once. What the configuration put in place of the address it will put there again.
+    fn settled(&self, base: &Url, answered: &Url) -> Base {
+        let instead = self.client.instead_of(base.as_str()).and_then(|instead| Url::parse(instead.expose()).ok());
+        let asked = instead.as_ref().unwrap_or(base);
+        let place =
+            |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+        let moved = above(answered).filter(|to| {
+            place(to) != place(asked) || to.path().trim_end_matches('/') != asked.path().trim_end_matches('/')
+        });
+        let Some(url) = moved else { return Base { url: base.clone(), trust: self.trust } };
+        // The configuration names a host; what a redirect names beyond it is only found.
+        let named = (instead.is_some() || self.trust == Trust::Named) && url.host_str() == asked.host_str();
+        Base { url, trust: if named { Trust::Named } else { Trust::Found } }
+    }
+
+    fn reader(&self, response: Response) -> Reader {
+        Reader::new(Box::new(HttpStream { response, runtime: self.runtime.clone() }))
+    }
+
+    fn status(&self, status: StatusCode) -> Error {
+        Error::bad_gateway(format!("{}: git server answered {status}", self.host()))
+    }
+
+    /// What it means that the greeting is none. Forges say 401 of a repository that does not exist, so
+    /// the go command asks for the repository's own page: only if that is absent, the repository is.
+    fn refusal(&self, base: &Url, status: StatusCode, dumb: bool) -> Result<Error> {
+        let absent = |status| matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+        let not_found = || Error::not_found(format!("{}: repository not found", self.host()));
+        if absent(status) {
+            return Ok(not_found());
+        }
+        let page = self.runtime.block_on(self.client.send(Request::get(base.clone()).trust(self.trust)))?;
+        Ok(match status {
+            _ if absent(page.status) => not_found(),
+            StatusCode::OK if dumb => Error::bad_gateway(format!(
+                "{}: the server speaks git's dumb protocol only (expected the smart one)",
+                self.host()
+            )),
+            StatusCode::OK => Error::bad_gateway(format!("{}: the answer is not a git repository's", self.host())),
+            status => self.status(status),
+        })
+    }
+}
+
+struct HttpStream {
+    response: Response,
+    runtime: Handle,
+}
+
+impl Stream for HttpStream {
+    fn piece(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match self.runtime.block_on(self.response.piece())? {
+                Some(piece) if piece.is_empty() => {}
+                piece => return Ok(piece),
+            }
+        }
+    }
+}
+
+fn below(base: &Url, path: &str, query: Option<&str>) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    url.set_query(query);
+    url.set_fragment(None);
+    url
+}
+
+/// The repository to which a redirected question for its refs led.
+fn above(url: &Url) -> Option<Url> {
+    let path = url.path().strip_suffix("/info/refs")?.to_owned();
+    let mut base = url.clone();
+    base.set_path(&path);
+    base.set_query(None);
+    Some(base)
+}
