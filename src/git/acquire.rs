@@ -121,7 +121,7 @@ impl GitRepo {
         }
         let want = known.wanted_for(id).ok_or_else(|| unknown(id))?;
         let filter = Some(Filter::Blobs);
-        match self.fetch(&Order { wants: vec![want], depth: Some(1), filter, ..Order::default() }) {
+        match self.fetch_filtered(Order { wants: vec![want], depth: Some(1), filter, ..Order::default() }) {
             Ok(()) => {}
             Err(Failure::Failed(error)) => return Err(error),
             Err(Failure::Refused(_)) => {
@@ -196,8 +196,16 @@ impl GitRepo {
             if order.haves.is_empty() {
                 orders.clear();
             }
-            self.fetch(&order)?;
+            self.fetch_filtered(order)?;
             fetched = true;
+        }
+    }
+
+    /// Fetches a filtered pack, or an unfiltered one from a server that offers filters and refuses this one.
+    fn fetch_filtered(&self, order: Order) -> Result<(), Failure> {
+        match self.fetch(&order) {
+            Err(Failure::Refused(_)) if self.remote.server()?.filters() => self.fetch(&Order { filter: None, ..order }),
+            result => result,
         }
     }
 

@@ -79,6 +79,9 @@ impl Folder {
     }
 }
 
+/// What libgit2 keeps of objects already read, over all repositories, in bytes; its own default is 256 MiB.
+const CACHED: isize = 32 << 20;
+
 /// Sets what libgit2 knows once for the whole process.
 fn settle() {
     static ONCE: Once = Once::new();
@@ -90,6 +93,9 @@ fn settle() {
             let emptied = unsafe { git2::opts::set_search_path(level, "") };
             emptied.expect("a search path can be emptied");
         }
+        // SAFETY: as above.
+        let bounded = unsafe { git2::opts::set_cache_max_size(CACHED) };
+        bounded.expect("the cache can be bounded");
         // SAFETY: as above. The store's folders may belong to whoever runs the container.
         let trusted = unsafe { git2::opts::set_verify_owner_validation(false) };
         trusted.expect("the owner check can be turned off");

@@ -6,12 +6,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use url::Url;
 
 use super::known::RawRef;
 use super::pktline::{DELIMITER, FLUSH, Packet, Reader, cut_off, line, text};
 use super::server::{self, Protocol, Server, printable};
-use super::transport::{Line, LineKind, Transport};
+use super::transport::{Base, Line, LineKind, Transport};
 use crate::error::{Error, Result};
 use crate::spec::info::ObjectId;
 
@@ -65,12 +64,12 @@ impl Failure {
 pub struct Remote {
     transport: Transport,
     /// What the server said of itself and where, so that a fetch is one request.
-    greeted: Arc<Mutex<Option<(Server, Url)>>>,
+    greeted: Arc<Mutex<Option<(Server, Base)>>>,
 }
 
 impl Remote {
     /// `greeted` outlives the remote, and is shared by all that lead to the same repository.
-    pub fn new(transport: Transport, greeted: Arc<Mutex<Option<(Server, Url)>>>) -> Remote {
+    pub fn new(transport: Transport, greeted: Arc<Mutex<Option<(Server, Base)>>>) -> Remote {
         Remote { transport, greeted }
     }
 
@@ -175,6 +174,7 @@ fn read_list(answer: &mut Reader) -> Result<Vec<RawRef>> {
             continue;
         }
         refs.push(RawRef { name: name.to_owned(), id: server::object_id(id)? });
+        server::check_count(&refs)?;
         if let Some(peeled) = words.find_map(|word| word.strip_prefix("peeled:")) {
             refs.push(RawRef { name: format!("{name}^{{}}"), id: server::object_id(peeled)? });
         }

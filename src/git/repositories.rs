@@ -25,14 +25,11 @@ pub struct Options {
     /// Of how many repositories refs and history stay in memory while nobody uses them.
     pub in_memory: usize,
     pub ssh: SshOptions,
-    /// Prefixes of addresses and what to put in their place. The outgoing client applies them itself; here they
-    /// tell which repositories are reached by ssh.
-    pub instead_of: Vec<(String, String)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { pack_limit: 8 << 30, in_memory: 64, ssh: SshOptions::default(), instead_of: Vec::new() }
+        Options { pack_limit: 8 << 30, in_memory: 64, ssh: SshOptions::default() }
     }
 }
 
@@ -55,7 +52,8 @@ impl Repositories {
 
     /// Opens a repository for one job, without asking anybody anything.
     pub fn open(&self, url: &str, trust: Trust) -> Result<Box<dyn Repo + Send>> {
-        let address = Address::parse(url, &self.options.instead_of)?;
+        let instead = self.client.instead_of(url);
+        let address = Address::parse(url, instead.as_ref().map(|instead| instead.expose()))?;
         let shared = self.shared(url);
         let transport = Transport {
             address,

@@ -110,12 +110,23 @@ fn read_refs(first: Packet, reader: &mut Reader) -> Result<Greeting> {
             // What an empty repository says instead of a ref.
             if name != "capabilities^{}" {
                 refs.push(RawRef { name: name.to_owned(), id: object_id(id)? });
+                check_count(&refs)?;
             }
         }
         packet = reader.expect()?;
     }
     let server = Server { protocol: Protocol::V0, features }.checked()?;
     Ok(Greeting { server, refs })
+}
+
+/// How many refs a repository may have: all are held in memory.
+const REFS: usize = 2_000_000;
+
+pub fn check_count(refs: &[RawRef]) -> Result<()> {
+    match refs.len() {
+        0..REFS => Ok(()),
+        _ => Err(Error::bad_gateway(format!("too many git refs (expected fewer than {REFS})"))),
+    }
 }
 
 /// Forty digits; sixty-four are a repository of another kind.

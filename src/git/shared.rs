@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use url::Url;
-
 use super::folder::Folder;
 use super::history::{History, Reach};
 use super::history_file;
 use super::known::Known;
 use super::server::Server;
+use super::transport::Base;
 use crate::error::Result;
 
 /// One per repository and process.
@@ -24,7 +23,7 @@ pub struct Shared {
     fetching: Mutex<()>,
     /// Held while the folder is made, and nothing else is waited for.
     making: Mutex<()>,
-    pub greeted: Arc<Mutex<Option<(Server, Url)>>>,
+    pub greeted: Arc<Mutex<Option<(Server, Base)>>>,
     /// Counts packs, so that whoever has the repository open knows that it must open it again.
     packs: AtomicU64,
 }

@@ -34,10 +34,17 @@ pub struct Line {
 }
 
 pub enum LineKind {
-    /// Each request stands alone; the address is the one that redirects led to.
-    Http(Url),
+    /// Each request stands alone.
+    Http(Base),
     /// One process serves one request, its answer follows the greeting.
     Ssh(SshProcess),
+}
+
+/// Where a repository is asked for packs, once it is known where redirects lead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    url: Url,
+    trust: Trust,
 }
 
 impl Transport {
@@ -65,7 +72,7 @@ impl Transport {
         let response = self.runtime.block_on(self.client.send(request))?;
         let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if response.status == StatusCode::OK && kind == ADVERTISEMENT {
-            let base = above(&response.url).unwrap_or_else(|| base.clone());
+            let base = self.settled(base, &response.url);
             return Ok(Line { greeting: self.reader(response), kind: LineKind::Http(base) });
         }
         let dumb = kind.starts_with("text/plain");
@@ -84,11 +91,11 @@ impl Transport {
     }
 
     /// Sends a request to a server whose greeting is known already.
-    pub fn post(&self, base: &Url, body: Bytes, version_2: bool) -> Result<Reader> {
-        let mut request = Request::post(below(base, "git-upload-pack", None), body)
+    pub fn post(&self, base: &Base, body: Bytes, version_2: bool) -> Result<Reader> {
+        let mut request = Request::post(below(&base.url, "git-upload-pack", None), body)
             .header(CONTENT_TYPE, REQUEST)
             .header(ACCEPT, RESULT)
-            .trust(self.trust);
+            .trust(base.trust);
         if version_2 {
             request = request.header(GIT_PROTOCOL, VERSION_2);
         }
@@ -97,6 +104,21 @@ impl Transport {
             StatusCode::OK => Ok(self.reader(response)),
             status => Err(self.status(status)),
         }
+    }
+
+    /// Redirects are followed once. What the configuration put in place of the address it will put there again.
+    fn settled(&self, base: &Url, answered: &Url) -> Base {
+        let instead = self.client.instead_of(base.as_str()).and_then(|instead| Url::parse(instead.expose()).ok());
+        let asked = instead.as_ref().unwrap_or(base);
+        let place =
+            |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+        let moved = above(answered).filter(|to| {
+            place(to) != place(asked) || to.path().trim_end_matches('/') != asked.path().trim_end_matches('/')
+        });
+        let Some(url) = moved else { return Base { url: base.clone(), trust: self.trust } };
+        // The configuration names a host; what a redirect names beyond it is only found.
+        let named = (instead.is_some() || self.trust == Trust::Named) && url.host_str() == asked.host_str();
+        Base { url, trust: if named { Trust::Named } else { Trust::Found } }
     }
 
     fn reader(&self, response: Response) -> Reader {

@@ -10,6 +10,11 @@ use crate::error::{Error, Result};
 use crate::ports::FileMode;
 use crate::spec::info::ObjectId;
 
+/// How deep folders may lie in each other, and how many files there may be: trees that hold the same tree many times
+/// are small and make endless listings.
+const DEPTH: usize = 500;
+const ENTRIES: usize = 1_000_000;
+
 /// What was looked for, or what has to be fetched before it can be said.
 #[derive(Debug)]
 pub enum Look<T> {
@@ -76,7 +81,7 @@ pub fn list(repository: &Repository, commit: ObjectId, folder: &str) -> Result<L
     })?);
     let Some(tree) = tree else { return Ok(Look::Here(listing)) };
     listing.attributes_above = attributes;
-    here!(walk(repository, &tree, "", &mut listing.entries)?);
+    here!(walk(repository, &tree, "", DEPTH, &mut listing.entries)?);
     Ok(Look::Here(listing))
 }
 
@@ -91,7 +96,12 @@ pub fn missing_blobs(odb: &Odb<'_>, listing: &Listing) -> Vec<ObjectId> {
         .collect()
 }
 
-fn walk(repository: &Repository, tree: &Tree<'_>, above: &str, to: &mut Vec<Entry>) -> Result<Look<()>> {
+fn walk(repository: &Repository, tree: &Tree<'_>, above: &str, depth: usize, to: &mut Vec<Entry>) -> Result<Look<()>> {
+    if depth == 0 || to.len() > ENTRIES {
+        return Err(Error::bad_gateway(format!(
+            "a git tree is too large (expected at most {ENTRIES} files and folders {DEPTH} deep)"
+        )));
+    }
     for item in tree.iter() {
         let path = format!("{above}{}", String::from_utf8_lossy(item.name_bytes()));
         let id = object_id(item.id());
@@ -99,7 +109,7 @@ fn walk(repository: &Repository, tree: &Tree<'_>, above: &str, to: &mut Vec<Entr
             Some(mode) => to.push(Entry { path, mode, id }),
             None => {
                 let below = here!(tree_by_id(repository, id)?);
-                here!(walk(repository, &below, &format!("{path}/"), to)?);
+                here!(walk(repository, &below, &format!("{path}/"), depth - 1, to)?);
             }
         }
     }

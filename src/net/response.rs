@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::failure;
+use super::{failure, retry};
 use crate::error::{Error, Result};
 
 /// The head of an answer, whatever its status; the body comes in pieces. While it lives it counts among the
@@ -44,6 +44,11 @@ impl Response {
             deadline,
             _permit: permit,
         }
+    }
+
+    /// How long the server asks us to leave it alone, by `Retry-After`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        retry::asked_for(&self.headers)
     }
 
     /// The next bytes of the body, unpacked; `None` at its end. `Kind::BadGateway` if it breaks off, stalls

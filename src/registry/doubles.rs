@@ -307,6 +307,7 @@ impl Ledger {
 impl Sumdb for Ledger {
     async fn get(&self, path: &str) -> Result<Bytes> {
         self.asked.fetch_add(1, Ordering::SeqCst);
+        assert!(!path.starts_with("panic."), "as the test wants it");
         if let Some(error) = self.failure.lock().expect("lock").clone() {
             return Err(error);
         }
