@@ -12,5 +12,6 @@ pub mod ports;
 pub mod registry;
 pub mod spec;
 pub mod store;
+pub mod sumdb;
 pub mod upstream;
 pub mod vet;

@@ -1,4 +1,4 @@
-//! The traits by which the rooms reach the world: `Source`, `Repo`, `Store`, `Clock`.
+//! The traits by which the rooms reach the world: `Source`, `Sumdb`, `Repo`, `Store`, `Clock`.
 //! Must not know of any implementation; a verb joins a trait only with two that really do it.
 //! Rules: HOUSE.md, "The two storeys".
 
@@ -33,6 +33,15 @@ pub trait Source: Send + Sync {
     async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content>;
     /// The module zip of a version, named as asked, also for a wrong pseudo-version whose revision exists.
     async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content>;
+}
+
+/// A module proxy that hands checksum databases through.
+#[async_trait]
+pub trait Sumdb: Send + Sync {
+    /// The body at `sumdb/PATH` below the proxy's address; `path` is `NAME/supported`, `NAME/lookup/MODULE@VERSION`, …
+    ///
+    /// An absence is the proxy's 404 or 410: it does not serve that database, or there is no such record.
+    async fn get(&self, path: &str) -> Result<Bytes>;
 }
 
 /// Bytes on their way into the store.

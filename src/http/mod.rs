@@ -1,1 +1,14 @@
-//! To be written.
+//! Between the socket and a registry: addresses into questions, answers and errors into bytes.
+//! Must not know how a question is answered; statuses and headers are written here and nowhere else.
+//! Rules: go.dev/ref/mod#goproxy-protocol, RFC 9110 and 9111, docs/protocol.md.
+
+pub mod body;
+mod range;
+pub mod respond;
+pub mod route;
+pub mod serve;
+pub mod site;
+mod stall;
+#[cfg(test)]
+mod tests;
+mod text;

@@ -5,6 +5,7 @@
 pub mod dirhash;
 pub mod gomod;
 pub mod info;
+pub mod literal;
 pub mod location;
 pub mod path;
 pub mod pseudo;
@@ -13,3 +14,6 @@ pub mod refs;
 pub mod resolution;
 pub mod version;
 pub mod zip;
+
+#[cfg(test)]
+mod reference;

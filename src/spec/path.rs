@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::literal::{is_letter, quote, quote_char};
 use super::version::Semver;
 use crate::error::{Error, Result};
 
@@ -17,7 +18,7 @@ impl ModulePath {
     /// Refuses what `module.CheckPath` refuses, in its words.
     pub fn parse(text: &str) -> Result<ModulePath> {
         let malformed = |why: String| {
-            Error::gone(format!("malformed module path {text:?}: {why}"))
+            Error::gone(format!("malformed module path {}: {why}", quote(text.as_bytes())))
                 .remedy("a module path looks like example.com/group/name")
         };
         check(text).map_err(malformed)?;
@@ -28,7 +29,7 @@ impl ModulePath {
     /// Reads the form that stands in addresses: `!x` for upper case.
     pub fn unescape(escaped: &str) -> Result<ModulePath> {
         let text = unescape(escaped).ok_or_else(|| {
-            Error::gone(format!("invalid escaped module path {escaped:?}"))
+            Error::gone(format!("invalid escaped module path {}", quote(escaped.as_bytes())))
                 .remedy("an upper case letter X is written !x in a module proxy address")
         })?;
         ModulePath::parse(&text)
@@ -116,7 +117,7 @@ pub fn split_major(path: &str) -> Option<(&str, MajorSuffix<'_>)> {
         return split_gopkg_in(path);
     }
     let head = path.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    let Some(prefix) = head.strip_suffix("/v").filter(|p| !p.is_empty() && head.len() < path.len()) else {
+    let Some(prefix) = head.strip_suffix("/v").filter(|_| head.len() < path.len()) else {
         return Some((path, MajorSuffix("")));
     };
     let number = &path[head.len()..];
@@ -127,7 +128,7 @@ pub fn split_major(path: &str) -> Option<(&str, MajorSuffix<'_>)> {
 fn split_gopkg_in(path: &str) -> Option<(&str, MajorSuffix<'_>)> {
     let stem = path.strip_suffix("-unstable").unwrap_or(path);
     let head = stem.trim_end_matches(|c: char| c.is_ascii_digit());
-    let prefix = head.strip_suffix(".v").filter(|p| !p.is_empty())?;
+    let prefix = head.strip_suffix(".v")?;
     let number = &stem[head.len()..];
     let suffix = &path[prefix.len()..];
     let valid = !number.is_empty() && (!number.starts_with('0') || suffix == ".v0");
@@ -240,7 +241,7 @@ fn check(path: &str) -> Result<(), String> {
     }
     let allowed = |c: char| matches!(c, '-' | '.') || c.is_ascii_digit() || c.is_ascii_lowercase();
     match first.chars().find(|c| !allowed(*c)) {
-        Some(c) => Err(format!("invalid char {c:?} in first path element")),
+        Some(c) => Err(format!("invalid char {} in first path element", quote_char(c))),
         None => Ok(()),
     }
 }
@@ -253,7 +254,7 @@ enum Kind {
 
 /// `module.CheckFilePath`: the name of a file in a module zip.
 pub fn check_file(path: &str) -> Result<(), String> {
-    check_elements(path, Kind::File).map_err(|why| format!("malformed file path {path:?}: {why}"))
+    check_elements(path, Kind::File).map_err(|why| format!("malformed file path {}: {why}", quote(path.as_bytes())))
 }
 
 /// Whether a text may stand as a version in an address (`module.UnescapeVersion`).
@@ -282,7 +283,7 @@ fn check_element(element: &str, kind: Kind) -> Result<(), String> {
         return Err("empty path element".to_owned());
     }
     if element.bytes().all(|b| b == b'.') {
-        return Err(format!("invalid path element {element:?}"));
+        return Err(format!("invalid path element {}", quote(element.as_bytes())));
     }
     if element.starts_with('.') && kind == Kind::Module {
         return Err("leading dot in path element".to_owned());
@@ -291,11 +292,11 @@ fn check_element(element: &str, kind: Kind) -> Result<(), String> {
         return Err("trailing dot in path element".to_owned());
     }
     if let Some(c) = element.chars().find(|c| !allowed(*c, kind)) {
-        return Err(format!("invalid char {c:?}"));
+        return Err(format!("invalid char {}", quote_char(c)));
     }
     let stem = element.split('.').next().unwrap_or(element);
     if RESERVED.iter().any(|name| name.eq_ignore_ascii_case(stem)) {
-        return Err(format!("{stem:?} disallowed as path element component on Windows"));
+        return Err(format!("{} disallowed as path element component on Windows", quote(stem.as_bytes())));
     }
     // Windows writes long names as NAME~1; a file in a zip may have such a name, a module may not.
     let short_name = |(_, digits): (&str, &str)| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
@@ -314,15 +315,6 @@ fn allowed(c: char, kind: Kind) -> bool {
         Kind::File if c.is_ascii() => "!#$%&()+,-.=@[]^_{}~ ".contains(c),
         Kind::File => is_letter(c),
     }
-}
-
-/// Unicode's category L, as Go's `unicode.IsLetter`.
-fn is_letter(c: char) -> bool {
-    use unicode_general_category::{GeneralCategory as G, get_general_category};
-    matches!(
-        get_general_category(c),
-        G::UppercaseLetter | G::LowercaseLetter | G::TitlecaseLetter | G::ModifierLetter | G::OtherLetter
-    )
 }
 
 /// Names that Windows keeps for devices.

@@ -152,6 +152,13 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     }
 }
 
+/// `module.CanonicalVersion`: short forms filled up, build metadata cut off but for `+incompatible`.
+pub fn canonical(text: &str) -> Option<Version> {
+    let semver = Semver::parse(text)?;
+    let incompatible = if semver.build() == "incompatible" { "+incompatible" } else { "" };
+    Version::parse(&format!("{}{incompatible}", semver.canonical()))
+}
+
 /// A canonical version: three numbers, no build metadata but `+incompatible`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Version(Semver);

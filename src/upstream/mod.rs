@@ -1,1 +1,21 @@
-//! To be written.
+//! Where modules come from besides git: other proxies and folders; and which repository a module path leads to.
+//! Must not know of caches, registries or verdicts: it says what somebody else says, checked for what it claims to be.
+//! Rules: go.dev/ref/mod#goproxy-protocol, `cmd/go/internal/modfetch/proxy.go`, `cmd/go/internal/vcs`.
+
+mod dir;
+mod discover;
+mod hosts;
+mod import;
+mod list;
+mod markup;
+mod memory;
+mod protocol;
+mod proxy;
+#[cfg(test)]
+mod tests;
+mod xml_names;
+
+pub use dir::DirSource;
+pub use discover::Discover;
+pub use protocol::Limits;
+pub use proxy::ProxySource;

@@ -1,0 +1,118 @@
+//! The go command's own list of proxies: `https://proxy.example,direct`.
+//! Rules: go.dev/ref/mod#environment-variables (GOPROXY) and `proxyList` in `cmd/go/internal/modfetch/proxy.go`.
+
+use url::Url;
+
+use super::settings::{Upstream, UpstreamKind};
+use crate::error::{Error, Result};
+
+/// Reads a list. After a comma the next one is asked only about what the one before does not have,
+/// after a bar whatever the failure. `off` and `direct` end the list.
+pub fn parse(list: &str) -> Result<Vec<Upstream>> {
+    let mut upstreams: Vec<Upstream> = Vec::new();
+    let mut seen_any = false;
+    for item in list.split_inclusive([',', '|']) {
+        let go_on = item.ends_with('|');
+        let word = item.trim_end_matches([',', '|']).trim();
+        if word.is_empty() {
+            continue;
+        }
+        seen_any = true;
+        if word == "off" {
+            break;
+        }
+        let kind = kind(word)?;
+        let ends = matches!(kind, UpstreamKind::Git);
+        let mut upstream = Upstream::new(name(&kind, upstreams.len()), kind);
+        upstream.go_on_after_failure = go_on;
+        upstreams.push(upstream);
+        if ends {
+            break;
+        }
+    }
+    if !seen_any {
+        return Err(Error::gone("upstream list is empty").remedy("give a list such as https://proxy.example,direct"));
+    }
+    Ok(upstreams)
+}
+
+fn kind(word: &str) -> Result<UpstreamKind> {
+    if word == "direct" {
+        return Ok(UpstreamKind::Git);
+    }
+    let invalid = |why: &str| {
+        Error::gone(format!("upstream {:?}: {why}", without_password(word)))
+            .remedy("an upstream is an https:// or http:// URL, a file:// URL, `direct` or `off`")
+    };
+    if !word.contains(['.', ':', '/']) {
+        return Err(invalid("not a URL"));
+    }
+    let text = if word.contains(":/") || word.starts_with('/') { word.to_owned() } else { format!("https://{word}") };
+    let url = Url::parse(&text).map_err(|error| invalid(&error.to_string()))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(UpstreamKind::Proxy(url)),
+        "file" => url.to_file_path().map(UpstreamKind::Dir).map_err(|()| invalid("a file:// URL has a path only")),
+        scheme => Err(invalid(&format!("scheme {scheme} (expected https, http or file)"))),
+    }
+}
+
+/// A URL with its password left out, whatever else is wrong with it.
+fn without_password(word: &str) -> String {
+    match (word.find("://"), word.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &word[..scheme + 3], &word[at + 1..]),
+        _ => word.to_owned(),
+    }
+}
+
+fn name(kind: &UpstreamKind, position: usize) -> String {
+    match kind {
+        UpstreamKind::Git => "direct".to_owned(),
+        UpstreamKind::Proxy(url) => {
+            let host = url.host_str().unwrap_or("proxy").replace(['[', ']', ':'], "-");
+            if position == 0 { host } else { format!("{host}-{}", position + 1) }
+        }
+        UpstreamKind::Dir(_) if position == 0 => "dir".to_owned(),
+        UpstreamKind::Dir(_) => format!("dir-{}", position + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_lists_as_the_go_command_does() {
+        // list, what it means: names, a bar where the next one is asked after any failure
+        let table = [
+            ("https://a.example,direct", "a.example direct"),
+            ("https://a.example|https://b.example/x,direct", "a.example| b.example-2 direct"),
+            ("a.example", "a.example"),
+            ("direct,https://a.example", "direct"),
+            ("https://a.example,off,direct", "a.example"),
+            ("off", ""),
+            (", ,https://a.example,", "a.example"),
+            ("file:///srv/cache", "dir"),
+        ];
+        for (list, expected) in table {
+            let found: Vec<String> = parse(list)
+                .expect(list)
+                .iter()
+                .map(|u| format!("{}{}", u.name, if u.go_on_after_failure { "|" } else { "" }))
+                .collect();
+            assert_eq!(found.join(" "), expected, "{list}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_upstream_and_prints_no_password() {
+        let table = [
+            ("", "upstream list is empty"),
+            ("noproxy", "upstream \"noproxy\": not a URL"),
+            ("ftp://user:secret@a.example", "upstream \"ftp://a.example\": scheme ftp (expected https, http or file)"),
+            ("/srv/cache", "upstream \"/srv/cache\": relative URL without a base"),
+        ];
+        for (list, expected) in table {
+            assert_eq!(parse(list).expect_err(list).what(), expected);
+        }
+    }
+}

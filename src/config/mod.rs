@@ -1,0 +1,10 @@
+//! The configuration: `File` as it is written, `Settings` as it is meant, all values parsed.
+//! Must not know of adapters; the wiring in `cli::serve` turns settings into them.
+//! Keys, defaults and their meaning: docs/config.md, which a test holds against `schema`.
+
+pub mod file;
+pub mod list;
+pub mod schema;
+pub mod settings;
+
+pub use settings::{AllowInsecure, Auth, AuthScheme, SecretRef, Settings, Upstream, UpstreamKind};

@@ -1,0 +1,245 @@
+//! Answers and errors into statuses and headers: the one place of statuses.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::ext::ReasonPhrase;
+use hyper::header::{
+    ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
+};
+use hyper::{Method, Response, StatusCode};
+use sha2::{Digest, Sha256};
+
+use super::body::Body;
+use super::range::Range;
+use super::text;
+use crate::error::{Error, Kind};
+use crate::registry::{Answer, AnswerBody, Life, Question, Reach};
+use crate::sumdb;
+
+const UPSTREAM: HeaderName = HeaderName::from_static("x-modvet-upstream");
+const CACHE: HeaderName = HeaderName::from_static("x-modvet-cache");
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const ZIP: &str = "application/zip";
+const BYTES: &str = "application/octet-stream";
+
+/// What of a request shapes the answer beyond its address.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub method: Method,
+    pub headers: HeaderMap,
+}
+
+impl Asked {
+    /// `Disable-Module-Fetch: true`.
+    pub fn reach(&self) -> Reach {
+        match self.headers.get("disable-module-fetch") {
+            Some(value) if value.as_bytes().eq_ignore_ascii_case(b"true") => Reach::Cache,
+            _ => Reach::Upstream,
+        }
+    }
+
+    fn values(&self, name: HeaderName) -> impl Iterator<Item = &str> {
+        self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+    }
+
+    /// Whether the client has these very bytes already.
+    fn has(&self, etag: &str) -> bool {
+        let mut tags = self.values(IF_NONE_MATCH).flat_map(|value| value.split(',')).map(str::trim);
+        tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    }
+
+    /// The part of a body of `size` bytes that is wanted.
+    fn range(&self, etag: &str, size: u64) -> Range {
+        let mut ranges = self.values(RANGE);
+        let (Some(range), None) = (ranges.next(), ranges.next()) else { return Range::Whole };
+        // Without an ETag of ours in If-Range the client may hold a part of something else.
+        let same = !self.headers.contains_key(IF_RANGE) || self.values(IF_RANGE).any(|tag| tag.trim() == etag);
+        match self.method == Method::GET && same {
+            true => Range::parse(range, size),
+            false => Range::Whole,
+        }
+    }
+}
+
+/// A registry's answer to a question.
+pub fn answered(question: &Question, answer: Answer, asked: &Asked) -> Response<Body> {
+    let media = match question {
+        Question::Info(_) | Question::Latest => JSON,
+        Question::List | Question::GoMod(_) => TEXT,
+        Question::Zip(_) => ZIP,
+    };
+    let mut response = match answer.body {
+        AnswerBody::Text(bytes) => whole(bytes, media, asked),
+        AnswerBody::Blob(blob) => {
+            let etag = etag(blob.sha256());
+            let range = match question {
+                Question::Zip(_) => asked.range(&etag, blob.size()),
+                _ => Range::Whole,
+            };
+            let body = |first, end| Body::part(&blob, first, end);
+            let mut response = part(body, blob.size(), range, &etag, media, asked);
+            if matches!(question, Question::Zip(_)) {
+                response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            }
+            response
+        }
+    };
+    let life = match response.status() {
+        StatusCode::RANGE_NOT_SATISFIABLE => "no-store",
+        _ => lifetime(answer.life),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(life));
+    headers.insert(AGE, answer.age.as_secs().into());
+    headers.insert(UPSTREAM, header(&answer.upstream));
+    headers.insert(CACHE, HeaderValue::from_static(answer.freshness.as_str()));
+    response
+}
+
+/// A checksum database's answer.
+pub fn recorded(path: &sumdb::Path, record: sumdb::Record, asked: &Asked) -> Response<Body> {
+    let media = if matches!(path.target, sumdb::Target::Tile(_)) { BYTES } else { TEXT };
+    let life = if path.is_lasting() { Life::Forever } else { Life::Short };
+    let mut response = whole(record.body, media, asked);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(lifetime(life)));
+    headers.insert(UPSTREAM, header(&record.upstream));
+    response
+}
+
+/// `/healthz`, and `/readyz` once the store is open.
+pub fn well() -> Response<Body> {
+    plain(StatusCode::OK, "ok\n".to_owned(), "no-store")
+}
+
+/// An error: its kind becomes a status, its words a text that the go command shows.
+pub fn refused(error: &Error) -> Response<Body> {
+    let (status, life) = match error.kind() {
+        Kind::NotFound => (StatusCode::NOT_FOUND, "public, max-age=10"),
+        Kind::Gone => (StatusCode::GONE, "public, max-age=3600"),
+        Kind::Wrong => (StatusCode::FORBIDDEN, "no-cache"),
+        Kind::Forbidden => (StatusCode::FORBIDDEN, "no-store"),
+        Kind::BadGateway => (StatusCode::BAD_GATEWAY, "no-store"),
+        Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "no-store"),
+        Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "no-store"),
+    };
+    let mut response = plain(status, text::of(error), life);
+    let delay = match error.kind() {
+        Kind::Unavailable => Some(error.delay().unwrap_or(Duration::from_secs(5))),
+        Kind::BadGateway => error.delay(),
+        _ => None,
+    };
+    if let Some(delay) = delay {
+        response.headers_mut().insert(RETRY_AFTER, delay.as_secs().max(1).into());
+    }
+    // Every go command since 1.11 shows the reason phrase of HTTP/1.1, older ones nothing else.
+    if let (Kind::Wrong, Some(right)) = (error.kind(), error.right_version())
+        && let Ok(phrase) = ReasonPhrase::try_from(format!("Invalid pseudo-version, use {right}"))
+    {
+        response.extensions_mut().insert(phrase);
+    }
+    response
+}
+
+/// An error of a request that only wanted what is kept: others may ask for more, so no cache may
+/// give them this answer.
+pub fn refused_from_cache(error: &Error) -> Response<Body> {
+    let mut response = refused(error);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Another method than GET and HEAD.
+pub fn not_allowed(method: &Method) -> Response<Body> {
+    let text = text::of(&Error::gone("method not allowed (expected GET or HEAD)").about(method));
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, text, "no-store");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+/// A request that came through this very proxy before.
+pub fn looped() -> Response<Body> {
+    let error = Error::bad_gateway("this request came through this proxy already: its upstreams lead back to it")
+        .remedy("take its own address out of the list of upstreams");
+    plain(StatusCode::LOOP_DETECTED, text::of(&error), "no-store")
+}
+
+/// A HEAD gets all of a GET but the body.
+pub fn without_body(response: Response<Body>) -> Response<Body> {
+    response.map(|_| Body::empty())
+}
+
+fn lifetime(life: Life) -> &'static str {
+    match life {
+        Life::Forever => "public, max-age=31536000, immutable",
+        Life::Short => "public, max-age=60",
+        Life::Never => "no-cache",
+    }
+}
+
+fn whole(bytes: Bytes, media: &'static str, asked: &Asked) -> Response<Body> {
+    let etag = etag(Sha256::digest(&bytes).into());
+    let size = bytes.len() as u64;
+    part(|_, _| Body::from(bytes), size, Range::Whole, &etag, media, asked)
+}
+
+/// `body` gives the bytes from a first one up to but not including an end.
+fn part(
+    body: impl FnOnce(u64, u64) -> Body,
+    size: u64,
+    range: Range,
+    etag: &str,
+    media: &'static str,
+    asked: &Asked,
+) -> Response<Body> {
+    let (status, body, length, place) = match range {
+        _ if asked.has(etag) => (StatusCode::NOT_MODIFIED, Body::empty(), None, None),
+        Range::Whole => (StatusCode::OK, body(0, size), Some(size), None),
+        Range::Part { first, last } => {
+            let place = format!("bytes {first}-{last}/{size}");
+            (StatusCode::PARTIAL_CONTENT, body(first, last + 1), Some(last + 1 - first), Some(place))
+        }
+        Range::Unsatisfiable => {
+            (StatusCode::RANGE_NOT_SATISFIABLE, Body::empty(), Some(0), Some(format!("bytes */{size}")))
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(ETAG, header(etag));
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    if let Some(place) = place {
+        headers.insert(CONTENT_RANGE, header(&place));
+    }
+    if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    }
+    response
+}
+
+fn plain(status: StatusCode, text: String, life: &'static str) -> Response<Body> {
+    let length = text.len();
+    let mut response = Response::new(Body::from(Bytes::from(text)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
+    headers.insert(CONTENT_LENGTH, length.into());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(life));
+    // A text for people is no page: what it quotes is somebody's input.
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn etag(sha256: [u8; 32]) -> String {
+    format!("\"{}\"", hex::encode(sha256))
+}
+
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unprintable"))
+}

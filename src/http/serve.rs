@@ -1,0 +1,165 @@
+//! The listener: connections, their limits, and a clean end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use super::body::Body;
+use super::respond::{self, Asked};
+use super::site::Desk;
+use super::stall::Impatient;
+use crate::error::Error;
+
+/// What clients may take up.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at a time; further ones wait in the listener's queue.
+    pub connections: usize,
+    /// Requests at a time over all connections, until their last byte is on its way; further ones
+    /// are answered 503. Each may hold some hundred KiB.
+    pub requests: usize,
+    /// Requests at a time on one HTTP/2 connection.
+    pub streams: u32,
+    /// A request's head, in bytes.
+    pub head_bytes: u32,
+    /// From the start of a request, or from the end of the one before, to the end of its head.
+    pub head_time: Duration,
+    /// How long a client may take nothing of an answer that waits for it.
+    pub stall_time: Duration,
+    /// How long running answers may go on after a shutdown was asked for.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 4096,
+            requests: 2048,
+            streams: 250,
+            head_bytes: 64 * 1024,
+            head_time: Duration::from_secs(60),
+            stall_time: Duration::from_secs(60),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Serves HTTP/1.1 and HTTP/2 over cleartext until `shutdown` is done, then lets running answers finish.
+pub async fn serve(listener: TcpListener, desk: Arc<Desk>, limits: Limits, shutdown: impl Future<Output = ()>) {
+    let office = Arc::new(Office { desk, limits, requests: Arc::new(Semaphore::new(limits.requests)) });
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let Some((stream, place)) = accepted else { continue };
+        connections.spawn(office.clone().attend(stream, place, graceful.watcher()));
+    }
+    drop(listener);
+    if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "answers are cut off: they did not finish in time");
+    }
+    connections.shutdown().await;
+}
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            // Out of file descriptors, most likely: without a pause this loop would take a whole core.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+struct Office {
+    desk: Arc<Desk>,
+    limits: Limits,
+    requests: Arc<Semaphore>,
+}
+
+impl Office {
+    async fn attend(self: Arc<Self>, stream: TcpStream, _place: OwnedSemaphorePermit, watcher: Watcher) {
+        // Answers leave in few large writes already; waiting for more only delays their ends.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "the connection stays without TCP_NODELAY");
+        }
+        let spoken = Arc::new(AtomicBool::new(false));
+        let (office, said) = (self.clone(), spoken.clone());
+        let service = service_fn(move |request| {
+            said.store(true, Ordering::Relaxed);
+            office.clone().answer(request)
+        });
+        let connection = self
+            .builder()
+            .serve_connection(TokioIo::new(Impatient::new(stream, self.limits.stall_time)), service)
+            .into_owned();
+        let connection = watcher.watch(connection);
+        // The head's time limit starts only when the protocol is known: who says too little for that
+        // is waited for here.
+        let silence = async {
+            tokio::time::sleep(self.limits.head_time).await;
+            if spoken.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection broke off");
+                }
+            }
+            () = silence => tracing::debug!("a connection said nothing in time"),
+        }
+    }
+
+    fn builder(&self) -> auto::Builder<TokioExecutor> {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head_time)
+            .max_buf_size(self.limits.head_bytes as usize);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.limits.head_time)
+            .max_concurrent_streams(self.limits.streams)
+            .max_header_list_size(self.limits.head_bytes);
+        builder
+    }
+
+    /// A panic costs its own request only.
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let turn = self.requests.clone().try_acquire_owned().ok();
+        let (head, _) = request.into_parts();
+        let asked = Asked { method: head.method, headers: head.headers };
+        let answer = AssertUnwindSafe(self.desk.answer(&asked, head.uri.path(), turn)).catch_unwind().await;
+        Ok(answer.unwrap_or_else(|_| {
+            tracing::error!(target = head.uri.path(), "answering panicked");
+            respond::refused(&Error::internal("internal error"))
+        }))
+    }
+}

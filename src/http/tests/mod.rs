@@ -1,0 +1,145 @@
+//! The server on port 0 in front of sources in memory, asked over real sockets.
+
+mod files;
+mod go_client;
+mod golden;
+mod lifecycle;
+mod sumdb;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::serve::{Limits, serve};
+use super::site::{Counter, Desk, Site};
+use crate::ports::Sumdb;
+use crate::registry::doubles::{Drawer, Hands, Known, Ledger, member};
+use crate::registry::{Judgement, Mode, Registry};
+use crate::sumdb::Passed;
+
+pub const PSEUDONYM: &str = "modvet-test";
+
+/// What stands behind a server: `corp` reads git, `public` is another proxy that hands a checksum database through.
+#[derive(Clone)]
+pub struct World {
+    pub corp: Arc<Known>,
+    pub public: Arc<Known>,
+    pub ledger: Arc<Ledger>,
+    pub store: Arc<Drawer>,
+    pub clock: Arc<Hands>,
+}
+
+impl World {
+    pub fn new() -> World {
+        World {
+            corp: Known::new(),
+            public: Known::new(),
+            ledger: Ledger::new(),
+            store: Drawer::new(),
+            clock: Hands::new(),
+        }
+    }
+
+    fn counter(&self, name: &str, mode: Mode) -> Counter {
+        let corp = member("corp", &self.corp, &self.store, &self.clock, Judgement::Own);
+        let public = member("public", &self.public, &self.store, &self.clock, Judgement::Believed);
+        let proxies: Vec<(String, Arc<dyn Sumdb>)> = vec![("public".to_owned(), self.ledger.clone())];
+        Counter {
+            registry: Registry::new(name, mode, vec![corp, public]),
+            sumdb: Passed::new(proxies, self.store.clone(), self.clock.clone()),
+        }
+    }
+
+    /// `rewrite` at `/`, `strict` at `/registries/ci/`, `legacy` at `/registries/old/`.
+    pub fn site(&self) -> Arc<Site> {
+        let named = [self.counter("ci", Mode::Strict), self.counter("old", Mode::Legacy)];
+        Arc::new(Site::new(self.counter("default", Mode::Rewrite), named))
+    }
+}
+
+/// A server that runs.
+pub struct Running {
+    pub address: SocketAddr,
+    pub stop: Option<oneshot::Sender<()>>,
+    pub task: JoinHandle<()>,
+    pub open: watch::Sender<Option<Arc<Site>>>,
+}
+
+/// Starts a server whose store is open.
+pub async fn start(world: &World) -> Running {
+    start_with(Some(world.site()), Duration::from_secs(30), Limits::default()).await
+}
+
+pub async fn start_with(site: Option<Arc<Site>>, patience: Duration, limits: Limits) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let (open, door) = watch::channel(site);
+    let desk = Arc::new(Desk::new(door, patience, PSEUDONYM));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(serve(listener, desk, limits, async move {
+        // A dropped sender stops the server as well: no test leaves one behind.
+        let _ = stopped.await;
+    }));
+    Running { address, stop: Some(stop), task, open }
+}
+
+/// An answer as it came over the wire.
+#[derive(Debug)]
+pub struct Reply {
+    pub status_line: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn status(&self) -> u16 {
+        self.status_line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status")
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+}
+
+impl Running {
+    pub async fn get(&self, target: &str) -> Reply {
+        self.ask("GET", target, &[]).await
+    }
+
+    pub async fn ask(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
+        let stream = TcpStream::connect(self.address).await.expect("the server listens");
+        ask_on(stream, method, target, headers).await
+    }
+
+    /// Asks for the server's end; nothing waits for it yet.
+    pub fn begin_stop(&mut self) {
+        self.stop.take().expect("stopped once").send(()).expect("the server runs");
+    }
+}
+
+/// One request over HTTP/1.1, read to the end of the connection.
+pub async fn ask_on(mut stream: TcpStream, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: modvet.test\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).await.expect("an answer");
+    let cut = all.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8(all[..cut].to_vec()).expect("a head of text");
+    let mut lines = head.split("\r\n").map(str::to_owned);
+    let status_line = lines.next().expect("a status line");
+    let pair = |line: String| line.split_once(": ").map(|(n, v)| (n.to_lowercase(), v.to_owned())).expect("a header");
+    Reply { status_line, headers: lines.map(pair).collect(), body: all[cut + 4..].to_vec() }
+}

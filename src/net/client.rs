@@ -1,0 +1,298 @@
+//! The client: policy before every hop, one hop after the other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, COOKIE, LOCATION};
+use http::{HeaderMap, Method, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+use url::{Position, Url};
+
+use super::address::{Guard, GuardedResolver};
+use super::credentials::{CredentialKind, Keys, Secret, take_userinfo};
+use super::environment::Proxies;
+use super::request::{Request, Trust};
+use super::response::Response;
+use super::rewrite::{InsteadOf, replaced};
+use super::settings::{AllowInsecure, Limits, Settings};
+use super::{failure, retry, tls};
+use crate::error::{Error, Result};
+
+/// How fast a large request body may at least be expected to leave, in bytes per second.
+const SLOWEST_UPLOAD: u64 = 64 << 10;
+
+/// The one outgoing client. Clones share connections, limits and credentials.
+#[derive(Debug, Clone)]
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Connects to whatever a name resolves to.
+    named: reqwest::Client,
+    /// Connects only where the guard lets it; it shares no connection with the other.
+    found: reqwest::Client,
+    guard: Arc<Guard>,
+    allow_insecure: AllowInsecure,
+    instead_of: Vec<InsteadOf>,
+    keys: Keys,
+    proxies: Proxies,
+    gates: Gates,
+    limits: Limits,
+}
+
+/// One request of a chain of redirects.
+#[derive(Debug)]
+struct Hop {
+    /// As written, before `instead_of`: what a relative `Location` is read against if nothing was replaced.
+    request: Request,
+    userinfo: Option<CredentialKind>,
+}
+
+/// A try that gave no answer.
+struct Failure {
+    error: Error,
+    is_passing: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure { error, is_passing: false }
+    }
+}
+
+impl Client {
+    /// An error of `Kind::Internal` if TLS or a proxy cannot be set up.
+    pub fn new(settings: Settings) -> Result<Client> {
+        let tls = tls::config(&settings.extra_roots)?;
+        let guard = Arc::new(Guard::new(&settings.allow_private, settings.proxies.hosts()));
+        let inner = Inner {
+            named: builder(&settings, tls.clone())?.build().map_err(setup)?,
+            found: builder(&settings, tls)?
+                .dns_resolver(Arc::new(GuardedResolver(Arc::clone(&guard))))
+                .build()
+                .map_err(setup)?,
+            guard,
+            allow_insecure: settings.allow_insecure,
+            instead_of: settings.instead_of,
+            keys: Keys::new(settings.credentials, settings.netrc.as_ref()),
+            proxies: settings.proxies,
+            gates: Gates::new(settings.limits.per_host),
+            limits: settings.limits,
+        };
+        Ok(Client(Arc::new(inner)))
+    }
+
+    /// Asks, following redirects of a GET (and of a POST where the status says that it stays one).
+    ///
+    /// Any status is an answer. `Kind::BadGateway` if there is none, with the host named;
+    /// `Kind::Forbidden` if the rules do not let us go where the URL or a redirect leads.
+    pub async fn send(&self, request: Request) -> Result<Response> {
+        let inner = &*self.0;
+        let deadline = Instant::now() + inner.limits.total;
+        let mut hop = inner.prepare(request)?;
+        for redirects in 0..=inner.limits.redirects {
+            let mut response = inner.attempt(&hop, deadline).await?;
+            match inner.next(&hop, &response)? {
+                Some(next) => hop = next,
+                None => {
+                    response.redirected = redirects > 0;
+                    return Ok(response);
+                }
+            }
+        }
+        let host = failure::host(&hop.request.url);
+        Err(Error::bad_gateway(format!("{host}: stopped after {} redirects", inner.limits.redirects)))
+    }
+
+    /// The address that the configuration puts in place of this one; `None` if it leaves it alone.
+    /// [`Client::send`] does this by itself: ask only where the answer may be no http address, as for ssh.
+    pub fn instead_of(&self, address: &str) -> Option<Secret> {
+        replaced(&self.0.instead_of, address)
+    }
+
+    /// Whether a found URL may be asked over plain http.
+    pub fn allows_insecure(&self, url: &Url) -> bool {
+        self.0.allow_insecure.allows(url)
+    }
+}
+
+impl Inner {
+    /// Replaces the address and takes the user out of it.
+    fn prepare(&self, mut request: Request) -> Result<Hop> {
+        if let Some(instead) = replaced(&self.instead_of, request.url.as_str()) {
+            let url = Url::parse(instead.expose())
+                .map_err(|e| Error::internal("instead_of gives no valid address").because(e))?;
+            // A page cannot be asked for by ssh: such a replacement is meant for git alone.
+            if is_http(&url) {
+                request.url = url;
+                request.trust = Trust::Named;
+            }
+        }
+        let userinfo = take_userinfo(&mut request.url);
+        Ok(Hop { request, userinfo })
+    }
+
+    /// Checks scheme and address; a name's addresses are checked when it is connected to.
+    async fn check(&self, request: &Request) -> Result<()> {
+        let url = &request.url;
+        let host = failure::host(url);
+        if !is_http(url) || url.host_str().is_none() {
+            return Err(Error::forbidden(format!("{host}: unsupported scheme {:?} (expected https)", url.scheme())));
+        }
+        if request.trust == Trust::Named {
+            return Ok(());
+        }
+        if url.scheme() == "http" && !self.allow_insecure.allows(url) {
+            let error = Error::forbidden(format!("insecure URL http://{host} (expected https)"));
+            return Err(error.remedy("if plain http is meant, name the host in [git] allow_insecure"));
+        }
+        self.guard.check_literal(url).map_err(|e| failure::refused(&e))?;
+        if let (Some(_), Some(name)) = (self.proxies.for_scheme(url.scheme()), url.domain()) {
+            self.guard.check_name(name).await.map_err(|e| failure::refused(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Asks one address until it answers or the tries are used up.
+    async fn attempt(&self, hop: &Hop, deadline: Instant) -> Result<Response> {
+        self.check(&hop.request).await?;
+        let tries = if hop.request.is_repeatable() { self.limits.tries.max(1) } else { 1 };
+        let mut patience = self.limits.pauses;
+        for tried in 1..=tries {
+            let answer = self.once(hop, deadline).await;
+            let pause = match &answer {
+                Ok(response) if retry::is_passing(response.status) => {
+                    retry::asked_for(&response.headers).unwrap_or_else(|| retry::back_off(tried))
+                }
+                Err(failure) if failure.is_passing => retry::back_off(tried),
+                _ => Duration::MAX,
+            };
+            if tried == tries || pause > patience {
+                return answer.map_err(|failure| failure.error);
+            }
+            drop(answer);
+            patience -= pause;
+            tokio::time::sleep(pause).await;
+        }
+        unreachable!("the last try returns")
+    }
+
+    async fn once(&self, hop: &Hop, deadline: Instant) -> Result<Response, Failure> {
+        let request = &hop.request;
+        let host = failure::host(&request.url);
+        let permit = timeout_at(deadline, self.gates.enter(&host))
+            .await
+            .map_err(|_| Error::bad_gateway(format!("{host} has too many requests under way")))?;
+        let mut outgoing = reqwest::Request::new(request.method.clone(), request.url.clone());
+        let mut headers = request.headers.clone();
+        self.keys.add(&request.url, hop.userinfo.as_ref(), &mut headers)?;
+        *outgoing.headers_mut() = headers;
+        let size = request.body.as_ref().map_or(0, |body| body.len() as u64);
+        *outgoing.body_mut() = request.body.clone().map(Into::into);
+        let client = if request.trust == Trust::Named { &self.named } else { &self.found };
+        let wait = self.limits.first_byte + Duration::from_secs(size / SLOWEST_UPLOAD);
+        match timeout_at(deadline.min(Instant::now() + wait), client.execute(outgoing)).await {
+            Ok(Ok(answer)) => Ok(Response::new(answer, request.url.clone(), self.limits.stall, deadline, permit)),
+            Ok(Err(cause)) => Err(Failure {
+                is_passing: failure::is_passing(&cause),
+                error: failure::request(&host, &cause, &self.limits),
+            }),
+            Err(_) => Err(Error::bad_gateway(format!("{host} did not answer within {wait:?}")).into()),
+        }
+    }
+
+    /// Where a redirect leads; `None` if the answer is the last one.
+    fn next(&self, hop: &Hop, response: &Response) -> Result<Option<Hop>> {
+        use StatusCode as S;
+        let request = &hop.request;
+        let follows = match response.status {
+            S::MOVED_PERMANENTLY | S::FOUND | S::SEE_OTHER => request.is_repeatable(),
+            S::TEMPORARY_REDIRECT | S::PERMANENT_REDIRECT => request.is_repeatable() || request.method == Method::POST,
+            _ => false,
+        };
+        let Some(location) = response.headers.get(LOCATION).filter(|_| follows) else { return Ok(None) };
+        let host = failure::host(&request.url);
+        let location = std::str::from_utf8(location.as_bytes()).ok().and_then(|text| request.url.join(text).ok());
+        let url = location.ok_or_else(|| Error::bad_gateway(format!("{host} redirects to no valid address")))?;
+        let same = is_same_origin(&request.url, &url);
+        let mut next = self.prepare(Request {
+            trust: if same { request.trust } else { Trust::Found },
+            headers: if same { request.headers.clone() } else { without_credentials(&request.headers) },
+            url,
+            ..request.clone()
+        })?;
+        if is_same_origin(&request.url, &next.request.url) && next.userinfo.is_none() {
+            next.userinfo = hop.userinfo.clone();
+        }
+        Ok(Some(next))
+    }
+}
+
+fn builder(settings: &Settings, tls: rustls::ClientConfig) -> Result<reqwest::ClientBuilder> {
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .gzip(true)
+        .user_agent(&settings.user_agent)
+        .connect_timeout(settings.limits.connect)
+        .no_proxy();
+    let exceptions = reqwest::NoProxy::from_string(&settings.proxies.exceptions());
+    if let Some(proxy) = &settings.proxies.http {
+        builder = builder.proxy(reqwest::Proxy::http(proxy.clone()).map_err(setup)?.no_proxy(exceptions.clone()));
+    }
+    if let Some(proxy) = &settings.proxies.https {
+        builder = builder.proxy(reqwest::Proxy::https(proxy.clone()).map_err(setup)?.no_proxy(exceptions));
+    }
+    Ok(builder)
+}
+
+fn setup(cause: reqwest::Error) -> Error {
+    Error::internal("the outgoing client cannot be set up").because(cause.without_url())
+}
+
+fn is_http(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+}
+
+/// Same scheme, host and port: what was said of the one holds for the other.
+fn is_same_origin(a: &Url, b: &Url) -> bool {
+    let key = |url: &Url| (url.scheme().to_owned(), url[Position::BeforeHost..Position::AfterHost].to_owned());
+    key(a) == key(b) && a.port_or_known_default() == b.port_or_known_default()
+}
+
+fn without_credentials(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    headers.remove(AUTHORIZATION);
+    headers.remove(COOKIE);
+    headers
+}
+
+/// At most so many requests per host at a time.
+#[derive(Debug)]
+struct Gates {
+    each: usize,
+    gates: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+impl Gates {
+    /// So many hosts are remembered before those without a request under way are forgotten.
+    const REMEMBERED: usize = 1024;
+
+    fn new(each: usize) -> Gates {
+        Gates { each: each.max(1), gates: Mutex::default() }
+    }
+
+    async fn enter(&self, host: &str) -> OwnedSemaphorePermit {
+        let gate = {
+            let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+            if gates.len() >= Gates::REMEMBERED {
+                gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+            }
+            Arc::clone(gates.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
+        };
+        gate.acquire_owned().await.expect("a gate is never closed")
+    }
+}

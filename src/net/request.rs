@@ -1,0 +1,51 @@
+//! What is asked.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use url::Url;
+
+/// Who named an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// The configuration, `--upstream` or GOPROXY: taken at its word, scheme and address.
+    Named,
+    /// An answer, a page or a redirect: https and public addresses only, unless the configuration allows more.
+    #[default]
+    Found,
+}
+
+/// A request; without a caller's word its URL is [`Trust::Found`].
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: Method,
+    /// A user and password in it are sent as basic credentials, to this host only.
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Option<Bytes>,
+    pub trust: Trust,
+}
+
+impl Request {
+    pub fn get(url: Url) -> Self {
+        Request { method: Method::GET, url, headers: HeaderMap::new(), body: None, trust: Trust::default() }
+    }
+
+    pub fn post(url: Url, body: Bytes) -> Self {
+        Request { method: Method::POST, body: Some(body), ..Request::get(url) }
+    }
+
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// Whether asking twice does no harm.
+    pub(super) fn is_repeatable(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+}

@@ -1,0 +1,247 @@
+//! The go command's direct mode: a module path leads to a repository, and `vet` says what is in it.
+//! Each question runs in one blocking job over one snapshot of the refs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::ports::{Body, Content, Repo, Source, Store};
+use crate::spec::dirhash;
+use crate::spec::info::Info;
+use crate::spec::location::{Location, LocationKind};
+use crate::spec::path::ModulePath;
+use crate::spec::query::Query;
+use crate::spec::resolution::Resolution;
+use crate::spec::version::Version;
+use crate::vet::build;
+use crate::vet::module::Module;
+use crate::vet::place::Place;
+use crate::vet::revision::Snapshot;
+
+/// Finds the repository of a module path.
+pub type Locate = dyn Fn(ModulePath) -> BoxFuture<'static, Result<Location>> + Send + Sync;
+/// Opens the repository at a URL; called on a blocking thread.
+pub type OpenRepo = dyn Fn(&str) -> Result<Box<dyn Repo>> + Send + Sync;
+/// The module proxy at a URL that a go-import tag names.
+pub type OpenProxy = dyn Fn(&str) -> Result<Arc<dyn Source>> + Send + Sync;
+
+/// However old the refs are, they will do.
+const ANY_AGE: Duration = Duration::MAX;
+
+/// A `Source` over git repositories.
+pub struct Direct {
+    pub name: String,
+    pub locate: Arc<Locate>,
+    pub open: Arc<OpenRepo>,
+    pub open_proxy: Arc<OpenProxy>,
+    pub store: Arc<dyn Store>,
+    /// How old refs may be for lists, branches and hashes.
+    pub list_validity: Duration,
+}
+
+/// A verdict and the tags that it rests on: as long as those are the same, nobody walks again.
+#[derive(Serialize, Deserialize)]
+struct Verdict {
+    tag_sum: String,
+    resolution: Resolution,
+}
+
+/// Where a module path leads.
+enum Found {
+    Git(Place, String),
+    Proxy(Arc<dyn Source>),
+}
+
+#[async_trait]
+impl Source for Direct {
+    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>> {
+        let (place, url) = match self.find(module).await? {
+            Found::Git(place, url) => (place, url),
+            Found::Proxy(proxy) => return proxy.list(module).await,
+        };
+        let verdicts = Verdicts { store: self.store.clone(), upstream: self.name.clone() };
+        self.job(place, url, self.list_validity, move |module, _| {
+            let versions = module.versions("")?.versions;
+            let below_root = !module.place.folder().is_empty() || !module.place.suffix().is_empty();
+            // The go command asks for every parent path of an import; those that are no modules are
+            // told from the tree at hand.
+            if versions.is_empty() && below_root && !verdicts.any(module.place.module())? {
+                match module.latest() {
+                    Err(error) if error.is_absence() => return Err(error),
+                    _ => {}
+                }
+            }
+            Ok(versions)
+        })
+        .await
+    }
+
+    async fn latest(&self, module: &ModulePath) -> Result<Info> {
+        Ok(self.info(module, &Query::Latest).await?.right)
+    }
+
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
+        let (place, url) = match self.find(module).await? {
+            Found::Git(place, url) => (place, url),
+            Found::Proxy(proxy) => return proxy.info(module, query).await,
+        };
+        let query = query.clone();
+        self.resolve(place, url, query, |_, resolution| Ok(resolution)).await
+    }
+
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+        let (place, url) = match self.find(module).await? {
+            Found::Git(place, url) => (place, url),
+            Found::Proxy(proxy) => return proxy.go_mod(module, version).await,
+        };
+        let asked = version.clone();
+        self.resolve(place, url, Query::Version(version.clone()), move |module, resolution| {
+            must_be(&asked, &resolution)?;
+            let bytes: Bytes = module.go_mod(asked.as_str())?;
+            let h1 = Some(dirhash::go_mod_h1(&bytes));
+            Ok(Content { body: Body::Bytes(bytes), h1 })
+        })
+        .await
+    }
+
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+        let (place, url) = match self.find(module).await? {
+            Found::Git(place, url) => (place, url),
+            Found::Proxy(proxy) => return proxy.zip(module, version).await,
+        };
+        let (asked, store) = (version.clone(), self.store.clone());
+        self.resolve(place, url, Query::Version(version.clone()), move |module, resolution| {
+            must_be(&asked, &resolution)?;
+            let mut file = store.scratch()?;
+            let buffered = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());
+            let (buffered, sums) = build::module_zip(module, &asked, buffered)?;
+            buffered
+                .into_inner()
+                .map_err(|error| Error::internal("the zip cannot be written").because(error.into_error()))?;
+            Ok(Content { body: Body::File(file), h1: Some(sums.h1) })
+        })
+        .await
+    }
+}
+
+impl Direct {
+    async fn find(&self, module: &ModulePath) -> Result<Found> {
+        let location = (self.locate)(module.clone()).await?;
+        match &location.kind {
+            LocationKind::Git => Ok(Found::Git(Place::new(module, &location)?, location.url)),
+            LocationKind::Proxy => Ok(Found::Proxy((self.open_proxy)(&location.url)?)),
+            LocationKind::Other(system) => {
+                Err(Error::not_found(format!("repository is in {system}; only git is served")).about(module))
+            }
+        }
+    }
+
+    /// Runs a question over the repository on a blocking thread.
+    async fn job<T: Send + 'static>(
+        &self,
+        place: Place,
+        url: String,
+        max_age: Duration,
+        question: impl FnOnce(&Module<'_>, &dyn Repo) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let open = self.open.clone();
+        let subject = place.module().to_string();
+        let run = move || {
+            let repo = open(&url)?;
+            let refs = repo.refs(max_age)?;
+            let module = Module { place: &place, snapshot: Snapshot { repo: &*repo, refs } };
+            question(&module, &*repo)
+        };
+        let done = tokio::task::spawn_blocking(run).await;
+        done.map_err(|panic| Error::internal("question over a repository ended early").because(panic))
+            .and_then(|result| result)
+            .map_err(|error| error.about(subject))
+    }
+
+    /// Resolves a query and goes on with what it stands for, over the same refs.
+    async fn resolve<T: Send + 'static>(
+        &self,
+        place: Place,
+        url: String,
+        query: Query,
+        then: impl FnOnce(&Module<'_>, Resolution) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        // A tag or a commit that is here already needs no look at the refs.
+        let max_age = if query.is_version() { ANY_AGE } else { self.list_validity };
+        let verdicts = Verdicts { store: self.store.clone(), upstream: self.name.clone() };
+        let list_validity = self.list_validity;
+        self.job(place, url, max_age, move |module, repo| {
+            let first = verdicts.resolve(module, &query);
+            let settled = first.as_ref().is_ok_and(Resolution::is_valid)
+                || first.as_ref().is_err_and(|error| !error.is_absence());
+            if settled || max_age == list_validity {
+                return then(module, first?);
+            }
+            let refs = repo.refs(list_validity)?;
+            if refs == module.snapshot.refs {
+                return then(module, first?);
+            }
+            let module = Module { place: module.place, snapshot: Snapshot { repo, refs } };
+            let resolution = verdicts.resolve(&module, &query)?;
+            then(&module, resolution)
+        })
+        .await
+    }
+}
+
+/// Files are to be had under a version's own name only.
+fn must_be(asked: &Version, resolution: &Resolution) -> Result<()> {
+    let right = &resolution.right.version;
+    if resolution.is_valid() && right != asked.as_str() {
+        return Err(Error::not_found(format!("unknown version {asked}")).remedy(format!("use {right}")));
+    }
+    Ok(())
+}
+
+/// What was judged before.
+struct Verdicts {
+    store: Arc<dyn Store>,
+    upstream: String,
+}
+
+impl Verdicts {
+    fn resolve(&self, module: &Module<'_>, query: &Query) -> Result<Resolution> {
+        let Query::Version(version) = query else { return module.resolve(query) };
+        if !version.is_pseudo() {
+            return module.resolve(query);
+        }
+        let key = format!("{}{}", self.prefix(module.place.module()), version.escaped());
+        let tag_sum = module.snapshot.refs.tag_sum(&module.place.tag_prefix());
+        if let Some(stored) = self.store.get(&key)?
+            && let Ok(verdict) = serde_json::from_slice::<Verdict>(&stored.meta)
+            && verdict.tag_sum == tag_sum
+        {
+            return Ok(verdict.resolution);
+        }
+        let resolution = module.resolve(query)?;
+        let verdict = Verdict { tag_sum, resolution };
+        let meta =
+            serde_json::to_vec(&verdict).map_err(|e| Error::internal("verdict does not serialize").because(e))?;
+        self.store.put(&key, &meta, Body::Bytes(Bytes::new()))?;
+        Ok(verdict.resolution)
+    }
+
+    /// Whether any version of a module was ever judged.
+    fn any(&self, module: &ModulePath) -> Result<bool> {
+        let mut any = false;
+        self.store.scan(&self.prefix(module), &mut |_, _| {
+            any = true;
+            false
+        })?;
+        Ok(any)
+    }
+
+    fn prefix(&self, module: &ModulePath) -> String {
+        format!("verdict/{}/{}/@v/", self.upstream, module.escaped())
+    }
+}

@@ -1,0 +1,339 @@
+//! Stand-ins for tests that behave as the real ones do: a source that counts, fails and waits, a store
+//! in memory, a clock set by hand, a checksum database.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+use tokio::sync::Semaphore;
+
+use super::{Cached, Judgement, Member, OnFailure, Question, Validity};
+use crate::error::{Error, Result};
+use crate::ports::{Blob, Body, Clock, Content, Pieces, Source, Store, Stored, Sumdb};
+use crate::spec::info::{Info, Origin};
+use crate::spec::path::ModulePath;
+use crate::spec::query::Query;
+use crate::spec::resolution::{Fault, Resolution};
+use crate::spec::version::Version;
+
+pub fn module(path: &str) -> ModulePath {
+    ModulePath::parse(path).expect(path)
+}
+
+pub fn version(text: &str) -> Version {
+    Version::parse(text).expect(text)
+}
+
+pub fn info_of(text: &str) -> Info {
+    Info { version: text.to_owned(), time: DateTime::from_timestamp(1_565_678_681, 0), origin: None }
+}
+
+/// What a source knows to say at one address.
+#[derive(Clone)]
+pub enum Reply {
+    List(Vec<Version>),
+    Info(Box<Resolution>),
+    Bytes(Bytes),
+    /// The work on this address panics.
+    Panic,
+}
+
+impl Reply {
+    pub fn info(resolution: Resolution) -> Reply {
+        Reply::Info(Box::new(resolution))
+    }
+}
+
+/// A source in memory, by the addresses of the protocol.
+#[derive(Default)]
+pub struct Known {
+    replies: Mutex<HashMap<String, Reply>>,
+    asked: Mutex<Vec<String>>,
+    failure: Mutex<Option<Error>>,
+    gate: Mutex<Option<Arc<Semaphore>>>,
+}
+
+impl Known {
+    pub fn new() -> Arc<Known> {
+        Arc::default()
+    }
+
+    pub fn teach(&self, path: &str, address: &str, reply: Reply) {
+        self.replies.lock().expect("lock").insert(format!("{path}/{address}"), reply);
+    }
+
+    /// A module's version with all its files.
+    pub fn publish(&self, path: &str, text: &str, zip: &[u8]) {
+        self.teach(path, &format!("@v/{text}.info"), Reply::info(Resolution::valid(text, info_of(text))));
+        self.teach(path, &format!("@v/{text}.mod"), Reply::Bytes(format!("module {path}\n").into()));
+        self.teach(path, &format!("@v/{text}.zip"), Reply::Bytes(Bytes::copy_from_slice(zip)));
+    }
+
+    /// A wrong pseudo-version with all its files, and the right one beside it.
+    pub fn misname(&self, path: &str, asked: &str, right: &str) {
+        self.publish(path, right, b"right zip");
+        self.publish(path, asked, b"zip as asked");
+        let timestamp =
+            |text: &str| crate::spec::pseudo::PseudoVersion::parse(text).expect(text).timestamp().to_owned();
+        let fault = Fault::TimeDiffers { found: timestamp(asked), expected: timestamp(right) };
+        let wrong = Resolution { asked: asked.to_owned(), right: info_of(right), faults: vec![fault] };
+        self.teach(path, &format!("@v/{asked}.info"), Reply::info(wrong));
+    }
+
+    /// What `query` stands for, with an origin as a branch's has.
+    pub fn point(&self, path: &str, query: &str, text: &str) {
+        let origin = Origin {
+            vcs: "git".to_owned(),
+            url: format!("https://{path}"),
+            hash: "fde4db37ae7ad8191b03d30d27f258b5291ae4e3".to_owned(),
+            reference: format!("refs/heads/{query}"),
+            tag_sum: "t1:sum".to_owned(),
+            ..Origin::default()
+        };
+        let info = Info { origin: Some(origin), ..info_of(text) };
+        self.teach(path, &format!("@v/{query}.info"), Reply::info(Resolution::valid(query, info)));
+    }
+
+    pub fn forget(&self, path: &str, address: &str) {
+        self.replies.lock().expect("lock").remove(&format!("{path}/{address}"));
+    }
+
+    /// From now on every question fails so; `None` mends it.
+    pub fn fail(&self, error: Option<Error>) {
+        *self.failure.lock().expect("lock") = error;
+    }
+
+    /// From now on every question waits for a permit.
+    pub fn hold(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        *self.gate.lock().expect("lock") = Some(gate.clone());
+        gate
+    }
+
+    /// How often an address was asked for.
+    pub fn count(&self, path: &str, address: &str) -> usize {
+        let wanted = format!("{path}/{address}");
+        self.asked.lock().expect("lock").iter().filter(|asked| **asked == wanted).count()
+    }
+
+    pub fn total(&self) -> usize {
+        self.asked.lock().expect("lock").len()
+    }
+
+    async fn say(&self, module: &ModulePath, question: Question) -> Result<Reply> {
+        let address = format!("{module}/{}", crate::spec::path::unescape(&question.address()).expect("escaped"));
+        self.asked.lock().expect("lock").push(address.clone());
+        let gate = self.gate.lock().expect("lock").clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.expect("never closed").forget();
+        }
+        if let Some(error) = self.failure.lock().expect("lock").clone() {
+            return Err(error);
+        }
+        let (reply, known) = {
+            let replies = self.replies.lock().expect("lock");
+            let known = replies.keys().any(|key| key.starts_with(&format!("{module}/@")));
+            (replies.get(&address).cloned(), known)
+        };
+        match (reply, known) {
+            (Some(Reply::Panic), _) => panic!("as the test wants it"),
+            (Some(reply), _) => Ok(reply),
+            (None, true) => Err(Error::not_found("unknown revision").about(question.subject(module))),
+            (None, false) => Err(Error::not_found("unknown module").about(module)),
+        }
+    }
+
+    async fn bytes(&self, module: &ModulePath, question: Question) -> Result<Content> {
+        match self.say(module, question).await? {
+            Reply::Bytes(bytes) => Ok(Content { body: Body::Bytes(bytes), h1: Some("h1:double=".to_owned()) }),
+            _ => panic!("taught something else than bytes"),
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Known {
+    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>> {
+        match self.say(module, Question::List).await? {
+            Reply::List(versions) => Ok(versions),
+            _ => panic!("taught something else than a list"),
+        }
+    }
+
+    async fn latest(&self, module: &ModulePath) -> Result<Info> {
+        match self.say(module, Question::Latest).await? {
+            Reply::Info(resolution) => Ok(resolution.right),
+            _ => panic!("taught something else than an info"),
+        }
+    }
+
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
+        match self.say(module, Question::Info(query.clone())).await? {
+            Reply::Info(resolution) => Ok(*resolution),
+            _ => panic!("taught something else than an info"),
+        }
+    }
+
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+        self.bytes(module, Question::GoMod(version.clone())).await
+    }
+
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+        self.bytes(module, Question::Zip(version.clone())).await
+    }
+}
+
+/// A store in memory that gives bodies in pieces, as one on a disk does.
+#[derive(Default)]
+pub struct Drawer {
+    entries: Mutex<BTreeMap<String, (Bytes, Bytes)>>,
+    pub reads: AtomicUsize,
+}
+
+impl Drawer {
+    pub fn new() -> Arc<Drawer> {
+        Arc::default()
+    }
+
+    pub fn keys(&self) -> Vec<String> {
+        self.entries.lock().expect("lock").keys().cloned().collect()
+    }
+
+    pub fn spoil(&self, key: &str) {
+        let mut entries = self.entries.lock().expect("lock");
+        entries.get_mut(key).expect(key).0 = Bytes::from_static(b"no meta");
+    }
+}
+
+struct Paper(Bytes);
+
+impl Pieces for Paper {
+    fn read_at(&self, offset: u64, limit: usize) -> Result<Bytes> {
+        let start = offset as usize;
+        Ok(self.0.slice(start..self.0.len().min(start + limit.min(32 * 1024))))
+    }
+}
+
+fn stored(meta: &Bytes, body: &Bytes) -> Stored {
+    let blob = Blob::new(body.len() as u64, Sha256::digest(body).into(), Arc::new(Paper(body.clone())));
+    Stored { meta: meta.clone(), blob }
+}
+
+impl Store for Drawer {
+    fn get(&self, key: &str) -> Result<Option<Stored>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        Ok(self.entries.lock().expect("lock").get(key).map(|(meta, body)| stored(meta, body)))
+    }
+
+    fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
+        let body = match body {
+            Body::Bytes(bytes) => bytes,
+            Body::File(mut file) => {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes).expect("a readable file");
+                bytes.into()
+            }
+        };
+        let meta = Bytes::copy_from_slice(meta);
+        let put = stored(&meta, &body);
+        self.entries.lock().expect("lock").insert(key.to_owned(), (meta, body));
+        Ok(put)
+    }
+
+    fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool> {
+        let mut entries = self.entries.lock().expect("lock");
+        Ok(entries.get_mut(key).map(|entry| entry.0 = Bytes::copy_from_slice(meta)).is_some())
+    }
+
+    fn delete(&self, key: &str) -> Result<bool> {
+        Ok(self.entries.lock().expect("lock").remove(key).is_some())
+    }
+
+    fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()> {
+        let entries = self.entries.lock().expect("lock");
+        let mut matching = entries.iter().filter(|(key, _)| key.starts_with(prefix));
+        let _ = matching.all(|(key, (meta, _))| visit(key, meta));
+        Ok(())
+    }
+
+    fn scratch(&self) -> Result<NamedTempFile> {
+        NamedTempFile::new().map_err(|error| Error::internal("no scratch file").because(error))
+    }
+}
+
+/// A clock that stands until it is moved.
+pub struct Hands(Mutex<DateTime<Utc>>);
+
+impl Hands {
+    pub fn new() -> Arc<Hands> {
+        Arc::new(Hands(Mutex::new(DateTime::from_timestamp(1_800_000_000, 0).expect("a moment"))))
+    }
+
+    pub fn forward(&self, seconds: u64) {
+        *self.0.lock().expect("lock") += Duration::from_secs(seconds);
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().expect("lock")
+    }
+}
+
+/// The checksum databases behind a proxy, by address.
+#[derive(Default)]
+pub struct Ledger {
+    records: Mutex<HashMap<String, Bytes>>,
+    failure: Mutex<Option<Error>>,
+    pub asked: AtomicUsize,
+}
+
+impl Ledger {
+    pub fn new() -> Arc<Ledger> {
+        Arc::default()
+    }
+
+    pub fn enter(&self, address: &str, body: impl Into<Bytes>) {
+        self.records.lock().expect("lock").insert(address.to_owned(), body.into());
+    }
+
+    pub fn fail(&self, error: Option<Error>) {
+        *self.failure.lock().expect("lock") = error;
+    }
+}
+
+#[async_trait]
+impl Sumdb for Ledger {
+    async fn get(&self, path: &str) -> Result<Bytes> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        assert!(!path.starts_with("panic."), "as the test wants it");
+        if let Some(error) = self.failure.lock().expect("lock").clone() {
+            return Err(error);
+        }
+        self.records.lock().expect("lock").get(path).cloned().ok_or_else(|| Error::not_found("404 Not Found"))
+    }
+}
+
+/// A member over a source, without patterns.
+pub fn member(
+    name: &str,
+    source: &Arc<Known>,
+    store: &Arc<Drawer>,
+    clock: &Arc<Hands>,
+    judgement: Judgement,
+) -> Member {
+    Member {
+        source: Cached::new(name, source.clone(), store.clone(), clock.clone(), Validity::default()),
+        on_failure: OnFailure::Stop,
+        judgement,
+        modules: None,
+        not_modules: None,
+    }
+}

@@ -1,0 +1,139 @@
+//! One cached answer of one upstream: how it is written down, and how fresh it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::ports::{Blob, Pieces, Stored};
+use crate::spec::resolution::Resolution;
+
+/// How an answer relates to what was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Nothing was kept: the upstream was asked.
+    Absent,
+    /// Kept, and still good.
+    Fresh,
+    /// Kept and past its validity, but the upstream is out of reach.
+    Stale,
+    /// Kept and past its validity, so the upstream was asked again.
+    Revalidated,
+}
+
+impl Freshness {
+    /// The word in log, header and page.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Freshness::Absent => "absent",
+            Freshness::Fresh => "fresh",
+            Freshness::Stale => "stale",
+            Freshness::Revalidated => "revalidated",
+        }
+    }
+}
+
+/// A cached answer on its way to a client.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub blob: Blob,
+    /// What `.info` found out; `None` for all other questions.
+    pub resolution: Option<Arc<Resolution>>,
+    pub freshness: Freshness,
+    /// Since the upstream was asked.
+    pub age: Duration,
+}
+
+/// What stands beside the body in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Meta {
+    /// When the body came.
+    pub fetched_at: DateTime<Utc>,
+    /// When the upstream last said it is so.
+    pub checked_at: DateTime<Utc>,
+    /// Whether the answer can never change.
+    pub lasting: bool,
+    /// The `h1:` hash of a zip or go.mod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub h1: Option<String>,
+}
+
+/// An entry as it was read: its meta understood, small bodies in memory.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub meta: Meta,
+    pub blob: Blob,
+    pub resolution: Option<Arc<Resolution>>,
+}
+
+/// Up to this many bytes a body is held in memory.
+pub(super) const SMALL: u64 = 64 * 1024;
+
+impl Kept {
+    /// Blocking. `None` for an entry that does not read as one: it is fetched anew.
+    pub fn read(key: &str, stored: Stored) -> Result<Option<Kept>> {
+        let Ok(meta) = serde_json::from_slice::<Meta>(&stored.meta) else {
+            tracing::warn!(key, "the entry's meta cannot be read");
+            return Ok(None);
+        };
+        let mut blob = stored.blob;
+        if blob.size() <= SMALL && blob.in_memory().is_none() {
+            let bytes = blob.read_all(SMALL)?;
+            blob = Blob::new(blob.size(), blob.sha256(), Arc::new(InMemory(bytes)));
+        }
+        let mut resolution = None;
+        if key.ends_with(".info") {
+            let Ok(parsed) = serde_json::from_slice::<Resolution>(&blob.read_all(1 << 20)?) else {
+                tracing::warn!(key, "the entry's resolution cannot be read");
+                return Ok(None);
+            };
+            resolution = Some(Arc::new(parsed));
+        }
+        Ok(Some(Kept { meta, blob, resolution }))
+    }
+
+    /// Whether the upstream need not be asked. A time from the future does not count.
+    pub fn is_fresh(&self, now: DateTime<Utc>, validity: Duration) -> bool {
+        self.meta.lasting || (now - self.meta.checked_at).to_std().is_ok_and(|age| age < validity)
+    }
+
+    pub fn entry(&self, freshness: Freshness, now: DateTime<Utc>) -> Entry {
+        Entry {
+            blob: self.blob.clone(),
+            resolution: self.resolution.clone(),
+            freshness,
+            age: (now - self.meta.checked_at).to_std().unwrap_or_default(),
+        }
+    }
+}
+
+impl Meta {
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("times and strings always serialize")
+    }
+}
+
+impl Entry {
+    /// The facts behind an `.info`.
+    pub fn into_resolution(self) -> Result<Resolution> {
+        let resolution = self.resolution.ok_or_else(|| Error::internal("the entry of an .info has no resolution"))?;
+        Ok(Arc::unwrap_or_clone(resolution))
+    }
+}
+
+/// A small body.
+struct InMemory(Bytes);
+
+impl Pieces for InMemory {
+    fn read_at(&self, offset: u64, limit: usize) -> Result<Bytes> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
+        Ok(self.0.slice(start..self.0.len().min(start.saturating_add(limit))))
+    }
+
+    fn in_memory(&self) -> Option<Bytes> {
+        Some(self.0.clone())
+    }
+}

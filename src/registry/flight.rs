@@ -1,0 +1,138 @@
+//! One piece of work per key: whoever asks while it runs gets its result.
+//! A courtesy to upstreams; correctness rests on the store.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::error::{Error, Result};
+
+type Landing<T> = watch::Receiver<Option<Result<T>>>;
+
+/// The work under way.
+pub struct Flights<T> {
+    running: Arc<Mutex<HashMap<String, Landing<T>>>>,
+}
+
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Flights { running: Arc::default() }
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Flights<T> {
+    /// Joins the flight of `key`, or starts `work` as a task of its own, so that a client
+    /// who goes away takes nobody's answer along.
+    pub async fn join<F>(&self, key: &str, work: impl FnOnce() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let mut landing = self.board(key, work);
+        let landed = landing.wait_for(Option::is_some).await.map(|landed| landed.clone());
+        // Without a result the task panicked; its guard has freed the key.
+        landed.ok().flatten().unwrap_or_else(|| Err(Error::internal("the work on this request was cut short")))
+    }
+
+    fn board<F>(&self, key: &str, work: impl FnOnce() -> F) -> Landing<T>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(landing) = running.get(key) {
+            return landing.clone();
+        }
+        let (land, landing) = watch::channel(None);
+        running.insert(key.to_owned(), landing.clone());
+        let guard = Guard { running: self.running.clone(), key: key.to_owned() };
+        let work = work();
+        tokio::spawn(async move {
+            let result = work.await;
+            drop(guard);
+            land.send_replace(Some(result));
+        });
+        landing
+    }
+}
+
+/// Takes a flight off the board, also when its task panics.
+struct Guard<T> {
+    running: Arc<Mutex<HashMap<String, Landing<T>>>>,
+    key: String,
+}
+
+impl<T> Drop for Guard<T> {
+    fn drop(&mut self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn many_askers_start_one_flight() {
+        let flights = Arc::new(Flights::<usize>::default());
+        let (started, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+        let mut askers = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let (flights, started, gate) = (flights.clone(), started.clone(), gate.clone());
+            askers.spawn(async move {
+                let work = || async move {
+                    started.fetch_add(1, Ordering::SeqCst);
+                    gate.acquire().await.expect("open").forget();
+                    Ok(7)
+                };
+                flights.join("key", work).await
+            });
+        }
+        while started.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        // This runtime has one thread and a queue: after one more turn all fifty have asked.
+        tokio::task::yield_now().await;
+        gate.add_permits(1);
+        while let Some(result) = askers.join_next().await {
+            assert_eq!(result.expect("no panic").expect("answer"), 7);
+        }
+        assert_eq!(started.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn an_asker_who_goes_away_leaves_the_flight_alone() {
+        let flights = Arc::new(Flights::<usize>::default());
+        let gate = Arc::new(Semaphore::new(0));
+        let leader = {
+            let (flights, gate) = (flights.clone(), gate.clone());
+            tokio::spawn(async move {
+                let work = || async move {
+                    gate.acquire().await.expect("open").forget();
+                    Ok(1)
+                };
+                flights.join("key", work).await
+            })
+        };
+        while flights.running.lock().expect("lock").is_empty() {
+            tokio::task::yield_now().await;
+        }
+        leader.abort();
+        assert!(leader.await.expect_err("aborted").is_cancelled());
+        let second = flights.join("key", || async { Ok(2) });
+        gate.add_permits(1);
+        assert_eq!(second.await.expect("the first flight's answer"), 1);
+        assert_eq!(flights.join("key", || async { Ok(3) }).await.expect("a new flight"), 3);
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_panics_frees_its_key_and_its_passengers() {
+        let flights = Flights::<usize>::default();
+        let error = flights.join("key", || async { panic!("as the test wants it") }).await.expect_err("no answer");
+        assert_eq!(error.kind(), crate::error::Kind::Internal);
+        assert_eq!(flights.join("key", || async { Ok(1) }).await.expect("a new flight"), 1);
+    }
+}

@@ -1,0 +1,67 @@
+//! What a client can ask of a module.
+
+use crate::spec::path::{self, ModulePath};
+use crate::spec::query::Query;
+use crate::spec::version::Version;
+
+/// One question of the GOPROXY protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    List,
+    Latest,
+    Info(Query),
+    GoMod(Version),
+    Zip(Version),
+}
+
+/// How far an answer may be fetched from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    Upstream,
+    /// `Disable-Module-Fetch: true`: only what is kept.
+    Cache,
+}
+
+impl Question {
+    /// Where the answer lies, relative to the module: the address of the protocol.
+    pub fn address(&self) -> String {
+        match self {
+            Question::List => "@v/list".to_owned(),
+            Question::Latest => "@latest".to_owned(),
+            Question::Info(query) => format!("@v/{}.info", path::escape(query.as_str())),
+            Question::GoMod(version) => format!("@v/{}.mod", version.escaped()),
+            Question::Zip(version) => format!("@v/{}.zip", version.escaped()),
+        }
+    }
+
+    /// The version that is asked for by its full name.
+    pub fn version(&self) -> Option<&Version> {
+        match self {
+            Question::Info(Query::Version(version)) | Question::GoMod(version) | Question::Zip(version) => {
+                Some(version)
+            }
+            Question::List | Question::Latest | Question::Info(_) => None,
+        }
+    }
+
+    /// `path@query`, or the path alone for a list.
+    pub fn subject(&self, module: &ModulePath) -> String {
+        match self {
+            Question::List => module.to_string(),
+            Question::Latest => format!("{module}@latest"),
+            Question::Info(query) => format!("{module}@{query}"),
+            Question::GoMod(version) | Question::Zip(version) => format!("{module}@{version}"),
+        }
+    }
+
+    /// The word for the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Question::List => "list",
+            Question::Latest => "latest",
+            Question::Info(_) => "info",
+            Question::GoMod(_) => "mod",
+            Question::Zip(_) => "zip",
+        }
+    }
+}

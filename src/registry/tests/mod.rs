@@ -1,0 +1,2 @@
+mod cached;
+mod walk;

@@ -1,0 +1,168 @@
+//! One process owns a store, and the store says which format it has.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::database::unreadable;
+use crate::error::{Error, Result};
+
+/// The format that this code reads and writes.
+const FORMAT: u32 = 1;
+
+const FORMAT_FILE: &str = "format";
+const LOCK_FILE: &str = "lock";
+const OWNER_FILE: &str = "owner";
+
+/// The right to use a store's folder, until dropped or the process ends.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+    owner: PathBuf,
+}
+
+impl Lock {
+    /// Takes the lock of a folder, waiting at most so long for another process to end.
+    ///
+    /// `Kind::Unavailable` says that another one has it, and who.
+    pub(super) fn take(folder: &Path, wait: Duration) -> Result<Lock> {
+        let failed = |error: std::io::Error| unreadable(folder, &error);
+        let path = folder.join(LOCK_FILE);
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        let owner = folder.join(OWNER_FILE);
+        let deadline = Instant::now() + wait;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(TryLockError::WouldBlock) => return Err(held(folder, &owner)),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+        fs::write(&owner, format!("{}\n", std::process::id())).map_err(failed)?;
+        Ok(Lock { _file: file, owner })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Without it a later holder is only named less well.
+        let _ = fs::remove_file(&self.owner);
+    }
+}
+
+/// Says who holds the store; the owner file was written when it was opened.
+fn held(folder: &Path, owner: &Path) -> Error {
+    let process = fs::read_to_string(owner).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let since = fs::metadata(owner).and_then(|metadata| metadata.modified()).ok();
+    let who = match (process, since.map(DateTime::<Utc>::from)) {
+        (Some(process), Some(since)) => {
+            format!("process {process} since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))
+        }
+        _ => "another process".to_string(),
+    };
+    Error::unavailable(format!("{}: store is held by {who}", folder.display()))
+        .remedy("end that process, or use another folder")
+}
+
+/// Brings the folder to the format of this code, or says why it cannot be.
+pub(super) fn check_format(folder: &Path) -> Result<()> {
+    let path = folder.join(FORMAT_FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return begin(folder, &path),
+        Err(error) => return Err(unreadable(folder, &error)),
+    };
+    match text.trim().parse::<u32>() {
+        Ok(FORMAT) => Ok(()),
+        Ok(newer) if newer > FORMAT => {
+            Err(Error::internal(format!("{}: store has format {newer} (expected {FORMAT})", folder.display()))
+                .remedy("it was written by a newer version: use that one, or another folder"))
+        }
+        _ => Err(unreadable(folder, &format!("format file says {:?} (expected {FORMAT})", text.trim()))),
+    }
+}
+
+/// Marks a new store. It comes before any table, so tables without it belong to somebody else.
+fn begin(folder: &Path, path: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| unreadable(folder, &error);
+    if folder.join("sled").join("db").exists() {
+        return Err(unreadable(folder, &format!("it has no format file (expected {FORMAT})")));
+    }
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    writeln!(file, "{FORMAT}").map_err(failed)?;
+    file.as_file().sync_data().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn the_second_is_told_who_the_first_is() {
+        let folder = tempfile::tempdir().expect("folder");
+        let first = Lock::take(folder.path(), Duration::ZERO).expect("free");
+        let error = Lock::take(folder.path(), Duration::ZERO).expect_err("held");
+        assert_eq!(error.kind(), Kind::Unavailable);
+        let expected = format!("store is held by process {} since 20", std::process::id());
+        assert!(error.what().contains(&expected), "{error}");
+        drop(first);
+        Lock::take(folder.path(), Duration::ZERO).expect("free again");
+    }
+
+    #[test]
+    fn who_waits_gets_it_when_the_first_ends() {
+        let folder = tempfile::tempdir().expect("folder");
+        let first = Lock::take(folder.path(), Duration::ZERO).expect("free");
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| Lock::take(folder.path(), Duration::from_secs(60)).map(drop));
+            drop(first);
+            second.join().expect("joined").expect("free in time");
+        });
+    }
+
+    #[test]
+    fn formats() {
+        let rows = [
+            ("ours", Some("1\n"), None),
+            ("none yet", None, None),
+            ("newer", Some("2\n"), Some("store has format 2 (expected 1)")),
+            ("torn", Some("zwei"), Some("format file says \"zwei\" (expected 1)")),
+            ("never was", Some("0"), Some("format file says \"0\" (expected 1)")),
+        ];
+        for (name, text, expected) in rows {
+            let folder = tempfile::tempdir().expect("folder");
+            if let Some(text) = text {
+                fs::write(folder.path().join(FORMAT_FILE), text).expect(name);
+            }
+            match (check_format(folder.path()), expected) {
+                (Ok(()), None) => {
+                    assert_eq!(fs::read_to_string(folder.path().join(FORMAT_FILE)).expect(name), "1\n", "{name}");
+                }
+                (Err(error), Some(expected)) => {
+                    assert_eq!(error.what().split_once(": ").map(|(_, what)| what.contains(expected)), Some(true));
+                    assert!(error.what().starts_with(&folder.path().display().to_string()), "{name}");
+                    assert!(!error.remedies().is_empty(), "{name}: no way out");
+                }
+                (result, expected) => panic!("{name}: {result:?} (expected {expected:?})"),
+            }
+        }
+    }
+
+    #[test]
+    fn tables_without_a_format_are_not_ours() {
+        let folder = tempfile::tempdir().expect("folder");
+        fs::create_dir_all(folder.path().join("sled")).expect("folder");
+        fs::write(folder.path().join("sled/db"), "").expect("file");
+        let error = check_format(folder.path()).expect_err("refused");
+        assert!(error.what().contains("no format file"), "{error}");
+    }
+}

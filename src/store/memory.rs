@@ -1,0 +1,82 @@
+//! The store in memory: for tests, and for a proxy that is to keep nothing.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use super::check;
+use super::failure::During;
+use super::intake::Intake;
+use super::recent::Held;
+use super::turns::locked;
+use crate::error::Result;
+use crate::ports::{Body, Store, Stored};
+
+/// Keeps everything in memory and nothing after it.
+#[derive(Default)]
+pub struct MemoryStore {
+    entries: Mutex<BTreeMap<String, Stored>>,
+}
+
+impl MemoryStore {
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Store for MemoryStore {
+    fn get(&self, key: &str) -> Result<Option<Stored>> {
+        Ok(locked(&self.entries).get(key).cloned())
+    }
+
+    fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
+        check(key, meta)?;
+        let mut bytes = Vec::new();
+        Intake::new(body, 0)?.each(1 << 20, |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        let sha256 = Sha256::digest(&bytes).into();
+        let stored = Stored { meta: Bytes::copy_from_slice(meta), blob: Held::blob(bytes.into(), sha256) };
+        locked(&self.entries).insert(key.to_string(), stored.clone());
+        Ok(stored)
+    }
+
+    fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool> {
+        check(key, meta)?;
+        match locked(&self.entries).get_mut(key) {
+            Some(stored) => {
+                stored.meta = Bytes::copy_from_slice(meta);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    fn delete(&self, key: &str) -> Result<bool> {
+        Ok(locked(&self.entries).remove(key).is_some())
+    }
+
+    fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()> {
+        let mut from = Bound::Included(prefix.to_string());
+        loop {
+            // One step per lock: the visitor may use the store.
+            let next = locked(&self.entries)
+                .range((from, Bound::Unbounded))
+                .next()
+                .map(|(key, stored)| (key.clone(), stored.meta.clone()));
+            match next {
+                Some((key, meta)) if key.starts_with(prefix) && visit(&key, &meta) => from = Bound::Excluded(key),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn scratch(&self) -> Result<NamedTempFile> {
+        NamedTempFile::new().during("make scratch file")
+    }
+}

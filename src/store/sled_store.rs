@@ -1,0 +1,349 @@
+//! The store on disk: entries over blobs, coherent with the cache in memory, one writer per key at a time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::Digest;
+use tempfile::NamedTempFile;
+
+use super::blobs::Blobs;
+use super::database::{Database, unreadable};
+use super::failure::{self, During};
+use super::files::Files;
+use super::intake::Intake;
+use super::lock::{Lock, check_format};
+use super::recent::{Held, RECENT_LIMIT, Recent};
+use super::record::{INLINE_LIMIT, Manifest, Record};
+use super::turns::Turns;
+use super::{Sha256, check};
+use crate::error::Result;
+use crate::ports::{Body, Store, Stored};
+
+/// How much sled writes for a byte of a blob in pieces, as measured.
+const WRITTEN_PER_BYTE: u64 = 4;
+
+/// How a store is kept.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Blobs above this many bytes are files beside sled: no limit puts all into sled, 0 all but the smallest into files.
+    pub spill: u64,
+    /// Bytes of small entries kept in memory.
+    pub cache: u64,
+    /// Bytes of sled's own page cache.
+    pub page_cache: u64,
+    /// Bytes of the disk that stay free: sled does not get well again after a write that found the disk full.
+    pub keep_free: u64,
+    /// How long to wait for another process to give the store back.
+    pub wait: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { spill: 8 << 20, cache: 32 << 20, page_cache: 64 << 20, keep_free: 64 << 20, wait: Duration::ZERO }
+    }
+}
+
+/// What a store holds and takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    pub entries: u64,
+    pub blobs: u64,
+    /// Bytes of keys, metas and bodies, equal bodies above 16 KiB counted once.
+    pub live: u64,
+    /// Bytes on disk.
+    pub disk: u64,
+}
+
+/// The store on disk: sled, and files for large blobs. One process owns it.
+pub struct SledStore {
+    pub(super) database: Arc<Database>,
+    pub(super) blobs: Blobs,
+    pub(super) turns: Turns<String>,
+    pub(super) recent: Recent,
+    folder: PathBuf,
+    keep_free: u64,
+}
+
+/// What a look at an entry found.
+enum Found {
+    Entry(Stored),
+    Nothing,
+    /// Its body is not what it was when it was put.
+    Damaged,
+}
+
+impl SledStore {
+    /// Opens or makes the store in a folder. Blocking, 1.7 s per GB in sled after much writing.
+    ///
+    /// `Kind::Unavailable` says that another process has it; any other error that it cannot be read or made.
+    /// Both name the folder. Call `sweep` afterwards, in the background.
+    pub fn open(folder: impl AsRef<Path>, options: Options) -> Result<SledStore> {
+        let folder = folder.as_ref();
+        fs::create_dir_all(folder).map_err(|error| unreadable(folder, &error))?;
+        let lock = Lock::take(folder, options.wait)?;
+        check_format(folder)?;
+        let files = Files::open(folder)?;
+        let database = Arc::new(Database::open(folder, options.page_cache, lock)?);
+        Ok(SledStore {
+            blobs: Blobs::new(database.clone(), files, options.spill),
+            database,
+            turns: Turns::new(),
+            recent: Recent::new(options.cache),
+            folder: folder.to_path_buf(),
+            keep_free: options.keep_free,
+        })
+    }
+
+    /// Counts what there is. It reads all entries: not for every request.
+    pub fn usage(&self) -> Result<Usage> {
+        let mut usage = Usage { entries: 0, blobs: 0, live: 0, disk: self.database.disk()? };
+        for row in self.database.entries.scan(b"") {
+            let (key, value) = row?;
+            usage.entries += 1;
+            usage.live += (key.len() + value.len()) as u64;
+        }
+        for row in self.database.manifests.scan(b"") {
+            let manifest = Manifest::decode(&row?.1);
+            usage.blobs += 1;
+            usage.live += manifest.size();
+            if let Manifest::File { size } = manifest {
+                usage.disk += size;
+            }
+        }
+        Ok(usage)
+    }
+
+    /// The record of an entry; one that cannot be read counts as none.
+    pub(super) fn record(&self, key: &str) -> Result<Option<Record>> {
+        let value = self.database.entries.get(key.as_bytes())?;
+        Ok(value.and_then(|value| Record::decode(Bytes::copy_from_slice(&value))))
+    }
+
+    /// Reads an entry from the tables, in the turn of its key.
+    fn look(&self, key: &str) -> Result<Found> {
+        let Some(value) = self.database.entries.get(key.as_bytes())? else { return Ok(Found::Nothing) };
+        let Some(record) = Record::decode(Bytes::copy_from_slice(&value)) else { return Ok(Found::Damaged) };
+        let stored = match record.inline {
+            Some(body) if Sha256::from(sha2::Sha256::digest(&body)) == record.sha256 => {
+                Stored { meta: record.meta, blob: Held::blob(body, record.sha256) }
+            }
+            Some(_) => return Ok(Found::Damaged),
+            None => {
+                let Some(mut blob) = self.blobs.open(record.sha256, record.size)? else { return Ok(Found::Damaged) };
+                if record.size <= RECENT_LIMIT as u64 {
+                    blob = Held::blob(blob.read_all(record.size)?, record.sha256);
+                }
+                Stored { meta: record.meta, blob }
+            }
+        };
+        self.recent.note(key, &stored);
+        Ok(Found::Entry(stored))
+    }
+
+    /// Removes an entry whose body is damaged, and all others that share it: they are to be fetched anew.
+    fn lose(&self, key: &str) -> Result<()> {
+        let blob = {
+            let _turn = self.turns.take(key.to_string());
+            // Somebody may have put it again meanwhile.
+            if self.is_whole(key)? {
+                return Ok(());
+            }
+            let blob = self.record(key)?.and_then(|record| record.blob());
+            if blob.is_none() {
+                self.take_away(key)?;
+            }
+            blob
+        };
+        tracing::warn!(key, "store: damaged entry removed");
+        match blob {
+            Some(sha256) => self.lose_blob(sha256),
+            None => self.database.persist(),
+        }
+    }
+
+    /// Removes all entries that share a blob that is not whole, then the blob.
+    pub(super) fn lose_blob(&self, sha256: Sha256) -> Result<()> {
+        for key in self.referrers(&sha256)? {
+            let _turn = self.turns.take(key.clone());
+            let refers = self.record(&key)?.and_then(|record| record.blob()) == Some(sha256);
+            // Somebody may have put it again meanwhile, whole.
+            if refers && !self.is_whole(&key)? {
+                self.take_away(&key)?;
+            }
+            if !refers {
+                self.database.references.remove(&reference(&sha256, &key))?;
+            }
+        }
+        self.database.persist()?;
+        self.blobs.release(sha256).map(drop)
+    }
+
+    fn is_whole(&self, key: &str) -> Result<bool> {
+        self.look(key).map(|found| matches!(found, Found::Entry(_)))
+    }
+
+    /// The keys of the entries that refer to a blob, or did.
+    fn referrers(&self, sha256: &Sha256) -> Result<Vec<String>> {
+        let keys = self.database.references.scan(sha256).map(|row| {
+            let (reference, _) = row?;
+            Ok(String::from_utf8_lossy(&reference[sha256.len()..]).into_owned())
+        });
+        keys.collect()
+    }
+
+    /// Removes an entry and its reference, in the turn of its key; its blob is left.
+    fn take_away(&self, key: &str) -> Result<bool> {
+        let Some(value) = self.database.entries.remove(key.as_bytes())? else { return Ok(false) };
+        self.recent.forget(key);
+        if let Some(sha256) = blob_of(&value) {
+            self.database.references.remove(&reference(&sha256, key))?;
+        }
+        Ok(true)
+    }
+
+    /// Puts a record in its place and gives the blob that the one before referred to.
+    fn set(&self, key: &str, record: &Record, stored: &Stored) -> Result<Option<Sha256>> {
+        let _turn = self.turns.take(key.to_string());
+        // The reference comes first: a sweep never meets an entry whose blob nothing holds.
+        if let Some(sha256) = record.blob() {
+            self.database.references.insert(&reference(&sha256, key), &[])?;
+        }
+        let before = self.database.entries.insert(key.as_bytes(), record.encode())?;
+        self.recent.note(key, stored);
+        Ok(before.and_then(|value| blob_of(&value)).filter(|before| Some(*before) != record.blob()))
+    }
+
+    /// Drops the reference of an entry to a blob that it had, and the blob with its last reference.
+    fn drop_reference(&self, key: &str, sha256: Sha256) -> Result<()> {
+        {
+            let _turn = self.turns.take(key.to_string());
+            if self.record(key)?.and_then(|record| record.blob()) == Some(sha256) {
+                return Ok(());
+            }
+            self.database.references.remove(&reference(&sha256, key))?;
+        }
+        self.blobs.release(sha256).map(drop)
+    }
+
+    /// Refuses what would fill the disk.
+    fn check_room(&self, size: u64) -> Result<()> {
+        let needed = match self.blobs.spills(size) {
+            true => size,
+            false => size.saturating_mul(WRITTEN_PER_BYTE),
+        };
+        let free = fs2::available_space(&self.folder).during("measure free space")?;
+        match free < needed.saturating_add(self.keep_free) {
+            true => Err(failure::full()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Store for SledStore {
+    fn get(&self, key: &str) -> Result<Option<Stored>> {
+        if let Some(stored) = self.recent.find(key) {
+            return Ok(Some(stored));
+        }
+        let found = {
+            let _turn = self.turns.take(key.to_string());
+            self.look(key)?
+        };
+        match found {
+            Found::Entry(stored) => Ok(Some(stored)),
+            Found::Nothing => Ok(None),
+            Found::Damaged => {
+                self.lose(key)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
+        check(key, meta)?;
+        let intake = Intake::new(body, INLINE_LIMIT)?;
+        self.check_room(intake.size())?;
+        let meta = Bytes::copy_from_slice(meta);
+        let (record, stored) = match intake {
+            Intake::Bytes(body) if body.len() <= INLINE_LIMIT => {
+                let sha256 = sha2::Sha256::digest(&body).into();
+                // A copy: the caller's bytes may be a small part of a large buffer.
+                let body = Bytes::copy_from_slice(&body);
+                let record = Record { meta: meta.clone(), sha256, size: body.len() as u64, inline: Some(body.clone()) };
+                (record, Stored { meta, blob: Held::blob(body, sha256) })
+            }
+            intake => {
+                let blob = self.blobs.keep(intake)?;
+                let record = Record { meta: meta.clone(), sha256: blob.sha256(), size: blob.size(), inline: None };
+                (record, Stored { meta, blob })
+            }
+        };
+        let before = self.set(key, &record, &stored)?;
+        self.database.persist()?;
+        if let Some(sha256) = before {
+            self.drop_reference(key, sha256)?;
+        }
+        self.blobs.release_doomed()?;
+        Ok(stored)
+    }
+
+    fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool> {
+        check(key, meta)?;
+        self.check_room(0)?;
+        {
+            let _turn = self.turns.take(key.to_string());
+            let Some(mut record) = self.record(key)? else { return Ok(false) };
+            record.meta = Bytes::copy_from_slice(meta);
+            self.database.entries.insert(key.as_bytes(), record.encode())?;
+            self.recent.forget(key);
+        }
+        self.database.persist()?;
+        Ok(true)
+    }
+
+    fn delete(&self, key: &str) -> Result<bool> {
+        let blob = {
+            let _turn = self.turns.take(key.to_string());
+            let blob = self.record(key)?.and_then(|record| record.blob());
+            if !self.take_away(key)? {
+                return Ok(false);
+            }
+            blob
+        };
+        self.database.persist()?;
+        if let Some(sha256) = blob {
+            self.blobs.release(sha256)?;
+        }
+        self.blobs.release_doomed()?;
+        Ok(true)
+    }
+
+    fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()> {
+        for row in self.database.entries.scan(prefix.as_bytes()) {
+            let (key, value) = row?;
+            let record = Record::decode(Bytes::copy_from_slice(&value));
+            // A damaged one is removed when it is asked for.
+            let (Ok(key), Some(record)) = (std::str::from_utf8(&key), record) else { continue };
+            if !visit(key, &record.meta) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn scratch(&self) -> Result<NamedTempFile> {
+        self.blobs.files.scratch()
+    }
+}
+
+/// The key under which an entry's reference to a blob lies.
+pub(super) fn reference(sha256: &Sha256, key: &str) -> Vec<u8> {
+    [&sha256[..], key.as_bytes()].concat()
+}
+
+/// The blob that the bytes of a record refer to.
+fn blob_of(value: &[u8]) -> Option<Sha256> {
+    Record::decode(Bytes::copy_from_slice(value))?.blob()
+}

@@ -1,0 +1,228 @@
+//! Addresses within a checksum database, and what must stand there.
+
+use crate::error::{Error, Result};
+use crate::spec::path::{self, ModulePath};
+use crate::spec::version::Version;
+
+/// What follows `/sumdb/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    /// The database's name, which may hold slashes.
+    pub name: String,
+    pub target: Target,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    Supported,
+    Latest,
+    Lookup { module: ModulePath, version: Version },
+    Tile(Tile),
+}
+
+/// A piece of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tile {
+    /// As it stands in the address, `tile/` included.
+    address: String,
+    height: u32,
+    is_data: bool,
+    /// How many hashes or records; `None` for all.
+    width: Option<u64>,
+}
+
+impl Path {
+    /// Reads the decoded rest of an address; nothing else may be handed on.
+    pub fn parse(text: &str) -> Result<Path> {
+        let unknown = || Error::not_found("no such checksum database address").about(format!("sumdb/{text}"));
+        let cut = ["/lookup/", "/tile/"].iter().filter_map(|word| text.find(word)).min();
+        let (name, rest) = match cut {
+            Some(at) => (&text[..at], &text[at + 1..]),
+            None => text.rsplit_once('/').ok_or_else(unknown)?,
+        };
+        if !is_name(name) {
+            return Err(Error::gone(format!("malformed checksum database name {name:?}")));
+        }
+        let target = match rest.split_once('/') {
+            None if rest == "supported" => Target::Supported,
+            None if rest == "latest" => Target::Latest,
+            Some(("lookup", asked)) => lookup(asked)?,
+            Some(("tile", _)) => {
+                let malformed = || Error::gone("malformed tile address").about(format!("sumdb/{text}"));
+                Target::Tile(Tile::parse(rest).ok_or_else(malformed)?)
+            }
+            _ => return Err(unknown()),
+        };
+        Ok(Path { name: name.to_owned(), target })
+    }
+
+    /// The address below `sumdb/`, in the one form that databases are asked in.
+    pub fn address(&self) -> String {
+        let name = &self.name;
+        match &self.target {
+            Target::Supported => format!("{name}/supported"),
+            Target::Latest => format!("{name}/latest"),
+            Target::Lookup { module, version } => {
+                format!("{name}/lookup/{}@{}", module.escaped(), version.escaped())
+            }
+            Target::Tile(tile) => format!("{name}/{}", tile.address),
+        }
+    }
+
+    /// Whether the answer can never change: the log only grows.
+    pub fn is_lasting(&self) -> bool {
+        match &self.target {
+            Target::Lookup { .. } => true,
+            Target::Tile(tile) => tile.width.is_none(),
+            Target::Supported | Target::Latest => false,
+        }
+    }
+
+    /// Whether a body can be what stands at this address; signatures are the client's to check.
+    pub fn accepts(&self, body: &[u8]) -> bool {
+        match &self.target {
+            Target::Supported => true,
+            Target::Latest => body.starts_with(TREE.as_bytes()),
+            Target::Lookup { module, version } => is_record(body, module, version),
+            Target::Tile(tile) if tile.is_data => std::str::from_utf8(body).is_ok_and(|text| text.contains(" h1:")),
+            Target::Tile(tile) => body.len() as u64 == 32 * tile.width.unwrap_or(1 << tile.height),
+        }
+    }
+}
+
+const TREE: &str = "go.sum database tree\n";
+
+fn is_record(body: &[u8], module: &ModulePath, version: &Version) -> bool {
+    let Ok(text) = std::str::from_utf8(body) else { return false };
+    let Some((id, rest)) = text.split_once('\n') else { return false };
+    let is_id = !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
+    is_id && rest.starts_with(&format!("{module} {version} h1:")) && rest.contains(&format!("\n\n{TREE}"))
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
+    let is_element = |element: &str| element.chars().all(allowed) && element.chars().any(|c| c != '.');
+    name.split('/').all(is_element)
+}
+
+fn lookup(asked: &str) -> Result<Target> {
+    let malformed = || {
+        Error::gone(format!("malformed lookup {asked:?}"))
+            .remedy("a lookup names MODULE@VERSION, escaped as in proxy addresses")
+    };
+    let (module, version) = asked.rsplit_once('@').ok_or_else(malformed)?;
+    let module = ModulePath::unescape(module)?;
+    let version = path::unescape(version).and_then(|text| Version::parse(&text)).ok_or_else(malformed)?;
+    Ok(Target::Lookup { module, version })
+}
+
+impl Tile {
+    /// `tile/H/L/K[.p/W]`: height 1 to 30, level 0 to 63 or `data`, the number as `x001/x234/067`.
+    fn parse(address: &str) -> Option<Tile> {
+        let mut parts = address.strip_prefix("tile/")?.split('/').peekable();
+        let height = number(parts.next()?).filter(|height| (1..=30).contains(height))?;
+        let level = parts.next()?;
+        let is_data = level == "data";
+        if !is_data {
+            number(level).filter(|level| *level <= 63)?;
+        }
+        let mut digits = 0;
+        let is_partial = loop {
+            let part = parts.next()?;
+            let (group, last) = match part.strip_prefix('x') {
+                Some(group) => (group, None),
+                None => (part.trim_end_matches(".p"), Some(part.ends_with(".p"))),
+            };
+            if group.len() != 3 || !group.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+            digits += 3;
+            match last {
+                Some(is_partial) => break is_partial,
+                // Sixty-three bits have nineteen digits.
+                None if digits > 18 => return None,
+                None => {}
+            }
+        };
+        let width = match is_partial {
+            true => Some(number(parts.next()?).filter(|width| (1..1 << height).contains(width))?),
+            false => None,
+        };
+        let whole = parts.next().is_none();
+        let height = u32::try_from(height).ok()?;
+        whole.then(|| Tile { address: address.to_owned(), height, is_data, width })
+    }
+}
+
+/// A decimal number as it is printed: no sign, no leading zero.
+fn number(text: &str) -> Option<u64> {
+    let value: u64 = text.parse().ok()?;
+    (value.to_string() == text).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn reads_what_the_go_command_asks() {
+        let table = [
+            ("supported", "sum.example.org/supported"),
+            ("latest", "sum.example.org/latest"),
+            ("name with a slash", "sum.example.org/sumdb/supported"),
+            ("lookup", "sum.example.org/lookup/example.com/!upper@v1.2.3-!p!r!e"),
+            ("lookup of a path that reads like a tile", "sum.example.org/lookup/example.com/tile/8@v1.0.0"),
+            ("incompatible", "sum.example.org/lookup/example.com/m@v2.0.0+incompatible"),
+            ("full tile", "sum.example.org/tile/8/0/x001/234"),
+            ("partial tile", "sum.example.org/tile/8/3/000.p/5"),
+            ("data tile", "sum.example.org/tile/8/data/x123/x456/789"),
+        ];
+        for (row, text) in table {
+            let path = Path::parse(text).unwrap_or_else(|error| panic!("{row}: {error}"));
+            assert_eq!(path.address(), text, "{row}");
+        }
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        let table = [
+            ("nothing", "", Kind::NotFound),
+            ("name alone", "sum.example.org", Kind::NotFound),
+            ("unknown word", "sum.example.org/other", Kind::NotFound),
+            ("dots as name", "../supported", Kind::Gone),
+            ("empty element", "sum.example.org//supported", Kind::Gone),
+            ("query smuggled into the name", "sum.example.org?x/latest", Kind::Gone),
+            ("lookup without version", "s.org/lookup/example.com/m", Kind::Gone),
+            ("lookup of a branch", "s.org/lookup/example.com/m@main", Kind::Gone),
+            ("lookup with upper case", "s.org/lookup/example.com/M@v1.0.0", Kind::Gone),
+            ("tile of height 0", "s.org/tile/0/0/000", Kind::Gone),
+            ("tile of height 31", "s.org/tile/31/0/000", Kind::Gone),
+            ("level 64", "s.org/tile/8/64/000", Kind::Gone),
+            ("number of two digits", "s.org/tile/8/0/00", Kind::Gone),
+            ("number without end", "s.org/tile/8/0/x000", Kind::Gone),
+            ("width of a full tile", "s.org/tile/8/0/000.p/256", Kind::Gone),
+            ("partial without width", "s.org/tile/8/0/000.p", Kind::Gone),
+            ("something behind", "s.org/tile/8/0/000/x", Kind::Gone),
+            ("leading zero", "s.org/tile/08/0/000", Kind::Gone),
+        ];
+        for (row, text, kind) in table {
+            assert_eq!(Path::parse(text).expect_err(row).kind(), kind, "{row}");
+        }
+    }
+
+    #[test]
+    fn a_portal_page_is_no_record() {
+        let lookup = Path::parse("s.org/lookup/example.com/m@v1.0.0").expect("path");
+        let record =
+            "7\nexample.com/m v1.0.0 h1:a=\nexample.com/m v1.0.0/go.mod h1:b=\n\ngo.sum database tree\n9\nc=\n";
+        assert!(lookup.accepts(record.as_bytes()));
+        assert!(!lookup.accepts(record.replace("v1.0.0", "v1.0.1").as_bytes()));
+        let tile = Path::parse("s.org/tile/8/0/000.p/2").expect("path");
+        assert!(tile.accepts(&[0; 64]));
+        assert!(!Path::parse("s.org/tile/8/0/000").expect("path").accepts(&[0; 64]));
+        for path in [lookup, tile, Path::parse("s.org/latest").expect("path")] {
+            assert!(!path.accepts(b"<html>sign in first</html>"), "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The GOPROXY protocol as its reader sees it, over whatever holds the files.
+//! Rules: go.dev/ref/mod#goproxy-protocol; `proxyRepo` in `cmd/go/internal/modfetch/proxy.go`.
+
+use std::io;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use tempfile::NamedTempFile;
+use tokio::task::spawn_blocking;
+
+use super::list;
+use crate::error::{Error, Kind, Result};
+use crate::ports::{Body, Content, Source};
+use crate::spec::dirhash::go_mod_h1;
+use crate::spec::info::Info;
+use crate::spec::path::{ModulePath, check_version_element, escape};
+use crate::spec::query::Query;
+use crate::spec::resolution::Resolution;
+use crate::spec::version::Version;
+use crate::spec::zip;
+
+/// How large an answer may be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub list: u64,
+    pub info: u64,
+    pub go_mod: u64,
+    pub zip: u64,
+    /// A tile, a note or a lookup of a checksum database.
+    pub sumdb: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { list: 16 << 20, info: 1 << 20, go_mod: 64 << 20, zip: zip::MAX_ZIP, sumdb: 1 << 20 }
+    }
+}
+
+/// Files in GOPROXY layout, named by paths such as `example.com/!m/@v/list`.
+#[async_trait]
+pub(super) trait Files: Send + Sync {
+    /// A whole file; an absence is `Kind::NotFound` or `Kind::Gone`.
+    async fn read(&self, path: &str, limit: u64) -> Result<Bytes>;
+    /// A file into an empty one.
+    async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<()>;
+    /// Whose files they are, in words for people.
+    fn name(&self) -> &str;
+}
+
+/// A reader of the protocol. Zips come into `scratch` first.
+#[derive(Debug)]
+pub(super) struct Protocol<F> {
+    pub files: F,
+    pub scratch: PathBuf,
+    pub limits: Limits,
+}
+
+impl<F: Files> Protocol<F> {
+    async fn list_text(&self, module: &ModulePath) -> Result<String> {
+        let bytes = self.files.read(&format!("{}/@v/list", module.escaped()), self.limits.list).await?;
+        if is_page(&bytes) {
+            return Err(self.not_what_it_claims("list", "a page"));
+        }
+        String::from_utf8(bytes.into()).map_err(|_| self.not_what_it_claims("list", "no text"))
+    }
+
+    async fn file_info(&self, module: &ModulePath, path: &str) -> Result<Info> {
+        let bytes = self.files.read(&format!("{}/{path}", module.escaped()), self.limits.info).await?;
+        let info = parse_info(&bytes).map_err(|why| self.not_what_it_claims(path, &why))?;
+        match Version::parse(&info.version) {
+            Some(version) if module.major_suffix().matches(version.semver()) => Ok(info),
+            _ => Err(self.not_what_it_claims(path, &format!("no version of this module ({:?})", info.version))),
+        }
+    }
+
+    async fn stat(&self, module: &ModulePath, query: &Query) -> Result<Info> {
+        let asked = query.as_str();
+        if check_version_element(asked).is_err() || asked.contains('!') {
+            // Such a name cannot stand in an address: this upstream cannot be asked.
+            return Err(Error::not_found("disallowed version string"));
+        }
+        let info = self.file_info(module, &format!("@v/{}.info", escape(asked))).await?;
+        match query {
+            Query::Version(version) if module.major_suffix().matches(version.semver()) && info.version != asked => {
+                let what = format!("returned info for version {} instead of requested version", info.version);
+                Err(Error::bad_gateway(format!("{} {what}", self.files.name())))
+            }
+            _ => Ok(info),
+        }
+    }
+
+    async fn find(&self, module: &ModulePath, query: &Query) -> Result<Info> {
+        let Query::Prefix(prefix) = query else {
+            return match query {
+                Query::Latest => self.latest_info(module).await,
+                _ => self.stat(module, query).await,
+            };
+        };
+        // Proxies that answer more than versions know of retractions; plain files do not answer this.
+        let absence = match self.stat(module, query).await {
+            Err(error) if error.is_absence() => error,
+            answer => return answer,
+        };
+        let versions = match self.list_text(module).await {
+            Ok(text) => list::versions(&text, module),
+            Err(error) if error.is_absence() => return Err(absence),
+            Err(error) => return Err(error),
+        };
+        match list::highest(&versions, Some(prefix)) {
+            Some(version) => self.stat(module, &Query::Version(version.clone())).await,
+            None => Err(absence),
+        }
+    }
+
+    async fn latest_info(&self, module: &ModulePath) -> Result<Info> {
+        match self.file_info(module, "@latest").await {
+            Err(error) if error.is_absence() => {}
+            answer => return answer,
+        }
+        let text = self.list_text(module).await?;
+        let versions = list::versions(&text, module);
+        let version = list::highest(&versions, None).cloned().or_else(|| list::newest(&text));
+        let version = version.ok_or_else(|| Error::not_found("no matching versions for query \"latest\""))?;
+        self.stat(module, &Query::Version(version)).await
+    }
+
+    async fn checked_zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+        let file = NamedTempFile::new_in(&self.scratch).map_err(disk)?;
+        let path = format!("{}/@v/{}.zip", module.escaped(), version.escaped());
+        self.files.copy(&path, self.limits.zip, &file).await?;
+        let (module, version, name) = (module.clone(), version.clone(), self.files.name().to_owned());
+        let check = spawn_blocking(move || {
+            let verified = zip::verify(file.reopen().map_err(disk)?, &module, &version)?;
+            Ok((file, verified.h1))
+        });
+        let checked: Result<_> = check.await.map_err(|e| Error::internal("a zip was not checked").because(e))?;
+        let (file, h1) = checked.map_err(|error| match error.kind() {
+            Kind::BadGateway => Error::bad_gateway(format!("{name} sent a wrong zip: {}", error.what())),
+            _ => error,
+        })?;
+        Ok(Content { body: Body::File(file), h1: Some(h1) })
+    }
+
+    fn not_what_it_claims(&self, path: &str, why: &str) -> Error {
+        Error::bad_gateway(format!("{} sent a body that is not what it claims: {path} is {why}", self.files.name()))
+    }
+}
+
+#[async_trait]
+impl<F: Files> Source for Protocol<F> {
+    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>> {
+        let text = self.list_text(module).await.map_err(|error| error.about(module))?;
+        Ok(list::versions(&text, module))
+    }
+
+    async fn latest(&self, module: &ModulePath) -> Result<Info> {
+        self.latest_info(module).await.map_err(|error| error.about(format!("{module}@latest")))
+    }
+
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
+        let info = self.find(module, query).await.map_err(|error| error.about(format!("{module}@{query}")))?;
+        Ok(Resolution::valid(query.as_str(), info))
+    }
+
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+        let path = format!("@v/{}.mod", version.escaped());
+        let read = self.files.read(&format!("{}/{path}", module.escaped()), self.limits.go_mod).await;
+        let checked = read.and_then(|bytes| match is_page(&bytes) {
+            true => Err(self.not_what_it_claims(&path, "a page")),
+            false => Ok(bytes),
+        });
+        let bytes = checked.map_err(|error| error.about(format!("{module}@{version}")))?;
+        Ok(Content { h1: Some(go_mod_h1(&bytes)), body: Body::Bytes(bytes) })
+    }
+
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+        self.checked_zip(module, version).await.map_err(|error| error.about(format!("{module}@{version}")))
+    }
+}
+
+/// Reads `.info`. Go takes the names of fields in any case.
+fn parse_info(bytes: &[u8]) -> Result<Info, String> {
+    let fields: Map<String, Value> = serde_json::from_slice(bytes).map_err(|_| "no JSON object".to_owned())?;
+    let known = |name: &str| {
+        let field = ["Version", "Time", "Origin"].into_iter().find(|field| field.eq_ignore_ascii_case(name));
+        field.map_or_else(|| name.to_owned(), str::to_owned)
+    };
+    let fields = fields.into_iter().map(|(name, value)| (known(&name), value)).collect();
+    serde_json::from_value(Value::Object(fields)).map_err(|e| format!("no version info ({e})"))
+}
+
+/// Whether a body is markup: a login page or a captive portal in place of what was asked for.
+fn is_page(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    bytes.trim_ascii_start().starts_with(b"<")
+}
+
+/// Our own disk failed us.
+pub(super) fn disk(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::unavailable("the disk is full").because(error)
+        }
+        _ => Error::internal("a temporary file cannot be written").because(error),
+    }
+}

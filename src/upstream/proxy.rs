@@ -1,0 +1,180 @@
+//! Another module proxy.
+//! Rules: go.dev/ref/mod#goproxy-protocol and #checksum-database-protocol; `cmd/go/internal/web` for what an error's text is.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::StatusCode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tempfile::NamedTempFile;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
+use url::Url;
+
+use super::protocol::{Files, Limits, Protocol, disk};
+use crate::error::{Error, Result};
+use crate::net::{Client, Request, Response, Trust};
+use crate::ports::{Content, Source, Sumdb};
+use crate::spec::info::Info;
+use crate::spec::path::ModulePath;
+use crate::spec::query::Query;
+use crate::spec::resolution::Resolution;
+use crate::spec::version::Version;
+
+/// What stands in a path element as it is: what `url.PathEscape` of Go leaves alone, and `!`, which it need not escape.
+const ELEMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'!');
+
+/// How much of an error's text is looked at, in bytes.
+const TEXT: u64 = 64 << 10;
+
+/// A [`Source`] over another GOPROXY.
+#[derive(Debug)]
+pub struct ProxySource(Protocol<Remote>);
+
+#[derive(Debug)]
+struct Remote {
+    client: Client,
+    base: Url,
+    trust: Trust,
+    /// The base without user, password and query.
+    name: String,
+}
+
+impl ProxySource {
+    /// `base` may hold a user and password; zips come into the folder `scratch` first. A base that is no http or
+    /// https URL is an error of `Kind::Gone`.
+    pub fn new(client: Client, base: Url, trust: Trust, scratch: impl Into<PathBuf>, limits: Limits) -> Result<Self> {
+        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+            let what = format!("invalid proxy URL scheme {:?} (expected https, http)", base.scheme());
+            return Err(Error::gone(what));
+        }
+        let mut shown = base.clone();
+        shown.set_query(None);
+        shown.set_fragment(None);
+        // A URL with a host has room for a user, so neither can fail.
+        let _ = shown.set_username("");
+        let _ = shown.set_password(None);
+        let name = shown.as_str().trim_end_matches('/').to_owned();
+        Ok(ProxySource(Protocol { files: Remote { client, base, trust, name }, scratch: scratch.into(), limits }))
+    }
+
+    /// Passes on what stands behind `/sumdb/`: `sum.example/supported`, `sum.example/tile/…`. An absence is
+    /// `Kind::NotFound` or `Kind::Gone`: this proxy does not speak for that checksum database.
+    pub async fn sumdb(&self, path: &str) -> Result<Bytes> {
+        if path.split('/').any(|element| matches!(element, "" | "." | "..")) {
+            return Err(Error::gone(format!("invalid checksum database path {path:?}")));
+        }
+        self.0.files.read(&format!("sumdb/{path}"), self.0.limits.sumdb).await
+    }
+}
+
+#[async_trait]
+impl Sumdb for ProxySource {
+    async fn get(&self, path: &str) -> Result<Bytes> {
+        self.sumdb(path).await
+    }
+}
+
+#[async_trait]
+impl Source for ProxySource {
+    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>> {
+        self.0.list(module).await
+    }
+
+    async fn latest(&self, module: &ModulePath) -> Result<Info> {
+        self.0.latest(module).await
+    }
+
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
+        self.0.info(module, query).await
+    }
+
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+        self.0.go_mod(module, version).await
+    }
+
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+        self.0.zip(module, version).await
+    }
+}
+
+impl Remote {
+    async fn ask(&self, path: &str) -> Result<Response> {
+        let mut url = self.base.clone();
+        let elements: Vec<_> =
+            path.split('/').map(|element| utf8_percent_encode(element, ELEMENT).to_string()).collect();
+        url.set_path(&format!("{}/{}", self.base.path().trim_end_matches('/'), elements.join("/")));
+        let response = self.client.send(Request::get(url).trust(self.trust)).await?;
+        if response.status == StatusCode::OK { Ok(response) } else { Err(self.refusal(response).await) }
+    }
+
+    async fn refusal(&self, response: Response) -> Error {
+        use StatusCode as S;
+        let status = response.status;
+        let delay = response.retry_after();
+        let what = match text(response).await {
+            Some(line) => format!("{} answers {status}: {line}", self.name),
+            None => format!("{} answers {status}", self.name),
+        };
+        let error = match status {
+            S::NOT_FOUND => Error::not_found(what),
+            S::GONE => Error::gone(what),
+            S::FORBIDDEN => Error::forbidden(what),
+            _ => Error::bad_gateway(what),
+        };
+        match delay {
+            Some(delay) => error.retry_after(delay),
+            None => error,
+        }
+    }
+}
+
+#[async_trait]
+impl Files for Remote {
+    async fn read(&self, path: &str, limit: u64) -> Result<Bytes> {
+        self.ask(path).await?.bytes(limit).await
+    }
+
+    async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<()> {
+        let mut response = self.ask(path).await?;
+        let mut file = File::from_std(to.reopen().map_err(disk)?);
+        let mut size = 0;
+        while let Some(piece) = response.piece().await? {
+            size += piece.len() as u64;
+            if size > limit {
+                let what = format!("{} sent a larger file than allowed (expected at most {limit} bytes)", self.name);
+                return Err(Error::bad_gateway(what));
+            }
+            file.write_all(&piece).await.map_err(disk)?;
+        }
+        file.flush().await.map_err(disk)
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// The first line of an error's plain text, if people can read it.
+async fn text(response: Response) -> Option<String> {
+    let kind = response.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
+    if !kind.trim_start().to_ascii_lowercase().starts_with("text/plain") {
+        return None;
+    }
+    let body = response.bytes(TEXT).await.ok()?;
+    let line = std::str::from_utf8(&body).ok()?.lines().next()?.trim().to_owned();
+    let readable = !line.is_empty() && line.chars().all(|c| !c.is_control());
+    readable.then(|| line.chars().take(300).collect())
+}

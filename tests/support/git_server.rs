@@ -1,0 +1,219 @@
+//! A smart HTTP server of git on the loopback: every request is answered by git's own `git http-backend`.
+//!
+//! `/ANYTHING/NAME`, with or without `.git`, is the repository `NAME` of the folder served.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::Semaphore;
+
+/// What the server can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// Protocol v2 with filters; wants by id allowed, as the great forges do.
+    Filters,
+    /// Protocol v2 without filters.
+    NoFilters,
+    /// Protocol v0 whatever the client asks for; only tips may be wanted.
+    Old,
+}
+
+/// What was asked of the server so far.
+#[derive(Debug, Default)]
+pub struct Counts {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Counts {
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// Bytes of answers' bodies.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::SeqCst)
+    }
+}
+
+/// A running server; dropping it ends it, the processes it started included.
+pub struct GitServer {
+    address: SocketAddr,
+    counts: Arc<Counts>,
+    // Held for its drop: the tasks end with it.
+    _runtime: tokio::runtime::Runtime,
+}
+
+struct Service {
+    folder: PathBuf,
+    flavour: Flavour,
+    counts: Arc<Counts>,
+    /// So many processes at a time.
+    permits: Arc<Semaphore>,
+}
+
+type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
+
+impl GitServer {
+    /// Serves the bare repositories of a folder on a port of its own.
+    pub fn start(folder: &Path, flavour: Flavour) -> GitServer {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime needs threads only");
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let counts = Arc::new(Counts::default());
+        let service = Arc::new(Service {
+            folder: folder.to_owned(),
+            flavour,
+            counts: counts.clone(),
+            permits: Arc::new(Semaphore::new(8)),
+        });
+        runtime.spawn(accept(listener, service));
+        GitServer { address, counts, _runtime: runtime }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://127.0.0.1:PORT/`
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+async fn accept(listener: TcpListener, service: Arc<Service>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let service = service.clone();
+        tokio::spawn(async move {
+            let answer = service_fn(move |request| {
+                let service = service.clone();
+                async move { Ok::<_, Infallible>(service.answer(request).await) }
+            });
+            // A client that went away is no concern of the server's.
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+        });
+    }
+}
+
+impl Service {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        self.counts.requests.fetch_add(1, Ordering::SeqCst);
+        let Some(path_info) = self.path_info(request.uri().path()) else { return plain(404, "no such repository\n") };
+        let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let mut child = self.backend(&request, &path_info).spawn().expect("git is installed");
+        let mut input = child.stdin.take().expect("stdin is piped");
+        tokio::spawn(async move {
+            let mut body = request.into_body().into_data_stream();
+            while let Some(Ok(piece)) = body.next().await {
+                if input.write_all(&piece).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let mut output = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let Some(head) = tokio::time::timeout(Duration::from_secs(60), head(&mut output)).await.ok().flatten() else {
+            return plain(500, "git http-backend said nothing\n");
+        };
+        let counts = self.counts.clone();
+        let body = futures_util::stream::unfold((output, child, permit), move |state| piece(state, counts.clone()));
+        head.body(StreamBody::new(body).boxed_unsync()).expect("headers of git are headers")
+    }
+
+    /// `/NAME/info/refs` of `/ANYTHING/NAME.git/info/refs`.
+    fn path_info(&self, path: &str) -> Option<String> {
+        let service = ["/info/refs", "/git-upload-pack"].into_iter().find(|end| path.ends_with(end))?;
+        let name = path.strip_suffix(service)?.rsplit('/').next()?;
+        let name = name.strip_suffix(".git").unwrap_or(name);
+        (!name.is_empty() && self.folder.join(name).join("HEAD").is_file()).then(|| format!("/{name}{service}"))
+    }
+
+    fn backend(&self, request: &Request<Incoming>, path_info: &str) -> Command {
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let mut command = Command::new("git");
+        command.arg("http-backend").env_clear().kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", &self.folder).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command.env("GIT_PROJECT_ROOT", &self.folder).env("GIT_HTTP_EXPORT_ALL", "1");
+        command.env("PATH_INFO", path_info).env("REQUEST_METHOD", request.method().as_str());
+        command.env("QUERY_STRING", request.uri().query().unwrap_or(""));
+        command.env("CONTENT_TYPE", header("content-type")).env("REMOTE_ADDR", "127.0.0.1");
+        command.env("HTTP_CONTENT_ENCODING", header("content-encoding"));
+        if !header("content-length").is_empty() {
+            command.env("CONTENT_LENGTH", header("content-length"));
+        }
+        let allowed = if self.flavour == Flavour::Filters { "true" } else { "false" };
+        if self.flavour != Flavour::Old {
+            command.env("GIT_PROTOCOL", header("git-protocol"));
+        }
+        let settings = ["uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"];
+        command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (number, key) in settings.into_iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), allowed);
+        }
+        command
+    }
+}
+
+/// Reads the CGI header of an answer.
+async fn head(output: &mut BufReader<ChildStdout>) -> Option<http::response::Builder> {
+    let mut head = Response::builder();
+    loop {
+        let mut line = String::new();
+        if output.read_line(&mut line).await.ok()? == 0 {
+            return None;
+        }
+        let line = line.trim_end();
+        if line.is_empty() {
+            return Some(head);
+        }
+        let (name, value) = line.split_once(": ")?;
+        head = match name {
+            "Status" => head.status(value.split(' ').next()?.parse::<u16>().ok()?),
+            name => head.header(name, value),
+        };
+    }
+}
+
+type Output = (BufReader<ChildStdout>, Child, tokio::sync::OwnedSemaphorePermit);
+
+async fn piece(mut state: Output, counts: Arc<Counts>) -> Option<(std::io::Result<Frame<Bytes>>, Output)> {
+    let mut buffer = vec![0; 64 * 1024];
+    match state.0.read(&mut buffer).await {
+        Ok(0) => None,
+        Ok(length) => {
+            buffer.truncate(length);
+            counts.bytes.fetch_add(length as u64, Ordering::SeqCst);
+            Some((Ok(Frame::data(buffer.into())), state))
+        }
+        Err(error) => Some((Err(error), state)),
+    }
+}
+
+fn plain(status: u16, text: &'static str) -> Response<Body> {
+    let body = Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {});
+    Response::builder().status(status).body(body.boxed_unsync()).expect("a status and no headers")
+}

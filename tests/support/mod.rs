@@ -1,0 +1,35 @@
+//! What the tests of the built binary share: histories, a git server, a closed environment for the real go command, the oracle.
+//! Must not use the rooms of the house: what proves them stands on its own feet.
+//! Rules: HOUSE.md, "Tests".
+
+// Every file in tests/ is a crate of its own and uses a part of this.
+#![allow(dead_code)]
+
+pub mod client;
+pub mod fixture;
+pub mod git_server;
+pub mod go;
+pub mod h1;
+pub mod modvet;
+pub mod oracle;
+pub mod relay;
+pub mod replay;
+
+use std::path::{Path, PathBuf};
+
+/// The top of the repository.
+pub fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file of a folder with this extension, by name.
+pub fn files_in(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let folder = top().join(folder);
+    let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("a readable folder").path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    files.sort();
+    files
+}
