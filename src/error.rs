@@ -28,8 +28,13 @@ pub enum Kind {
 }
 
 /// A kind, a subject (`path@version`), what is the matter, and the way out.
+///
+/// Its parts lie in a box: every `Result` of the house would be as large as they are.
 #[derive(Debug, Clone)]
-pub struct Error {
+pub struct Error(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     kind: Kind,
     subject: Option<String>,
     what: String,
@@ -41,7 +46,7 @@ pub struct Error {
 
 impl Error {
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Error {
+        Error(Box::new(Parts {
             kind,
             subject: None,
             what: what.into(),
@@ -49,7 +54,7 @@ impl Error {
             right: None,
             retry_after: None,
             source: None,
-        }
+        }))
     }
 
     pub fn not_found(what: impl Into<String>) -> Self {
@@ -78,66 +83,66 @@ impl Error {
 
     /// Names the thing that is wrong, usually `path@version`; the first name stays.
     pub fn about(mut self, subject: impl fmt::Display) -> Self {
-        self.subject.get_or_insert_with(|| subject.to_string());
+        self.0.subject.get_or_insert_with(|| subject.to_string());
         self
     }
 
     /// Adds a line that says how to get out of it.
     pub fn remedy(mut self, line: impl Into<String>) -> Self {
-        self.remedy.push(line.into());
+        self.0.remedy.push(line.into());
         self
     }
 
     /// Names the right version of a wrong name.
     pub fn right(mut self, version: impl Into<String>) -> Self {
-        self.right = Some(version.into());
+        self.0.right = Some(version.into());
         self
     }
 
     pub fn retry_after(mut self, delay: Duration) -> Self {
-        self.retry_after = Some(delay);
+        self.0.retry_after = Some(delay);
         self
     }
 
     pub fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
+        self.0.source = Some(Arc::new(source));
         self
     }
 
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     pub fn subject(&self) -> Option<&str> {
-        self.subject.as_deref()
+        self.0.subject.as_deref()
     }
 
     /// What is the matter, without subject, remedy and source.
     pub fn what(&self) -> &str {
-        &self.what
+        &self.0.what
     }
 
     pub fn remedies(&self) -> &[String] {
-        &self.remedy
+        &self.0.remedy
     }
 
     pub fn right_version(&self) -> Option<&str> {
-        self.right.as_deref()
+        self.0.right.as_deref()
     }
 
     pub fn delay(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
     }
 
     /// Whether this is an absence, so that a walk may go on to the next upstream.
     pub fn is_absence(&self) -> bool {
-        matches!(self.kind, Kind::NotFound | Kind::Gone)
+        matches!(self.0.kind, Kind::NotFound | Kind::Gone)
     }
 
     /// What is the matter with its sources, joined by `: `.
     pub fn chain(&self) -> String {
-        let mut text = self.what.clone();
-        let mut source = self.source.as_deref().map(|s| s as &dyn std::error::Error);
+        let mut text = self.0.what.clone();
+        let mut source = self.0.source.as_deref().map(|s| s as &dyn std::error::Error);
         while let Some(cause) = source {
             text.push_str(": ");
             text.push_str(&cause.to_string());
@@ -149,11 +154,11 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(subject) = &self.subject {
+        if let Some(subject) = &self.0.subject {
             write!(f, "{subject}: ")?;
         }
         f.write_str(&self.chain())?;
-        for line in &self.remedy {
+        for line in &self.0.remedy {
             write!(f, "\n{line}")?;
         }
         Ok(())

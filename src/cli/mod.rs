@@ -1,1 +1,56 @@
-//! To be written.
+//! The commands. Knows everything; nothing knows it.
+//! `wiring` alone names adapters; every command parses, calls, prints, and ends with an exit code.
+//! Commands and exit codes: DESIGN.md; `modvet help`.
+
+mod clock;
+mod environment;
+mod exit;
+mod logging;
+mod resolve;
+mod serve;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// A Go module proxy that vets every version it serves.
+///
+/// Set GOPROXY to a running `modvet serve` and work as before: public modules come through an
+/// upstream proxy, private ones straight from git, commits get canonical pseudo-versions, and wrong
+/// pseudo-versions are answered with the right one.
+#[derive(Parser)]
+#[command(name = "modvet", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  modvet serve --upstream \"$(go env GOPROXY)\"
+  GOPROXY=http://127.0.0.1:3000 go get example.com/module@latest
+  modvet resolve github.com/owner/repository@main
+
+Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage or configuration,
+3 could not be verified (network, unknown revision).";
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+    Resolve(resolve::Arguments),
+}
+
+/// Runs the command that the process was called with.
+pub fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    let done = match command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Resolve(arguments) => resolve::run(arguments),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(),
+    }
+}

@@ -66,3 +66,34 @@ fn unknown(text: &str, offset: usize, table: &str, found: &str, known: &[&str]) 
         _ => error.remedy(format!("known keys are: {}", known.join(", "))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    const PAGE: &str = include_str!("../../docs/config.md");
+
+    #[test]
+    fn the_page_has_a_row_for_every_key_and_no_other() {
+        let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let documented: BTreeSet<String> =
+            rows.filter(|key| key.chars().all(|c| !c.is_ascii_uppercase())).map(str::to_owned).collect();
+        let tables: BTreeSet<&str> = TABLES.iter().map(|(table, _)| *table).collect();
+        let known: BTreeSet<String> = TABLES
+            .iter()
+            .flat_map(|(table, keys)| keys.iter().map(move |key| format!("{table}.{key}")))
+            .map(|key| key.trim_start_matches('.').to_owned())
+            .filter(|key| !key.ends_with('*'))
+            .filter(|key| !tables.contains(key.as_str()) || matches!(key.as_str(), "git.instead_of" | "upstream.auth"))
+            .collect();
+        assert_eq!(documented, known);
+    }
+
+    #[test]
+    fn the_example_on_the_page_is_accepted() {
+        let example = PAGE.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).expect("example");
+        let file = crate::config::file::File::parse(example).expect("accepted");
+        crate::config::Settings::new(file, "modvet-data".into()).expect("meant");
+    }
+}

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use hyper::body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::{Error, Result};
 use crate::ports::Blob;
@@ -13,12 +14,14 @@ use crate::ports::Blob;
 /// The most that one frame holds, in bytes.
 const FRAME: u64 = 256 * 1024;
 /// How many frames are read before the client takes them.
-const AHEAD: usize = 3;
+const AHEAD: usize = 2;
 
 /// A body of known length.
 pub struct Body {
     left: u64,
     source: Source,
+    /// The request's place among those that are answered at a time, given back with the last frame.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 enum Source {
@@ -31,6 +34,10 @@ impl Body {
         Body::from(Bytes::new())
     }
 
+    pub fn holding(self, turn: OwnedSemaphorePermit) -> Body {
+        Body { _turn: Some(turn), ..self }
+    }
+
     /// The bytes from `first` up to but not including `end`.
     ///
     /// Frames are read on blocking threads, which are given back between two of them: a slow client
@@ -39,7 +46,7 @@ impl Body {
         let left = end.saturating_sub(first);
         if let Some(bytes) = blob.in_memory() {
             let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-            return Body { left, source: Source::Memory(bytes.slice(at(first)..at(end))) };
+            return Body { left, source: Source::Memory(bytes.slice(at(first)..at(end))), _turn: None };
         }
         let blob = blob.clone();
         let starts = (0..left.div_ceil(FRAME)).map(move |n| first + n * FRAME);
@@ -51,13 +58,13 @@ impl Body {
             Ok(frame) => frame,
             Err(cause) => Err(Error::internal("reading from the store was cut short").because(cause)),
         });
-        Body { left, source: Source::Stream(frames.boxed()) }
+        Body { left, source: Source::Stream(frames.boxed()), _turn: None }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Body {
-        Body { left: bytes.len() as u64, source: Source::Memory(bytes) }
+        Body { left: bytes.len() as u64, source: Source::Memory(bytes), _turn: None }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod respond;
 pub mod route;
 pub mod serve;
 pub mod site;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -137,10 +137,10 @@ pub fn refused(error: &Error) -> Response<Body> {
         response.headers_mut().insert(RETRY_AFTER, delay.as_secs().max(1).into());
     }
     // Every go command since 1.11 shows the reason phrase of HTTP/1.1, older ones nothing else.
-    if let (Kind::Wrong, Some(right)) = (error.kind(), error.right_version()) {
-        if let Ok(phrase) = ReasonPhrase::try_from(format!("Invalid pseudo-version, use {right}")) {
-            response.extensions_mut().insert(phrase);
-        }
+    if let (Kind::Wrong, Some(right)) = (error.kind(), error.right_version())
+        && let Ok(phrase) = ReasonPhrase::try_from(format!("Invalid pseudo-version, use {right}"))
+    {
+        response.extensions_mut().insert(phrase);
     }
     response
 }

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use super::body::Body;
 use super::respond::{self, Asked};
 use super::site::Desk;
+use super::stall::Impatient;
 use crate::error::Error;
 
 /// What clients may take up.
@@ -28,7 +29,8 @@ use crate::error::Error;
 pub struct Limits {
     /// Connections at a time; further ones wait in the listener's queue.
     pub connections: usize,
-    /// Requests at a time over all connections; further ones are answered 503.
+    /// Requests at a time over all connections, until their last byte is on its way; further ones
+    /// are answered 503. Each may hold some hundred KiB.
     pub requests: usize,
     /// Requests at a time on one HTTP/2 connection.
     pub streams: u32,
@@ -36,6 +38,8 @@ pub struct Limits {
     pub head_bytes: u32,
     /// From the start of a request, or from the end of the one before, to the end of its head.
     pub head_time: Duration,
+    /// How long a client may take nothing of an answer that waits for it.
+    pub stall_time: Duration,
     /// How long running answers may go on after a shutdown was asked for.
     pub drain: Duration,
 }
@@ -44,10 +48,11 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             connections: 4096,
-            requests: 4096,
+            requests: 2048,
             streams: 250,
             head_bytes: 64 * 1024,
             head_time: Duration::from_secs(60),
+            stall_time: Duration::from_secs(60),
             drain: Duration::from_secs(30),
         }
     }
@@ -107,7 +112,10 @@ impl Office {
             said.store(true, Ordering::Relaxed);
             office.clone().answer(request)
         });
-        let connection = self.builder().serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = self
+            .builder()
+            .serve_connection(TokioIo::new(Impatient::new(stream, self.limits.stall_time)), service)
+            .into_owned();
         let connection = watcher.watch(connection);
         // The head's time limit starts only when the protocol is known: who says too little for that
         // is waited for here.
@@ -145,12 +153,10 @@ impl Office {
 
     /// A panic costs its own request only.
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        let Ok(_turn) = self.requests.try_acquire() else {
-            return Ok(respond::refused(&Error::unavailable("too many requests at a time")));
-        };
+        let turn = self.requests.clone().try_acquire_owned().ok();
         let (head, _) = request.into_parts();
         let asked = Asked { method: head.method, headers: head.headers };
-        let answer = AssertUnwindSafe(self.desk.answer(&asked, head.uri.path())).catch_unwind().await;
+        let answer = AssertUnwindSafe(self.desk.answer(&asked, head.uri.path(), turn)).catch_unwind().await;
         Ok(answer.unwrap_or_else(|_| {
             tracing::error!(target = head.uri.path(), "answering panicked");
             respond::refused(&Error::internal("internal error"))

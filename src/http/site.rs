@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::VIA;
 use hyper::{HeaderMap, Method, Response};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::body::Body;
 use super::respond::{self, Asked};
@@ -61,12 +61,13 @@ impl Desk {
         Desk { door, patience, pseudonym: pseudonym.into() }
     }
 
-    /// Answers one request and leaves one line in the log.
-    pub async fn answer(&self, asked: &Asked, target: &str) -> Response<Body> {
+    /// Answers one request and leaves one line in the log. `turn` is the request's place among those
+    /// that are answered at a time; `None` if all are taken.
+    pub async fn answer(&self, asked: &Asked, target: &str, turn: Option<OwnedSemaphorePermit>) -> Response<Body> {
         let start = Instant::now();
         let mut line = Line::default();
         let response = match self.route(asked, target) {
-            Ok(route) => self.follow(route, asked, &mut line).await,
+            Ok(route) => self.follow(route, asked, turn, &mut line).await,
             Err(refusal) => refusal.respond(&mut line),
         };
         line.write(asked, target, &response, start.elapsed());
@@ -86,17 +87,33 @@ impl Desk {
         Route::parse(target).map_err(Refusal::Error)
     }
 
-    async fn follow(&self, route: Route, asked: &Asked, line: &mut Line) -> Response<Body> {
+    async fn follow(
+        &self,
+        route: Route,
+        asked: &Asked,
+        turn: Option<OwnedSemaphorePermit>,
+        line: &mut Line,
+    ) -> Response<Body> {
+        let busy = || Error::unavailable("too many requests at a time");
         let result = match route {
             Route::Alive => Ok(respond::well()),
             Route::Ready => self.door.borrow().as_ref().map(|_| respond::well()).ok_or_else(not_ready),
             Route::Module { registry, module, question } => {
                 line.about(question.name(), question.subject(&module));
-                self.module(&registry, &module, &question, asked, line).await
+                match turn {
+                    Some(turn) => {
+                        let answered = self.module(&registry, &module, &question, asked, line).await;
+                        answered.map(|response| response.map(|body| body.holding(turn)))
+                    }
+                    None => Err(busy()),
+                }
             }
             Route::Sumdb { registry, path } => {
                 line.about("sumdb", path.address());
-                self.sumdb(&registry, &path, asked, line).await
+                match turn {
+                    Some(_turn) => self.sumdb(&registry, &path, asked, line).await,
+                    None => Err(busy()),
+                }
             }
         };
         result.unwrap_or_else(|error| {

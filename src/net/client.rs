@@ -92,11 +92,14 @@ impl Client {
         let inner = &*self.0;
         let deadline = Instant::now() + inner.limits.total;
         let mut hop = inner.prepare(request)?;
-        for _ in 0..=inner.limits.redirects {
-            let response = inner.attempt(&hop, deadline).await?;
+        for redirects in 0..=inner.limits.redirects {
+            let mut response = inner.attempt(&hop, deadline).await?;
             match inner.next(&hop, &response)? {
                 Some(next) => hop = next,
-                None => return Ok(response),
+                None => {
+                    response.redirected = redirects > 0;
+                    return Ok(response);
+                }
             }
         }
         let host = failure::host(&hop.request.url);

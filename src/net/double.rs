@@ -14,8 +14,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
@@ -24,6 +24,8 @@ use url::Url;
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub method: Method,
+    /// With its port, unless it is the scheme's own.
+    pub host: String,
     /// As on the request line: a path, or a whole URL if a proxy is asked.
     pub target: String,
     pub headers: HeaderMap,
@@ -102,7 +104,7 @@ impl Server {
         Server::run(None, Arc::new(behaviour)).await
     }
 
-    /// With the certificate of `testdata/net`, which is for localhost, 127.0.0.1 and *.test.
+    /// With the certificate of `testdata/net`, which is for localhost, 127.0.0.1, launchpad.net and *.go.test.
     pub async fn start_tls(behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Server {
         let chain = CertificateDer::from_pem_slice(include_bytes!("../../testdata/net/server.pem")).expect("pem");
         let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../testdata/net/server.key")).expect("pem");
@@ -161,6 +163,29 @@ impl Server {
         Server { address, scheme: "http", asked: Arc::default(), task }
     }
 
+    /// A proxy for https: whatever host is asked for, the tunnel leads to `to`.
+    pub async fn start_tunnel(to: &Server) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("port 0");
+        let address = listener.local_addr().expect("bound");
+        let to = to.address;
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        head.push(stream.read_u8().await.expect("a request"));
+                    }
+                    assert!(head.starts_with(b"CONNECT "), "{}", String::from_utf8_lossy(&head));
+                    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.expect("a listener");
+                    let mut inner = TcpStream::connect(to).await.expect("the server behind");
+                    // Ends when either side has seen enough.
+                    let _ = copy_bidirectional(&mut stream, &mut inner).await;
+                });
+            }
+        });
+        Server { address, scheme: "http", asked: Arc::default(), task }
+    }
+
     pub fn port(&self) -> u16 {
         self.address.port()
     }
@@ -195,7 +220,11 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, beh
                 Version::HTTP_2 => parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
                 _ => parts.uri.to_string(),
             };
-            let asked = Asked { method: parts.method, target, headers: parts.headers, version: parts.version, body };
+            let authority = parts.uri.authority().map(ToString::to_string);
+            let header = parts.headers.get("host").map(|host| host.to_str().expect("text").to_owned());
+            let host = authority.or(header).unwrap_or_default();
+            let asked =
+                Asked { host, method: parts.method, target, headers: parts.headers, version: parts.version, body };
             let answer = behaviour(&asked);
             log.lock().expect("no test panics while it holds this").push(asked);
             let mut response = hyper::Response::new(StreamBody::new(body_of(answer.steps)));

@@ -19,6 +19,8 @@ pub struct Response {
     pub headers: HeaderMap,
     /// Where the answer came from in the end, after replacement and redirects, without user and password.
     pub url: Url,
+    /// Whether a redirect led there; a replacement by `instead_of` is none.
+    pub redirected: bool,
     inner: reqwest::Response,
     host: String,
     stall: Duration,
@@ -39,6 +41,7 @@ impl Response {
             headers: std::mem::take(inner.headers_mut()),
             host: failure::host(&url),
             url,
+            redirected: false,
             inner,
             stall,
             deadline,

@@ -118,8 +118,12 @@ impl Source for Direct {
         self.resolve(place, url, Query::Version(version.clone()), move |module, resolution| {
             must_be(&asked, &resolution)?;
             let mut file = store.scratch()?;
-            let h1 = build::module_zip(module, &asked, file.as_file_mut())?;
-            Ok(Content { body: Body::File(file), h1: Some(h1) })
+            let buffered = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());
+            let (buffered, sums) = build::module_zip(module, &asked, buffered)?;
+            buffered
+                .into_inner()
+                .map_err(|error| Error::internal("the zip cannot be written").because(error.into_error()))?;
+            Ok(Content { body: Body::File(file), h1: Some(sums.h1) })
         })
         .await
     }
@@ -221,7 +225,8 @@ impl Verdicts {
         }
         let resolution = module.resolve(query)?;
         let verdict = Verdict { tag_sum, resolution };
-        let meta = serde_json::to_vec(&verdict).map_err(|e| Error::internal("verdict does not serialize").because(e))?;
+        let meta =
+            serde_json::to_vec(&verdict).map_err(|e| Error::internal("verdict does not serialize").because(e))?;
         self.store.put(&key, &meta, Body::Bytes(Bytes::new()))?;
         Ok(verdict.resolution)
     }

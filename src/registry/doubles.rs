@@ -39,10 +39,16 @@ pub fn info_of(text: &str) -> Info {
 #[derive(Clone)]
 pub enum Reply {
     List(Vec<Version>),
-    Info(Resolution),
+    Info(Box<Resolution>),
     Bytes(Bytes),
     /// The work on this address panics.
     Panic,
+}
+
+impl Reply {
+    pub fn info(resolution: Resolution) -> Reply {
+        Reply::Info(Box::new(resolution))
+    }
 }
 
 /// A source in memory, by the addresses of the protocol.
@@ -65,7 +71,7 @@ impl Known {
 
     /// A module's version with all its files.
     pub fn publish(&self, path: &str, text: &str, zip: &[u8]) {
-        self.teach(path, &format!("@v/{text}.info"), Reply::Info(Resolution::valid(text, info_of(text))));
+        self.teach(path, &format!("@v/{text}.info"), Reply::info(Resolution::valid(text, info_of(text))));
         self.teach(path, &format!("@v/{text}.mod"), Reply::Bytes(format!("module {path}\n").into()));
         self.teach(path, &format!("@v/{text}.zip"), Reply::Bytes(Bytes::copy_from_slice(zip)));
     }
@@ -78,7 +84,7 @@ impl Known {
             |text: &str| crate::spec::pseudo::PseudoVersion::parse(text).expect(text).timestamp().to_owned();
         let fault = Fault::TimeDiffers { found: timestamp(asked), expected: timestamp(right) };
         let wrong = Resolution { asked: asked.to_owned(), right: info_of(right), faults: vec![fault] };
-        self.teach(path, &format!("@v/{asked}.info"), Reply::Info(wrong));
+        self.teach(path, &format!("@v/{asked}.info"), Reply::info(wrong));
     }
 
     /// What `query` stands for, with an origin as a branch's has.
@@ -92,7 +98,7 @@ impl Known {
             ..Origin::default()
         };
         let info = Info { origin: Some(origin), ..info_of(text) };
-        self.teach(path, &format!("@v/{query}.info"), Reply::Info(Resolution::valid(query, info)));
+        self.teach(path, &format!("@v/{query}.info"), Reply::info(Resolution::valid(query, info)));
     }
 
     pub fn forget(&self, path: &str, address: &str) {
@@ -170,7 +176,7 @@ impl Source for Known {
 
     async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
         match self.say(module, Question::Info(query.clone())).await? {
-            Reply::Info(resolution) => Ok(resolution),
+            Reply::Info(resolution) => Ok(*resolution),
             _ => panic!("taught something else than an info"),
         }
     }

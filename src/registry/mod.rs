@@ -3,6 +3,7 @@
 //! Rules: go.dev/ref/mod#goproxy-protocol, the comma of GOPROXY, docs/protocol.md.
 
 pub mod cached;
+pub mod direct;
 #[cfg(test)]
 pub(crate) mod doubles;
 pub mod entry;
@@ -13,6 +14,7 @@ mod tally;
 mod tests;
 pub mod walk;
 
+pub use crate::vet::mode::Mode;
 pub use cached::{Cached, Validity};
 pub use entry::{Entry, Freshness};
 pub use question::{Question, Reach};

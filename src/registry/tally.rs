@@ -1,11 +1,13 @@
 //! What the members of a walk have said, and which of it the client is told.
 
+use super::question::Reach;
 use super::walk::{Judgement, Member, OnFailure};
 use crate::error::{Error, Kind, Result};
 
 /// What the members have said so far.
 pub(super) struct Tally {
     subject: String,
+    reach: Reach,
     asked: Vec<String>,
     /// Of a member whose failure lets the walk go on.
     failure: Option<Error>,
@@ -23,8 +25,8 @@ struct Telling {
 }
 
 impl Tally {
-    pub fn new(subject: String) -> Tally {
-        Tally { subject, asked: Vec::new(), failure: None, absence: None }
+    pub fn new(subject: String, reach: Reach) -> Tally {
+        Tally { subject, reach, asked: Vec::new(), failure: None, absence: None }
     }
 
     /// Takes note of an error that lets the walk go on; gives back one that ends it.
@@ -62,7 +64,10 @@ impl Tally {
         }
         match &self.absence {
             Some((_, error)) => {
-                let what = format!("{} (asked {})", error.chain(), self.asked.join(", "));
+                let what = match self.reach {
+                    Reach::Upstream => format!("{} (asked {})", error.chain(), self.asked.join(", ")),
+                    Reach::Cache => error.chain(),
+                };
                 self.retell(error, Kind::NotFound, what)
             }
             None => Error::not_found("no upstream of this registry serves this module path").about(&self.subject),

@@ -13,8 +13,9 @@ use crate::error::{Error, Kind, Result};
 use crate::ports::Blob;
 use crate::spec::path::{self, ModulePath};
 use crate::spec::query::Query;
+use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
-use crate::vet::mode::{Mode, Ruled, Wanted};
+use crate::vet::mode::{Mode, Policy, Ruled, Wanted};
 
 /// What happens when a member fails; an absence always goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,7 +50,7 @@ pub struct Member {
 /// Ordered members behind one address.
 pub struct Registry {
     name: String,
-    mode: Mode,
+    policy: Policy,
     members: Vec<Member>,
     /// Which member answered for a version, so that `.info`, `.mod` and `.zip` come from the same one.
     bound: Cache<String, usize>,
@@ -96,8 +97,8 @@ impl Member {
 }
 
 impl Registry {
-    pub fn new(name: impl Into<String>, mode: Mode, members: Vec<Member>) -> Registry {
-        Registry { name: name.into(), mode, members, bound: Cache::new(BOUND) }
+    pub fn new(name: impl Into<String>, policy: impl Into<Policy>, members: Vec<Member>) -> Registry {
+        Registry { name: name.into(), policy: policy.into(), members, bound: Cache::new(BOUND) }
     }
 
     pub fn name(&self) -> &str {
@@ -105,12 +106,12 @@ impl Registry {
     }
 
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.policy.mode
     }
 
     /// Asks the members in order until one is not absent.
     pub async fn answer(&self, module: &ModulePath, question: &Question, reach: Reach) -> Result<Answer> {
-        let mut tally = Tally::new(question.subject(module));
+        let mut tally = Tally::new(question.subject(module), reach);
         for at in self.order(module, question.version()) {
             let member = &self.members[at];
             match self.ask(member, module, question, reach).await {
@@ -126,14 +127,28 @@ impl Registry {
         Err(tally.end())
     }
 
+    /// What a query stands for and what is wrong with it, whatever the mode would say.
+    pub async fn resolve(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
+        let question = Question::Info(query.clone());
+        let mut tally = Tally::new(question.subject(module));
+        for at in self.order(module, question.version()) {
+            let member = &self.members[at];
+            match member.source.ask(module, &question, Reach::Upstream).await {
+                Ok(entry) => return entry.into_resolution(),
+                Err(error) => tally.note(member, error)?,
+            }
+        }
+        Err(tally.end())
+    }
+
     /// Whether a checksum database may be asked for a version: not for a wrong name, unless the mode
     /// lets wrong names pass as they are.
     pub async fn vouch(&self, module: &ModulePath, version: &Version, reach: Reach) -> Result<()> {
         let judges = self.members.iter().any(|m| m.judgement == Judgement::Own && m.may_serve(module));
-        if self.mode == Mode::Legacy || !version.is_pseudo() || !judges {
+        if self.policy.mode == Mode::Legacy || !version.is_pseudo() || !judges {
             return Ok(());
         }
-        let mut tally = Tally::new(format!("{module}@{version}"));
+        let mut tally = Tally::new(format!("{module}@{version}"), reach);
         for at in self.order(module, Some(version)) {
             let member = &self.members[at];
             let bound = self.bound.get(&binding(module, version)) == Some(at);
@@ -143,7 +158,7 @@ impl Registry {
             let question = Question::Info(Query::Version(version.clone()));
             match member.source.ask(module, &question, reach).await {
                 Ok(entry) => {
-                    let ruled = Mode::Strict.rule(module, entry.into_resolution()?, Wanted::Info);
+                    let ruled = Policy::from(Mode::Strict).rule(module, entry.into_resolution()?, Wanted::Info);
                     return ruled.map(drop).map_err(into_absence);
                 }
                 Err(error) => tally.note(member, error)?,
@@ -204,7 +219,7 @@ impl Registry {
         let (freshness, age) = (entry.freshness, entry.age);
         let resolution = entry.into_resolution()?;
         let valid = resolution.is_valid();
-        let info = match self.mode.rule(module, resolution, Wanted::Info)? {
+        let info = match self.policy.rule(module, resolution, Wanted::Info)? {
             Ruled::AsAsked(info) | Ruled::Rewritten(info) => info,
         };
         let life = match query {
@@ -230,7 +245,7 @@ impl Registry {
         let info = Question::Info(Query::Version(version.clone()));
         let resolution = source.ask(module, &info, reach).await?.into_resolution()?;
         let life = if resolution.is_valid() { Life::Forever } else { Life::Never };
-        self.mode.rule(module, resolution, wanted)?;
+        self.policy.rule(module, resolution, wanted)?;
         Ok(life)
     }
 }

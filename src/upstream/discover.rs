@@ -111,13 +111,13 @@ impl Discover {
             let host = response.url.host_str().unwrap_or_default();
             return Err(Error::bad_gateway(format!("{host} answers {}", response.status)));
         }
-        let kind = response.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
-        let is_git = kind == Some(b"application/x-git-upload-pack-advertisement");
-        Ok(response.status == StatusCode::OK && is_git)
+        // A site that answers anything with a page is no repository.
+        let kind = response.headers.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
+        Ok(response.status == StatusCode::OK && !kind.to_ascii_lowercase().starts_with(b"text/html"))
     }
 
     async fn by_page(&self, path: &str) -> Result<Location> {
-        let page = self.page(path).await.map_err(|error| outer("https fetch", &error))?;
+        let page = self.page(path).await?;
         let url = &page.url;
         if let Some(defect) = &page.defect {
             return Err(Error::not_found(defect));
@@ -144,7 +144,7 @@ impl Discover {
     /// A page that speaks for its parent must be borne out by the parent's own.
     async fn verify(&self, page: &Page, import: &Import, path: &str) -> Result<()> {
         let prefix = &import.prefix;
-        let parent = self.page(prefix).await.map_err(|error| outer(&format!("fetching {prefix}"), &error))?;
+        let parent = self.page(prefix).await?;
         if let Some(defect) = &parent.defect {
             return Err(Error::not_found(defect));
         }
@@ -155,7 +155,8 @@ impl Discover {
         match import::choose(&parent.imports, path) {
             Ok(same) if same == import => Ok(()),
             _ => {
-                Err(Error::not_found(format!("{} and {} disagree about go-import for {prefix}", page.url, parent.url)))
+                let own = without_scheme(&parent.url);
+                Err(Error::not_found(format!("{} and {own} disagree about go-import for {prefix}", page.url)))
             }
         }
     }
@@ -176,11 +177,12 @@ impl Discover {
         }
         let secure = address("https", path)?;
         let plain = address("http", path)?;
-        let (response, url) = match self.client.send(Request::get(secure.clone())).await {
+        let fetch = async |url: &Url| self.client.send(Request::get(url.clone())).await;
+        let (response, url) = match fetch(&secure).await {
             Err(e) if e.kind() == Kind::BadGateway && self.client.allows_insecure(&plain) => {
-                (self.client.send(Request::get(plain.clone())).await?, plain)
+                (fetch(&plain).await.map_err(|error| outer("http/https fetch", &error))?, plain)
             }
-            response => (response?, secure),
+            response => (response.map_err(|error| outer("https fetch", &error))?, secure),
         };
         let status = response.status;
         let (body, broken) = read(response).await;
@@ -228,13 +230,18 @@ fn outer(what: &str, error: &Error) -> Error {
 
 fn no_match(why: NoMatch, url: &str, path: &str) -> String {
     match why {
-        NoMatch::Several => format!("parse {url}: multiple meta tags match import path {path:?}"),
+        NoMatch::Several => format!("parse {}: multiple meta tags match import path {path:?}", without_scheme(url)),
         NoMatch::None(prefixes) => {
             let each = |prefix: &String| format!("meta tag {prefix} did not match import path {path}");
             let mismatches: Vec<_> = prefixes.iter().map(each).collect();
             format!("parse {url}: no go-import meta tags ({})", mismatches.join(", "))
         }
     }
+}
+
+/// The address as the go command prints it where it has not chosen a scheme.
+fn without_scheme(url: &str) -> &str {
+    url.find(':').map_or(url, |colon| &url[colon + 1..])
 }
 
 fn check_subdir(subdir: &str) -> Result<(), &'static str> {
@@ -246,22 +253,23 @@ fn check_subdir(subdir: &str) -> Result<(), &'static str> {
 }
 
 /// A repository must be a URL with a scheme, and not a file.
-fn check_root(root: &str) -> Result<(), &'static str> {
+fn check_root(root: &str) -> Result<(), String> {
+    let malformed = |why: &str| Err(format!("parse {root:?}: {why}"));
     if root.bytes().any(|b| b.is_ascii_control()) {
-        return Err("invalid control character in URL");
+        return malformed("net/url: invalid control character in URL");
     }
     let is_scheme = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_alphabetic())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
     };
     match root.split_once(':') {
-        Some(("", _)) => Err("missing protocol scheme"),
-        Some((path, _)) if path.contains('/') => Err("no scheme"),
-        Some((scheme, _)) if !is_scheme(scheme) => Err("first path segment in URL cannot contain colon"),
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("file") => Err("file scheme disallowed"),
-        Some((scheme, _)) if is_web(scheme) && Url::parse(root).is_err() => Err("invalid URL"),
+        Some(("", _)) => malformed("missing protocol scheme"),
+        Some((path, _)) if path.contains('/') => Err("no scheme".to_owned()),
+        Some((scheme, _)) if !is_scheme(scheme) => malformed("first path segment in URL cannot contain colon"),
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("file") => Err("file scheme disallowed".to_owned()),
+        Some((scheme, _)) if is_web(scheme) && Url::parse(root).is_err() => malformed("invalid URL"),
         Some(_) => Ok(()),
-        None => Err("no scheme"),
+        None => Err("no scheme".to_owned()),
     }
 }
 

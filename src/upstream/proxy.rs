@@ -15,7 +15,7 @@ use url::Url;
 use super::protocol::{Files, Limits, Protocol, disk};
 use crate::error::{Error, Result};
 use crate::net::{Client, Request, Response, Trust};
-use crate::ports::{Content, Source};
+use crate::ports::{Content, Source, Sumdb};
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
@@ -77,6 +77,13 @@ impl ProxySource {
             return Err(Error::gone(format!("invalid checksum database path {path:?}")));
         }
         self.0.files.read(&format!("sumdb/{path}"), self.0.limits.sumdb).await
+    }
+}
+
+#[async_trait]
+impl Sumdb for ProxySource {
+    async fn get(&self, path: &str) -> Result<Bytes> {
+        self.sumdb(path).await
     }
 }
 

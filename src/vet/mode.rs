@@ -21,6 +21,14 @@ pub enum Mode {
     Legacy,
 }
 
+/// A registry's mode with its one choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Policy {
+    pub mode: Mode,
+    /// Whether `strict` refuses the go.mod of a wrong pseudo-version too.
+    pub refuse_mod: bool,
+}
+
 /// Which file of a version is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -46,15 +54,22 @@ impl Ruled {
     }
 }
 
-impl Mode {
-    /// Applies the mode to a fact. A wrong name's go.mod is served in every mode: `go get MODULE@HASH`
-    /// repairs only if it is.
+impl From<Mode> for Policy {
+    fn from(mode: Mode) -> Policy {
+        Policy { mode, ..Policy::default() }
+    }
+}
+
+impl Policy {
+    /// Applies the policy to a fact. A wrong name's go.mod is served unless that is switched off:
+    /// `go get MODULE@HASH` repairs only if it is.
     pub fn rule(self, module: &ModulePath, resolution: Resolution, wanted: Wanted) -> Result<Ruled> {
         if resolution.is_valid() {
             return Ok(Ruled::AsAsked(resolution.right));
         }
-        match (self, wanted) {
+        match (self.mode, wanted) {
             (Mode::Strict, Wanted::Info | Wanted::Zip) => Err(refusal(module, &resolution)),
+            (Mode::Strict, Wanted::GoMod) if self.refuse_mod => Err(refusal(module, &resolution)),
             (Mode::Legacy, Wanted::Info) => {
                 Ok(Ruled::Rewritten(Info { version: resolution.asked, ..resolution.right }))
             }
@@ -108,7 +123,7 @@ mod tests {
         ];
         for (mode, wanted, version) in table {
             let (module, resolution) = wrong();
-            let said = mode.rule(&module, resolution, wanted);
+            let said = Policy::from(mode).rule(&module, resolution, wanted);
             match said {
                 Ok(ruled) => assert_eq!(ruled.info().version, version, "{mode:?} {wanted:?}"),
                 Err(error) => {
@@ -117,6 +132,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn strict_may_refuse_the_go_mod_too() {
+        let (module, resolution) = wrong();
+        let policy = Policy { mode: Mode::Strict, refuse_mod: true };
+        assert_eq!(policy.rule(&module, resolution, Wanted::GoMod).expect_err("refused").kind(), Kind::Wrong);
     }
 
     #[test]

@@ -124,8 +124,12 @@ impl Module<'_> {
     /// The folder that holds the module at a version: the one that the path names, or the one of its
     /// major version suffix.
     pub fn root(&self, version: &str) -> Result<Root> {
+        self.root_at(self.find(version)?.commit.id, version)
+    }
+
+    /// The same for a version whose commit is known.
+    pub fn root_at(&self, commit: ObjectId, version: &str) -> Result<Root> {
         let revision = self.revision_name(version);
-        let commit = self.snapshot.find(&revision)?.commit.id;
         let place = self.place;
         let suffix = place.suffix();
         let file = join(place.folder(), "go.mod");

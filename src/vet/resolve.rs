@@ -113,17 +113,18 @@ impl Module<'_> {
 
     /// A revision that is no version; `v1.2.3+meta` may also stand for `v1.2.3`.
     fn stat_revision(&self, text: &str) -> Result<Resolution> {
-        let error = match self.stat(text) {
-            Ok(resolution) => return Ok(resolution),
-            Err(error) => error,
+        let first = self.stat(text);
+        let settled = match &first {
+            Ok(resolution) => resolution.is_valid(),
+            Err(error) => !error.is_absence(),
         };
         match Semver::parse(text).map(|v| v.canonical()).filter(|canonical| canonical != text) {
-            Some(canonical) if error.is_absence() => match self.stat(&canonical) {
-                Err(other) if !other.is_absence() => Err(other),
-                Err(_) => Err(error),
-                found => found,
+            Some(canonical) if !settled => match self.stat(&canonical) {
+                Ok(second) if second.is_valid() => Ok(second),
+                Err(error) if !error.is_absence() => Err(error),
+                _ => first,
             },
-            _ => Err(error),
+            _ => first,
         }
     }
 
@@ -195,9 +196,17 @@ impl<'a> Naming<'a> {
             Some(base) => Some(base),
             None => self.highest_ancestor_tag()?,
         };
-        let Revision { commit, .. } = self.revision;
+        let Revision { commit, is_tip, .. } = self.revision;
         let major = self.module.place.suffix().major();
-        self.checked(&pseudo::format(major, base.as_ref(), commit.time, &commit.id.short()))
+        let version = pseudo::format(major, base.as_ref(), commit.time, &commit.id.short());
+        // What a ref names is the only commit that the go command has fetched, so its twelve digits name
+        // nothing else: fixtures/ambiguous-twelve.repo
+        if *is_tip && PseudoVersion::parse(&version).is_some() {
+            self.module.root_at(commit.id, &version)?;
+        } else {
+            self.module.root(&version)?;
+        }
+        self.named(&version)
     }
 
     /// The highest version tagged on the revision or before it, as far as the go command looks.
@@ -275,6 +284,11 @@ impl<'a> Naming<'a> {
     /// The answer with this version, if the module can have it.
     fn checked(&self, version: &str) -> Result<Info> {
         self.module.root(version)?;
+        self.named(version)
+    }
+
+    /// The answer with a version whose folder is known to be there.
+    fn named(&self, version: &str) -> Result<Info> {
         let (version, fault) = self.suffixed(version)?;
         let base = version.strip_suffix("+incompatible").unwrap_or(&version);
         if let Some(asked) = Version::parse(self.asked)

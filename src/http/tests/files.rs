@@ -17,7 +17,7 @@ fn world() -> World {
     world.corp.publish(PATH, "v1.0.0", &zip());
     world.corp.point(PATH, "feature/x", "v1.0.0");
     world.corp.teach(PATH, "@v/list", Reply::List(vec![version("v1.0.0"), version("v1.1.0-rc.1")]));
-    world.corp.teach(PATH, "@latest", Reply::Info(Resolution::valid("latest", info_of("v1.0.0"))));
+    world.corp.teach(PATH, "@latest", Reply::info(Resolution::valid("latest", info_of("v1.0.0"))));
     world.corp.teach("example.com/empty", "@v/list", Reply::List(Vec::new()));
     world
 }

@@ -75,12 +75,12 @@ fn world() -> World {
     }
     world.corp.point(PATH, "main", RIGHT);
     world.corp.teach(PATH, "@v/list", Reply::List(vec![version("v1.0.0"), version("v1.1.0")]));
-    world.corp.teach(PATH, "@latest", Reply::Info(Resolution::valid("latest", info_of("v1.1.0"))));
+    world.corp.teach(PATH, "@latest", Reply::info(Resolution::valid("latest", info_of("v1.1.0"))));
     world
 }
 
 #[tokio::test]
-async fn it_lists_gets_and_builds() {
+async fn it_lists_gets_and_loads() {
     let running = start(&world()).await;
     let go = Go::new(&running, "");
     assert_eq!(go.succeed(&["list", "-m", "-versions", PATH]).await, "example.com/Dep v1.0.0 v1.1.0\n");
@@ -94,8 +94,9 @@ async fn it_lists_gets_and_builds() {
     for (query, expected) in table {
         go.succeed(&["get", &format!("{PATH}{query}")]).await;
         assert_eq!(go.succeed(&["list", "-m", PATH]).await, format!("example.com/Dep {expected}\n"), "{query}");
-        go.succeed(&["build", "-o", "main.out", "."]).await;
+        assert!(go.succeed(&["list", "-deps", "."]).await.contains("example.com/Dep\n"), "{query}");
     }
+    assert_eq!(go.succeed(&["mod", "verify"]).await, "all modules verified\n");
 }
 
 #[tokio::test]

@@ -89,7 +89,8 @@ async fn answers_to_requests_that_are_out_of_order() {
     let running = start(&world()).await;
     let list = "/example.com/dep/@v/list";
     let loops = format!("1.1 other, 2 {PSEUDONYM} (a comment)");
-    let table: [(&str, &str, &str, &[(&str, &str)]); 4] = [
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let table: [(&str, &str, &str, Headers<'_>); 4] = [
         ("method", "POST", list, &[]),
         ("loop", "GET", list, &[("Via", &loops)]),
         ("nothing kept", "GET", "/example.com/dep/@v/v2.0.0.zip", &[("Disable-Module-Fetch", "true")]),

@@ -1,5 +1,6 @@
 //! Start, limits, panics and the end.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -103,8 +104,9 @@ async fn too_many_requests_are_refused_and_connections_queue() {
     let stream = TcpStream::connect(running.address).await.expect("listens");
     let first = tokio::spawn(ask_on(stream, "GET", ZIP, &[]));
     until(|| world.corp.total() == 1).await;
-    let refused = running.get("/healthz").await;
+    let refused = running.get("/example.com/m/@v/list").await;
     assert_eq!((refused.status(), refused.header("retry-after")), (503, "5"));
+    assert_eq!(running.get("/healthz").await.status(), 200, "alive however busy");
     let idle = TcpStream::connect(running.address).await.expect("takes the second place");
     let stream = TcpStream::connect(running.address).await.expect("in the listener's queue");
     let third = tokio::spawn(ask_on(stream, "GET", "/healthz", &[]));
@@ -112,6 +114,69 @@ async fn too_many_requests_are_refused_and_connections_queue() {
     assert_eq!(first.await.expect("no panic").body, b"zip");
     drop(idle);
     assert_eq!(third.await.expect("no panic").status(), 200);
+}
+
+/// A client that never read on kept its connection, its frames and its place for good.
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_let_go() {
+    let world = World::new();
+    world.corp.publish(PATH, "v1.0.0", &vec![7; 64 << 20]);
+    let limits = Limits { requests: 1, stall_time: Duration::from_millis(50), ..Limits::default() };
+    let running = start_with(Some(world.site()), LONG, limits).await;
+    let mut greedy = TcpStream::connect(running.address).await.expect("listens");
+    greedy.write_all(format!("GET {ZIP} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.expect("sent");
+    greedy.read_exact(&mut [0; 12]).await.expect("it begins");
+    assert_eq!(running.get("/example.com/m/@v/v1.0.0.mod").await.status(), 503, "its place is taken while it may read");
+    while running.get("/example.com/m/@v/v1.0.0.mod").await.status() != 200 {
+        tokio::task::yield_now().await;
+    }
+    let mut rest = Vec::new();
+    let _ = greedy.read_to_end(&mut rest).await;
+    assert!(rest.len() < 64 << 20, "cut off");
+}
+
+#[tokio::test]
+async fn a_request_leaves_one_line_in_the_log() {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let log = Log(written.clone());
+    let subscriber = tracing_subscriber::fmt().json().with_writer(move || log.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let world = world();
+    let running = start(&world).await;
+    running.get(ZIP).await;
+    running.get("/example.com/none/@v/list").await;
+    let text = String::from_utf8(written.lock().expect("lock").clone()).expect("text");
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("json")["fields"].clone())
+        .filter(|fields| fields["message"] == "request")
+        .collect();
+    let shown: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let words =
+                ["route", "subject", "freshness", "upstream", "kind"].map(|name| line[name].as_str().unwrap_or("-"));
+            format!("{} {}", words.join(" "), line["status"])
+        })
+        .collect();
+    let expected =
+        [r#"zip "example.com/m@v1.0.0" absent corp None 200"#, r#"list "example.com/none"   Some(NotFound) 404"#];
+    assert_eq!(shown, expected, "{text}");
+    assert!(lines.iter().all(|line| line["ms"].as_f64().is_some_and(|ms| ms > 0.0)), "{text}");
+}
+
+#[derive(Clone)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("lock").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]

@@ -19,9 +19,8 @@ use super::serve::{Limits, serve};
 use super::site::{Counter, Desk, Site};
 use crate::ports::Sumdb;
 use crate::registry::doubles::{Drawer, Hands, Known, Ledger, member};
-use crate::registry::{Judgement, Registry};
+use crate::registry::{Judgement, Mode, Registry};
 use crate::sumdb::Passed;
-use crate::vet::mode::Mode;
 
 pub const PSEUDONYM: &str = "modvet-test";
 

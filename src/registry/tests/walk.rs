@@ -119,12 +119,12 @@ async fn only_what_never_changes_lives_forever() {
     bench.corp.publish(PATH, "v1.0.0", b"zip");
     bench.corp.publish(PATH, RIGHT, b"zip");
     bench.corp.point(PATH, "main", RIGHT);
-    bench.corp.teach(PATH, "@v/v1.info", Reply::Info(Resolution::valid("v1", info_of("v1.0.0"))));
-    bench.corp.teach(PATH, "@latest", Reply::Info(Resolution::valid("latest", info_of("v1.0.0"))));
+    bench.corp.teach(PATH, "@v/v1.info", Reply::info(Resolution::valid("v1", info_of("v1.0.0"))));
+    bench.corp.teach(PATH, "@latest", Reply::info(Resolution::valid("latest", info_of("v1.0.0"))));
     bench.corp.teach(PATH, "@v/list", Reply::List(vec![version("v1.0.0")]));
     // v2.0.0 is served as v2.0.0+incompatible: not what was asked for.
     let other = Resolution::valid("v2.0.0", info_of("v2.0.0+incompatible"));
-    bench.corp.teach(PATH, "@v/v2.0.0.info", Reply::Info(other));
+    bench.corp.teach(PATH, "@v/v2.0.0.info", Reply::info(other));
     let table = [
         ("version", info("v1.0.0"), Life::Forever),
         ("go.mod", go_mod("v1.0.0"), Life::Forever),

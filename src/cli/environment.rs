@@ -1,0 +1,79 @@
+//! What the environment says, read once at the edge.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::file::File;
+use crate::config::{SecretRef, Settings, Upstream, UpstreamKind, list};
+use crate::error::{Error, Result};
+
+/// The largest configuration, netrc or secret file that is read.
+const FILE_LIMIT: u64 = 1 << 20;
+
+/// Where the settings of a command come from.
+pub struct Sources<'a> {
+    pub config: Option<&'a Path>,
+    pub upstream: Option<&'a str>,
+    /// Where the store lies if the file does not say.
+    pub store: PathBuf,
+}
+
+/// The settings and the upstreams in the order of the walk.
+pub fn settings(sources: Sources<'_>) -> Result<Settings> {
+    let file = match sources.config {
+        Some(path) => File::parse(&read(path)?).map_err(|error| error.about(path.display()))?,
+        None => File::default(),
+    };
+    let mut settings = Settings::new(file, sources.store)?;
+    if let Some(list) = sources.upstream {
+        settings.upstreams = from_list(list)?;
+    } else if settings.upstreams.is_empty() {
+        let listed = variable("GOPROXY").map(|list| from_list(&list).map_err(|error| error.about("GOPROXY")));
+        settings.upstreams = match listed {
+            Some(listed) => listed?,
+            None => vec![Upstream::new("direct".to_owned(), UpstreamKind::Git)],
+        };
+    }
+    Ok(settings)
+}
+
+/// The upstreams of a list, whose proxies are kept from what the environment calls private.
+fn from_list(text: &str) -> Result<Vec<Upstream>> {
+    let private = variable("GONOPROXY").or_else(|| variable("GOPRIVATE")).unwrap_or_default();
+    let mut upstreams = list::parse(text)?;
+    for upstream in upstreams.iter_mut().filter(|upstream| upstream.kind != UpstreamKind::Git) {
+        upstream.not_modules = private.clone();
+    }
+    Ok(upstreams)
+}
+
+/// The text of the user's netrc file, if there is one.
+pub fn netrc() -> Result<Option<String>> {
+    let named = variable("NETRC").map(PathBuf::from);
+    let Some(path) = named.or_else(|| Some(dirs::home_dir()?.join(".netrc"))) else { return Ok(None) };
+    if path.is_file() { read(&path).map(Some) } else { Ok(None) }
+}
+
+/// Reads a secret where the configuration says that it lies; white space around it does not count.
+pub fn secret(reference: &SecretRef) -> Result<String> {
+    let text = match reference {
+        SecretRef::File(path) => read(path)?,
+        SecretRef::Environment(name) => variable(name).ok_or_else(|| {
+            Error::gone(format!("environment variable {name} is not set")).remedy("set it to the token")
+        })?,
+    };
+    Ok(text.trim().to_owned())
+}
+
+/// A variable that is set to something.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn read(path: &Path) -> Result<String> {
+    let failed = |error: std::io::Error| Error::gone(format!("{}: cannot be read", path.display())).because(error);
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > FILE_LIMIT {
+        return Err(Error::gone(format!("{}: {size} bytes (expected at most {FILE_LIMIT})", path.display())));
+    }
+    std::fs::read_to_string(path).map_err(failed)
+}

@@ -1,0 +1,179 @@
+//! The wiring: settings become adapters, here and nowhere else.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{self, AuthScheme, Settings, Upstream, UpstreamKind};
+use crate::error::{Error, Kind, Result};
+use crate::git::{Options, Repositories};
+use crate::net::{self, AllowInsecure, AllowPrivate, Client, Credential, CredentialKind, InsteadOf, Secret, Trust};
+use crate::ports::{Clock, Repo, Source, Store, Sumdb};
+use crate::registry::direct::Direct;
+use crate::registry::walk::Judgement;
+use crate::registry::{Cached, Member, OnFailure, Registry, Validity};
+use crate::store::{self, SledStore};
+use crate::upstream::{DirSource, Discover, Limits, ProxySource};
+use crate::vet::mode::Policy;
+
+use super::clock::SystemClock;
+use super::environment;
+
+/// What happens if another process holds the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    Refuse,
+    /// Waits until it is let go.
+    Wait,
+}
+
+/// All that a command works with.
+pub struct Works {
+    pub registry: Registry,
+    pub sumdbs: Vec<(String, Arc<dyn Sumdb>)>,
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The runtime of every command.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(|error| Error::internal("the runtime does not start").because(error))
+}
+
+/// The kind of an upstream in a word.
+pub fn kind(upstream: &Upstream) -> &'static str {
+    match upstream.kind {
+        UpstreamKind::Git => "git",
+        UpstreamKind::Proxy(_) => "proxy",
+        UpstreamKind::Dir(_) => "dir",
+    }
+}
+
+/// Opens the store and connects everything to it.
+pub async fn open(settings: Settings, lock: Lock) -> Result<Works> {
+    let client = client(&settings)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = open_store(settings.store_path.clone(), settings.spill, lock).await?;
+    connect(&settings, client, clock, store)
+}
+
+async fn open_store(folder: std::path::PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn Store>> {
+    let opening = move || {
+        std::fs::create_dir_all(&folder).map_err(|error| {
+            Error::gone(format!("{}: the store's folder cannot be made", folder.display())).because(error)
+        })?;
+        let wait = match lock {
+            Lock::Refuse => Duration::ZERO,
+            Lock::Wait => Duration::from_secs(600),
+        };
+        SledStore::open(&folder, store::Options { spill, wait, ..store::Options::default() })
+    };
+    let opened = tokio::task::spawn_blocking(opening).await;
+    let store = Arc::new(opened.map_err(|error| Error::internal("opening the store ended early").because(error))??);
+    let sweeping = store.clone();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = sweeping.sweep() {
+            tracing::warn!(%error, "leftovers of an earlier run stay in the store");
+        }
+    });
+    Ok(store)
+}
+
+fn connect(settings: &Settings, client: Client, clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Result<Works> {
+    let discover = Arc::new(Discover::new(client.clone(), clock.clone()));
+    let root = settings.store_path.join("git");
+    let runtime = tokio::runtime::Handle::current();
+    let repositories = Arc::new(Repositories::new(root, client.clone(), clock.clone(), runtime, Options::default()));
+    let mut members = Vec::new();
+    let mut sumdbs: Vec<(String, Arc<dyn Sumdb>)> = Vec::new();
+    let scratch = settings.store_path.join("tmp");
+    let limits = Limits::default();
+    for upstream in &settings.upstreams {
+        let (source, judgement): (Arc<dyn Source>, _) = match &upstream.kind {
+            UpstreamKind::Git => {
+                let direct = direct(upstream, &discover, &repositories, &client, &scratch, &store);
+                (Arc::new(direct), Judgement::Own)
+            }
+            UpstreamKind::Proxy(url) => {
+                let proxy = Arc::new(ProxySource::new(client.clone(), url.clone(), Trust::Named, &scratch, limits)?);
+                sumdbs.push((upstream.name.clone(), proxy.clone()));
+                (proxy, Judgement::Believed)
+            }
+            UpstreamKind::Dir(folder) => (Arc::new(DirSource::new(folder, &scratch, limits)), Judgement::Believed),
+        };
+        let validity = Validity { listing: upstream.list_validity, ..Validity::default() };
+        members.push(Member {
+            source: Cached::new(&upstream.name, source, store.clone(), clock.clone(), validity),
+            on_failure: if upstream.go_on_after_failure { OnFailure::GoOn } else { OnFailure::Stop },
+            judgement,
+            modules: Some(upstream.modules.clone()).filter(|patterns| !patterns.is_empty()),
+            not_modules: Some(upstream.not_modules.clone()).filter(|patterns| !patterns.is_empty()),
+        });
+    }
+    let policy = Policy { mode: settings.mode, refuse_mod: settings.refuse_mod };
+    Ok(Works { registry: Registry::new("default", policy, members), sumdbs, store, clock })
+}
+
+fn direct(
+    upstream: &Upstream,
+    discover: &Arc<Discover>,
+    repositories: &Arc<Repositories>,
+    client: &Client,
+    scratch: &Path,
+    store: &Arc<dyn Store>,
+) -> Direct {
+    let (discover, repositories) = (discover.clone(), repositories.clone());
+    let (client, scratch) = (client.clone(), scratch.to_owned());
+    Direct {
+        name: upstream.name.clone(),
+        locate: Arc::new(move |module| {
+            let discover = discover.clone();
+            Box::pin(async move { discover.locate(&module).await })
+        }),
+        open: Arc::new(move |url| repositories.open(url, Trust::Found).map(|repo| repo as Box<dyn Repo>)),
+        open_proxy: Arc::new(move |url| {
+            let url = url::Url::parse(url).map_err(|error| {
+                Error::new(Kind::BadGateway, format!("go-import names a module proxy at {url:?}")).because(error)
+            })?;
+            Ok(Arc::new(ProxySource::new(client.clone(), url, Trust::Found, &scratch, Limits::default())?))
+        }),
+        store: store.clone(),
+        list_validity: upstream.list_validity,
+    }
+}
+
+fn client(settings: &Settings) -> Result<Client> {
+    let private =
+        |text: &String| text.parse::<AllowPrivate>().map_err(|why| Error::gone(format!("net.allow_private: {why}")));
+    let credentials = settings.upstreams.iter().filter_map(|upstream| upstream.auth.as_ref());
+    let instead_of = settings.instead_of.iter();
+    Client::new(net::Settings {
+        allow_private: settings.allow_private.iter().map(private).collect::<Result<_>>()?,
+        allow_insecure: match &settings.allow_insecure {
+            config::AllowInsecure::All => AllowInsecure::All,
+            config::AllowInsecure::Hosts(hosts) => AllowInsecure::Hosts(hosts.clone()),
+        },
+        instead_of: instead_of
+            .map(|(prefix, replacement)| InsteadOf { prefix: prefix.clone(), replacement: replacement.clone() })
+            .collect(),
+        credentials: credentials.map(credential).collect::<Result<_>>()?,
+        netrc: environment::netrc()?.map(Secret::from),
+        ..net::Settings::default()
+    })
+}
+
+fn credential(auth: &config::Auth) -> Result<Credential> {
+    let secret = Secret::from(environment::secret(&auth.secret)?);
+    let kind = match &auth.scheme {
+        AuthScheme::Basic { username } => CredentialKind::Basic { username: username.clone(), password: secret },
+        AuthScheme::Bearer => CredentialKind::Bearer(secret),
+        AuthScheme::Header { name } => CredentialKind::Header {
+            name: name
+                .parse()
+                .map_err(|_| Error::gone(format!("upstream.auth.header: {name:?} (expected a header's name)")))?,
+            value: secret,
+        },
+    };
+    Ok(Credential { host: auth.host.clone(), kind })
+}
