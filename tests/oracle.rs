@@ -33,6 +33,9 @@ fn strict_refusals_are_in_gos_words_and_name_the_right_version() {
     compare(Flavour::Filters, "strict", refused);
 }
 
+/// Where modvet answers otherwise on purpose: the version that go gives can't be found again by its name, so modvet refuses it.
+const REFUSED: [&str; 1] = ["ambiguous-twelve"];
+
 /// How a wrong pseudo-version is to be answered in the mode under test.
 type Wrong = fn(&Modvet, &str, &Answer, &str) -> Vec<String>;
 
@@ -42,8 +45,11 @@ fn compare(flavour: Flavour, mode: &str, wrong: Wrong) {
     let modvet = Modvet::over_git(&server.url(), mode);
     let mut differences = Vec::new();
     for fixture in &fixtures {
-        for module in &oracle::read(&fixture.name).modules {
-            differences.extend(about_module(&modvet, module, wrong));
+        for mut module in oracle::read(&fixture.name).modules {
+            if REFUSED.contains(&fixture.name.as_str()) {
+                module.answers.iter_mut().for_each(|answer| answer.version = None);
+            }
+            differences.extend(about_module(&modvet, &module, wrong));
         }
     }
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
@@ -69,8 +75,6 @@ fn about_module(modvet: &Modvet, module: &ModuleRecord, wrong: Wrong) -> Vec<Str
         let mut found = match (&answer.version, &answer.right) {
             (Some(version), _) => about_version(modvet, &module.module, answer, version, &mut built),
             (None, Some(right)) if is_fault(answer) => wrong(modvet, &module.module, answer, right),
-            // The revision is a branch's name: modvet knows the right version where go has none to compare with.
-            (None, None) if is_fault(answer) && answer.asked().ends_with("-main") => continue,
             _ => about_absence(modvet, &module.module, answer),
         };
         differences.append(&mut found);
@@ -95,7 +99,7 @@ fn about_list(modvet: &Modvet, module: &ModuleRecord) -> Vec<String> {
     let status = answered.status;
     let text = answered.text();
     // go lists nothing for a path that is no module; a proxy may as well say that it is none.
-    let is_no_module = module.answers.iter().all(|answer| answer.asked() != "latest" || answer.version.is_none());
+    let is_no_module = module.answers.iter().any(|answer| answer.query == "latest" && answer.version.is_none());
     let is_right = match &module.list {
         Some(list) if list.is_empty() && is_no_module => status == 404 || (status == 200 && text.is_empty()),
         Some(list) => status == 200 && text.lines().eq(list),
