@@ -38,13 +38,16 @@ fn flip(path: &Path, offset: u64) {
     file.write_all_at(&[byte[0] ^ 0x40], offset).expect("written");
 }
 
+/// What happens to a file.
+type Harm = fn(&Path);
+
 fn cut(path: &Path, size: u64) {
     OpenOptions::new().write(true).open(path).expect("file").set_len(size).expect("cut");
 }
 
 #[test]
 fn a_damaged_file_is_an_absent_entry() {
-    let rows: [(&str, fn(&Path)); 6] = [
+    let rows: [(&str, Harm); 6] = [
         ("first byte flipped", |path| flip(path, 0)),
         ("last byte flipped", |path| flip(path, LARGE as u64 - 1)),
         ("one byte short", |path| cut(path, LARGE as u64 - 1)),
@@ -191,7 +194,7 @@ fn a_sweep_takes_what_a_kill_may_leave() {
 
 #[test]
 fn a_damaged_log_is_an_error_that_names_the_folder_and_the_way_out() {
-    let rows: [(&str, fn(&Path)); 4] = [
+    let rows: [(&str, Harm); 4] = [
         ("noise", |sled| fs::write(sled.join("db"), noise(1, 4 << 20)).expect("written")),
         ("conf of another layout", |sled| {
             fs::write(sled.join("conf"), "segment_size: 524288\nuse_compression: false\nversion: 0.34\n0000")
