@@ -26,7 +26,7 @@ pub fn commit_head(data: &[u8]) -> Option<CommitHead> {
     let mut lines = data.split(|&b| b == b'\n');
     let tree = id_after(lines.next()?, b"tree ")?;
     let mut parents = Vec::new();
-    let mut seconds = 0;
+    let mut seconds = NO_TIME;
     for line in lines {
         if let Some(parent) = id_after(line, b"parent ") {
             parents.push(parent);
