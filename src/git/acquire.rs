@@ -236,7 +236,7 @@ fn haves(history: &History, tips: &[ObjectId]) -> Vec<ObjectId> {
         .take(HAVES)
         .chain(trails)
         .filter(|position| seen.insert(*position))
-        .map(|position| history.commit(position).id)
+        .map(|position| history.id(position))
         .collect()
 }
 

@@ -3,7 +3,8 @@
 //! Parents stand before their children, so a commit's ancestors all have lower positions: a walk is one
 //! pass downwards over a bitmap, exact, and in milliseconds where libgit2 takes seconds.
 
-use chrono::DateTime;
+use super::objects::dated;
+use crate::error::Result;
 
 use crate::spec::info::{Commit, ObjectId};
 
@@ -92,10 +93,13 @@ impl History {
         self.position(id)
     }
 
-    pub fn commit(&self, position: u32) -> Commit {
-        let seconds = self.seconds[position as usize];
-        let time = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
-        Commit { id: self.ids[position as usize], time }
+    pub fn id(&self, position: u32) -> ObjectId {
+        self.ids[position as usize]
+    }
+
+    /// `Kind::NotFound` for a commit whose time cannot be read.
+    pub fn commit(&self, position: u32) -> Result<Commit> {
+        dated(self.id(position), self.seconds[position as usize])
     }
 
     pub fn parents(&self, position: u32) -> &[u32] {

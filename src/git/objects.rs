@@ -2,14 +2,15 @@
 //!
 //! libgit2's own parser is stricter than git's and refuses some commits that git reads.
 
-use crate::spec::info::ObjectId;
+use crate::error::{Error, Result};
+use crate::spec::info::{Commit, ObjectId};
 
 /// What the history needs of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitHead {
     pub tree: ObjectId,
     pub parents: Vec<ObjectId>,
-    /// The committer's time in seconds since 1970, 0 where it cannot be read.
+    /// The committer's time in seconds since 1970, [`NO_TIME`] where it cannot be read.
     pub seconds: i64,
 }
 
@@ -51,12 +52,21 @@ fn id_after(line: &[u8], name: &[u8]) -> Option<ObjectId> {
     ObjectId::parse(std::str::from_utf8(line.strip_prefix(name)?).ok()?)
 }
 
+/// Stands for a time that git cannot read, one before 1970 for example: fixtures/before-the-epoch.repo
+pub const NO_TIME: i64 = i64::MIN;
+
+/// A commit with its time; one without has no version, as for the go command.
+pub fn dated(id: ObjectId, seconds: i64) -> Result<Commit> {
+    let time = chrono::DateTime::from_timestamp(seconds, 0);
+    time.map(|time| Commit { id, time }).ok_or_else(|| Error::not_found(format!("commit {id} has no valid time")))
+}
+
 /// The digits behind the last `>`: a name may hold one too.
 fn time_of(who: &[u8]) -> i64 {
-    let Some(end) = who.iter().rposition(|&b| b == b'>') else { return 0 };
+    let Some(end) = who.iter().rposition(|&b| b == b'>') else { return NO_TIME };
     let digits: Vec<u8> =
         who[end + 1..].iter().copied().skip_while(u8::is_ascii_whitespace).take_while(u8::is_ascii_digit).collect();
-    std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(NO_TIME)
 }
 
 #[cfg(test)]
@@ -77,7 +87,7 @@ mod tests {
             ("usual", format!("{parents}author A <a> 5 +0100\ncommitter C <c> 1519081806 -0800\n\nx"), 2, 1519081806),
             ("no parents", "author A <a> 5 +0000\ncommitter C <c> 7 +0000\n\nx".to_owned(), 0, 7),
             ("bracket in the name", "author A <a> 5 +0000\ncommitter C> D <c> 7 +0000\n\nx".to_owned(), 0, 7),
-            ("no time", "author A <a>\ncommitter C <c>\n\nx".to_owned(), 0, 0),
+            ("no time", "author A <a>\ncommitter C <c>\n\nx".to_owned(), 0, NO_TIME),
             ("no committer", "author A <a> 5 +0000\n\ncommitter C <c> 7 +0000".to_owned(), 0, 0),
             ("before 1970", "author A <a> 5 +0000\ncommitter C <c> -7 +0000\n".to_owned(), 0, 0),
         ];

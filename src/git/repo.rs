@@ -14,7 +14,7 @@ use super::folder::Folder;
 use super::growth::{oid, unreadable};
 use super::history::Named;
 use super::known::Known;
-use super::objects::{commit_head, tag_head};
+use super::objects::{commit_head, dated, tag_head};
 use super::remote::Remote;
 use super::shared::{Shared, View};
 use super::trees::{self, Look, Missing};
@@ -59,7 +59,7 @@ impl Repo for GitRepo {
         }
         if known.wanted_for(id).is_none() {
             let view = self.view()?;
-            return Ok(view.history.peel(id).map(|position| view.history.commit(position)));
+            return view.history.peel(id).map(|position| view.history.commit(position)).transpose();
         }
         self.fetch_commit(&known, id)
     }
@@ -68,7 +68,7 @@ impl Repo for GitRepo {
         let view = self.view()?;
         Ok(match view.history.find(digits, &view.reach) {
             Named::Nothing => Found::None,
-            Named::Commit(position) => Found::One(view.history.commit(position)),
+            Named::Commit(position) => Found::One(view.history.commit(position)?),
             Named::Many => Found::Ambiguous,
         })
     }
@@ -178,7 +178,7 @@ impl GitRepo {
     pub(super) fn commit_here(&self, id: ObjectId) -> Result<Option<Option<Commit>>> {
         let history = self.shared.history();
         if history.holds(id) {
-            return Ok(Some(history.peel(id).map(|position| history.commit(position))));
+            return Ok(Some(history.peel(id).map(|position| history.commit(position)).transpose()?));
         }
         self.with(|repository| peel(repository, id))
     }
@@ -203,8 +203,7 @@ fn peel(repository: &Repository, id: ObjectId) -> Result<Option<Option<Commit>>>
         let object = odb.read(oid(next)).map_err(unreadable)?;
         if kind == ObjectType::Commit {
             let head = commit_head(object.data()).ok_or_else(|| unknown(next))?;
-            let time = chrono::DateTime::from_timestamp(head.seconds, 0).unwrap_or_default();
-            return Ok(Some(Some(Commit { id: next, time })));
+            return Ok(Some(Some(dated(next, head.seconds)?)));
         }
         next = tag_head(object.data()).ok_or_else(|| unknown(next))?.target;
     }

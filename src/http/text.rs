@@ -58,7 +58,7 @@ fn first_line(error: &Error) -> Vec<String> {
 }
 
 fn clean(line: &str) -> String {
-    let clean: String = line.chars().map(|c| if is_graphic(c) { c } else { '?' }).collect();
+    let clean: String = line.chars().map(|c| if c == '\t' || is_graphic(c) { c } else { '?' }).collect();
     clean.trim().to_owned()
 }
 

@@ -12,6 +12,7 @@ pub mod question;
 mod tally;
 #[cfg(test)]
 mod tests;
+pub mod verdict;
 pub mod walk;
 
 pub use crate::vet::mode::Mode;

@@ -130,7 +130,7 @@ impl Registry {
     /// What a query stands for and what is wrong with it, whatever the mode would say.
     pub async fn resolve(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
         let question = Question::Info(query.clone());
-        let mut tally = Tally::new(question.subject(module));
+        let mut tally = Tally::new(question.subject(module), Reach::Upstream);
         for at in self.order(module, question.version()) {
             let member = &self.members[at];
             match member.source.ask(module, &question, Reach::Upstream).await {

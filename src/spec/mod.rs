@@ -12,6 +12,7 @@ pub mod pseudo;
 pub mod query;
 pub mod refs;
 pub mod resolution;
+pub mod verdict;
 pub mod version;
 pub mod zip;
 
