@@ -105,7 +105,9 @@ impl Fault {
             Fault::MajorDiffers { expected, found } => (found.clone(), expected.clone()),
             Fault::SuffixDiffers => (major(asked), canonical.map_or_else(|| "the path's".to_owned(), major)),
             Fault::GoModExists { path } => (asked.to_owned(), format!("the module path {path}")),
-            Fault::IncompatibleNotAllowed { .. } => ("+incompatible".to_owned(), "nothing behind the version".to_owned()),
+            Fault::IncompatibleNotAllowed { .. } => {
+                ("+incompatible".to_owned(), "nothing behind the version".to_owned())
+            }
             Fault::IncompatibleMissing => ("nothing behind the version".to_owned(), "+incompatible".to_owned()),
             Fault::GoModDiffers { found, expected, .. } if found.is_empty() => ("none".to_owned(), expected.clone()),
             Fault::GoModDiffers { found, expected, .. } => (found.clone(), expected.clone()),

@@ -67,7 +67,8 @@ fn any_ancestor_tag_or_none_is_a_valid_base() {
 fn a_wrong_name_carries_every_reason_and_the_right_version() {
     let history = history();
     let short = id("c").short();
-    let time = || Fault::TimeDiffers { found: "20200101000301".to_owned(), expected: "20200101000300".to_owned(), note: None };
+    let time =
+        || Fault::TimeDiffers { found: "20200101000301".to_owned(), expected: "20200101000300".to_owned(), note: None };
     let not_ancestor = || Fault::BaseNotAncestor { tag: "v1.3.0".to_owned(), revision: short.clone() };
     let table = [
         ("time", format!("v1.0.1-0.20200101000301-{short}"), vec![time()]),
