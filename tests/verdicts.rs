@@ -144,8 +144,12 @@ fn is_version(asked: &str) -> bool {
     let core: Vec<&str> = rest.split(['-', '+']).next().unwrap_or_default().split('.').collect();
     let is_core = core.len() == 3 && core.iter().all(|number| is_number(number));
     // v1.0.0-01 is none: numbers have no zeros before them.
-    is_core && pre_release(rest).split('.').all(|part| part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) || is_number(part))
-        & && rest.split_once('+').is_none_or(|(_, build)| build == "incompatible") && !asked.contains('/')
+    is_core
+        && pre_release(rest)
+            .split('.')
+            .all(|part| part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) || is_number(part))
+            & &&rest.split_once('+').is_none_or(|(_, build)| build == "incompatible")
+        && !asked.contains('/')
 }
 
 fn is_number(text: &str) -> bool {
@@ -191,8 +195,10 @@ fn the_address_takes_plain_and_escaped_names_and_answers_in_json_where_asked() {
     let modvet = Modvet::over_git(&world.git.url(), "legacy");
     let (module, version) = world.subject(&QUESTIONS[11]);
     let path = format!("/api/v1/verdicts/{module}@{version}");
-    let ask = |method: &str, path: &str, headers: &[(&str, &str)]| client::request(modvet.address(), method, path, headers);
-    let served = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default()["registry"]["served_wrong"].clone();
+    let ask =
+        |method: &str, path: &str, headers: &[(&str, &str)]| client::request(modvet.address(), method, path, headers);
+    let served =
+        |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default()["registry"]["served_wrong"].clone();
     let first = ask("GET", &path, &[]);
     assert_eq!((first.status, first.header("content-type")), (200, Some("application/json")), "{first:?}");
     assert_eq!(served(&first.text()), 0);

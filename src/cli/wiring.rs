@@ -11,7 +11,7 @@ use crate::net::{self, AllowInsecure, AllowPrivate, Client, Credential, Credenti
 use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
 use crate::registry::direct::Direct;
 use crate::registry::walk::Judgement;
-use crate::registry::{Cached, ChecksumDatabase, Member, OnFailure, Registry, Validity};
+use crate::registry::{Cached, ChecksumDatabase, Member, Named, OnFailure, Registry, Validity};
 use crate::store::{self, SledStore};
 use crate::sumdb;
 use crate::upstream::{DirSource, Discover, Limits, ProxySource};
@@ -105,8 +105,9 @@ fn connect(settings: &Settings, client: Client, clock: Arc<dyn Clock>, store: Ar
             }
             UpstreamKind::Dir(folder) => (Arc::new(DirSource::new(folder, &scratch, limits)), Judgement::Believed),
         };
+        let named = if judgement == Judgement::Own { Named::Asked } else { Named::Kept };
         let validity = Validity { listing: upstream.list_validity, ..Validity::default() };
-        let cached = Cached::new(&upstream.name, source, store.clone(), clock.clone(), validity);
+        let cached = Cached::new(&upstream.name, source, store.clone(), clock.clone(), validity).named(named);
         members.push(Member {
             source: match examiner {
                 Some(examiner) => cached.examined_by(examiner),

@@ -319,8 +319,9 @@ fn read_bands(
             _ => return Err(Failure::Failed(cut_off())),
         };
         match data.split_first() {
+            // A server that is still counting sends empty packets to keep the connection alive.
             Some((1, bytes)) => {
-                begun = true;
+                begun |= !bytes.is_empty();
                 to(bytes)?;
             }
             Some((2, _)) | None => {}
@@ -348,4 +349,83 @@ fn refusal(data: &[u8]) -> Result<(), Failure> {
 /// Older servers say nothing at all when they refuse.
 fn silent() -> Failure {
     Failure::Refused("no answer".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::pktline::Stream;
+
+    struct Once(Option<Bytes>);
+
+    impl Stream for Once {
+        fn piece(&mut self) -> Result<Option<Bytes>> {
+            Ok(self.0.take())
+        }
+    }
+
+    /// What comes of an answer: the pack, or why there is none.
+    fn outcome(answer: &str, protocol: Protocol, deepened: bool) -> String {
+        let mut bytes = BytesMut::new();
+        for packet in answer.split('|') {
+            match packet {
+                "0000" | "0001" | "PACK" => bytes.put_slice(packet.as_bytes()),
+                _ => bytes.put_slice(format!("{:04x}{packet}", packet.len() + 4).as_bytes()),
+            }
+        }
+        let mut reader = Reader::new(Box::new(Once((!bytes.is_empty()).then(|| bytes.freeze()))));
+        let mut pack = String::new();
+        let mut to = |bytes: &[u8]| {
+            pack.push_str(&String::from_utf8_lossy(bytes));
+            Ok(())
+        };
+        let result = match protocol {
+            Protocol::V0 => read_pack_0(&mut reader, deepened, &mut to),
+            Protocol::V2 => read_pack_2(&mut reader, &mut to),
+        };
+        match result {
+            Ok(()) => pack,
+            Err(Failure::Refused(message)) => format!("refused: {message}"),
+            Err(Failure::Failed(error)) => format!("failed: {}", error.what()),
+        }
+    }
+
+    #[test]
+    fn answers_of_version_2() {
+        let cut = "failed: connection closed in the middle of git's answer";
+        let table = [
+            ("plain", "packfile\n|\x01PA|\x02counting|\x01CK|0000", "PACK"),
+            ("sections before", "shallow-info\n|shallow x\n|0001|packfile\n|\x01PACK|0000", "PACK"),
+            ("kept alive", "packfile\n|\x01|\x01|\x01PACK|0000", "PACK"),
+            ("refused", "ERR upload-pack: not our ref x", "refused: upload-pack: not our ref x"),
+            ("refused while kept alive", "packfile\n|\x01|\x03no filter", "refused: no filter"),
+            ("refused in a section", "shallow-info\n|ERR no", "refused: no"),
+            (
+                "breaks off with a word",
+                "packfile\n|\x01PA|\x03out of memory",
+                "failed: git server broke off: out of memory",
+            ),
+            ("no end", "packfile\n|\x01PACK", cut),
+            ("no pack", "shallow-info\n|0000", "refused: an answer without a pack"),
+            ("unknown band", "packfile\n|\x07x|0000", "failed: unknown band in git's answer"),
+        ];
+        for (name, answer, expected) in table {
+            assert_eq!(outcome(answer, Protocol::V2, false), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn answers_of_version_0() {
+        let table = [
+            ("bands", false, "NAK\n|\x01PACK|0000", "PACK"),
+            ("acknowledged", false, "ACK x common\n|ACK x ready\n|NAK\n|ACK x\n|\x01PACK|0000", "PACK"),
+            ("without bands", false, "NAK\n|PACK", "PACK"),
+            ("shallow", true, "shallow x\n|shallow y\n|0000|NAK\n|\x01PACK|0000", "PACK"),
+            ("refused", false, "ERR upload-pack: not our ref x", "refused: upload-pack: not our ref x"),
+            ("refused where shallow lines stand", true, "ERR no", "refused: no"),
+        ];
+        for (name, deepened, answer, expected) in table {
+            assert_eq!(outcome(answer, Protocol::V0, deepened), expected, "{name}");
+        }
+    }
 }

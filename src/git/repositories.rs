@@ -39,15 +39,22 @@ pub struct Repositories {
     clock: Arc<dyn Clock>,
     runtime: Handle,
     options: Options,
-    /// With the moment of the last use, counted in uses.
-    shared: Mutex<(u64, HashMap<String, (u64, Arc<Shared>)>)>,
+    in_memory: Mutex<InMemory>,
+}
+
+/// What stays between jobs, by the names of folders.
+#[derive(Default)]
+struct InMemory {
+    /// All uses so far, by which the last use of each is told.
+    uses: u64,
+    all: HashMap<String, (u64, Arc<Shared>)>,
 }
 
 impl Repositories {
     /// Repositories lie in folders of `root`, named by their addresses' SHA-256. The runtime must be one of
     /// several threads: jobs wait for it on threads of their own.
     pub fn new(root: PathBuf, client: Client, clock: Arc<dyn Clock>, runtime: Handle, options: Options) -> Self {
-        Repositories { root, client, clock, runtime, options, shared: Mutex::default() }
+        Repositories { root, client, clock, runtime, options, in_memory: Mutex::default() }
     }
 
     /// Opens a repository for one job, without asking anybody anything.
@@ -74,8 +81,8 @@ impl Repositories {
     }
 
     fn shared(&self, url: &str) -> Arc<Shared> {
-        let mut guard = lock(&self.shared);
-        let (uses, all) = &mut *guard;
+        let mut guard = lock(&self.in_memory);
+        let InMemory { uses, all } = &mut *guard;
         *uses += 1;
         let name = hex::encode(Sha256::digest(url));
         let path = self.root.join(&name);

@@ -37,7 +37,7 @@ pub enum LineKind {
     /// Each request stands alone.
     Http(Base),
     /// One process serves one request, its answer follows the greeting.
-    Ssh(SshProcess),
+    Ssh(Box<SshProcess>),
 }
 
 /// Where a repository is asked for packs, once it is known where redirects lead.
@@ -63,7 +63,7 @@ impl Transport {
     fn connect_ssh(&self, address: &SshAddress) -> Result<Line> {
         let mut process = SshProcess::start(&self.runtime, &self.ssh, address)?;
         let greeting = Reader::new(process.output());
-        Ok(Line { greeting, kind: LineKind::Ssh(process) })
+        Ok(Line { greeting, kind: LineKind::Ssh(Box::new(process)) })
     }
 
     fn connect_http(&self, base: &Url) -> Result<Line> {

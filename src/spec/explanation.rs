@@ -73,6 +73,10 @@ impl Explanation {
         if !broken.is_empty() {
             return Some(Check::Broken(broken));
         }
+        // What lacks +incompatible, or cannot have it, has a major version that is right or wrong with it.
+        if rule == Rule::Major && self.reasons.iter().any(|reason| reason.rule == Rule::Incompatible) {
+            return None;
+        }
         let of_pseudo = matches!(rule, Rule::Revision | Rule::Time | Rule::Base);
         let accepted = self.accepted();
         if (of_pseudo && self.parts.is_none()) || (rule == Rule::Accepted && accepted.is_none()) {

@@ -41,10 +41,10 @@ impl Rule {
             Rule::Revision => "the revision is the first 12 digits of the commit's id, in lower case",
             Rule::Time => "the time is the committer's, in UTC",
             Rule::Base => "the base is tagged on an ancestor, or there is none",
-            Rule::Major => "the major version is that of the module path",
-            Rule::Incompatible => "+incompatible stands where v2 and above have no go.mod, and nowhere else",
-            Rule::GoMod => "the module is there: its go.mod says so, or needs not be",
-            Rule::Accepted => "who knows the revision takes the name",
+            Rule::Major => "the major version is the module path's, or +incompatible follows",
+            Rule::Incompatible => "+incompatible follows v2 and above without go.mod, and nothing else",
+            Rule::GoMod => "the module is there, by the path in its go.mod",
+            Rule::Accepted => "somebody who knows the revision takes the name for it",
         }
     }
 }

@@ -127,6 +127,8 @@ impl<F: Files> Protocol<F> {
     }
 
     async fn checked_zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+        // Somebody may have tidied up temporary folders since the start.
+        std::fs::create_dir_all(&self.scratch).map_err(disk)?;
         let file = NamedTempFile::new_in(&self.scratch).map_err(disk)?;
         let path = format!("{}/@v/{}.zip", module.escaped(), version.escaped());
         self.files.copy(&path, self.limits.zip, &file).await?;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::{CONTENT_TYPE, VIA};
+use http::{HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tempfile::NamedTempFile;
 use tokio::fs::File;
@@ -48,6 +49,8 @@ struct Remote {
     client: Client,
     base: Url,
     trust: Trust,
+    /// How we introduce ourselves in `Via`.
+    via: Option<HeaderValue>,
     /// The base without user, password and query.
     name: String,
 }
@@ -67,7 +70,19 @@ impl ProxySource {
         let _ = shown.set_username("");
         let _ = shown.set_password(None);
         let name = shown.as_str().trim_end_matches('/').to_owned();
-        Ok(ProxySource(Protocol { files: Remote { client, base, trust, name }, scratch: scratch.into(), limits }))
+        Ok(ProxySource(Protocol {
+            files: Remote { client, base, trust, via: None, name },
+            scratch: scratch.into(),
+            limits,
+        }))
+    }
+
+    /// Puts our name into `Via`, so that a chain of proxies that leads back to us is noticed. A name that no header
+    /// may hold is an error of `Kind::Gone`.
+    pub fn via(mut self, pseudonym: &str) -> Result<Self> {
+        let value = HeaderValue::from_str(&format!("1.1 {pseudonym}"));
+        self.0.files.via = Some(value.map_err(|_| Error::gone(format!("invalid name for Via {pseudonym:?}")))?);
+        Ok(self)
     }
 
     /// Passes on what stands behind `/sumdb/`: `sum.example/supported`, `sum.example/tile/…`. An absence is
@@ -116,7 +131,11 @@ impl Remote {
         let elements: Vec<_> =
             path.split('/').map(|element| utf8_percent_encode(element, ELEMENT).to_string()).collect();
         url.set_path(&format!("{}/{}", self.base.path().trim_end_matches('/'), elements.join("/")));
-        let response = self.client.send(Request::get(url).trust(self.trust)).await?;
+        let mut request = Request::get(url).trust(self.trust);
+        if let Some(name) = &self.via {
+            request = request.header(VIA, name.clone());
+        }
+        let response = self.client.send(request).await?;
         if response.status == StatusCode::OK { Ok(response) } else { Err(self.refusal(response).await) }
     }
 
@@ -169,7 +188,7 @@ impl Files for Remote {
 
 /// The first line of an error's plain text, if people can read it.
 async fn text(response: Response) -> Option<String> {
-    let kind = response.headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?;
+    let kind = response.headers.get(CONTENT_TYPE)?.to_str().ok()?;
     if !kind.trim_start().to_ascii_lowercase().starts_with("text/plain") {
         return None;
     }

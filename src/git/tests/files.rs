@@ -190,3 +190,22 @@ fn trees_that_hold_a_tree_many_times_are_refused() {
     let error = repo.files(id(&commit), "").expect_err("too many");
     assert!(error.what().contains("expected at most 1000000 files"), "{error}");
 }
+
+#[test]
+fn contents_are_converted_by_attributes_of_folders_above() {
+    let world = World::new(Serving::Newest);
+    world.origin.allow_filters();
+    let files = [(".gitattributes", "*.txt eol=crlf\n"), ("sub/a.txt", "one\ntwo\n"), ("sub/go.mod", "module m\n")];
+    let tip = id(&world.origin.commit("main", 1, &files));
+    let repo = world.open();
+    repo.refs(MINUTE).expect("refs");
+    // Trees and one file are here already, so that single blobs are fetched, the attributes' among them.
+    assert_eq!(repo.read_file(tip, "sub/go.mod", 99).expect("read").expect("there"), "module m\n");
+    let listed = repo.files(tip, "sub").expect("listed");
+    let sizes: Vec<_> = listed.iter().map(|file| (file.path.as_str(), file.size)).collect();
+    assert_eq!(sizes, [("a.txt", 10), ("go.mod", 9)]);
+    assert_eq!(repo.content(tip, "sub", &listed[0]).expect("read"), "one\r\ntwo\r\n");
+    assert_eq!(world.open().content(tip, "sub", &listed[0]).expect("read"), "one\r\ntwo\r\n");
+    assert_eq!(repo.content(tip, "sub", &listed[1]).expect("read"), "module m\n");
+    assert_eq!(repo.read_file(tip, "sub/a.txt", 99).expect("read").expect("there"), "one\ntwo\n");
+}

@@ -190,6 +190,7 @@ async fn mods_and_zips_are_checked() {
     let found = upstream.source.zip(&path, &version("v1.0.0")).await.expect("a zip");
     assert_eq!(found.h1, Some(h1));
     assert_eq!(Bytes::from(bytes(found)), zip);
+    fs::remove_dir(upstream.scratch.path()).expect("nothing is left behind");
     let table = [
         ("a zip of another version", "v1.1.0", "sent a wrong zip"),
         ("half a zip", "v1.2.0", "sent a wrong zip"),
@@ -245,6 +246,17 @@ async fn a_base_is_taken_at_its_word_but_never_printed_whole() {
         let error = ProxySource::new(client(), base, Trust::Named, std::env::temp_dir(), Limits::default());
         assert_eq!(error.expect_err(url).kind(), Kind::Gone);
     }
+}
+
+#[tokio::test]
+async fn a_proxy_learns_who_asks() {
+    let server = Server::start(|_| Answer::ok("")).await;
+    let new = || ProxySource::new(client(), server.url("/"), Trust::Named, std::env::temp_dir(), Limits::default());
+    let source = new().and_then(|source| source.via("modvet-1")).expect("a plain name");
+    source.list(&module("x.y/m")).await.expect("a list");
+    assert_eq!(server.asked()[0].header("via"), Some("1.1 modvet-1"));
+    let refused = new().and_then(|source| source.via("modvet\n1")).expect_err("a line end");
+    assert_eq!(refused.kind(), Kind::Gone);
 }
 
 #[tokio::test]
