@@ -91,6 +91,23 @@ const QUESTIONS: &[Question] = &[
     wrong("incompatible-not-allowed", WRONG, "v1.1.1-0.{tip.time}-{tip:12}+incompatible"),
     wrong("incompatible-not-allowed-on-a-release", WRONG, "v1.1.0+incompatible"),
     wrong("incompatible-with-go-mod", "incompatible-pseudo", "v2.3.1-0.{tip.time}-{tip:12}+incompatible"),
+    Question {
+        module: "wrong-major/v3",
+        ..wrong("go-mod-of-another-major", "wrong-major", "v3.0.0-{third.time}-{third:12}")
+    },
+    Question {
+        module: "sub-directory-comes-and-goes/sub",
+        ..wrong("go-mod-missing", "sub-directory-comes-and-goes", "v0.2.1-0.{after.time}-{after:12}")
+    },
+    Question {
+        module: "sub-directory-comes-and-goes/sub",
+        ..wrong("go-mod-missing-at-a-tag", "sub-directory-comes-and-goes", "v0.3.0")
+    },
+    Question {
+        standing: "unverifiable",
+        exit: 3,
+        ..wrong("unreachable", "pull-request", "v1.0.1-0.{proposed.time}-{proposed:12}")
+    },
     Question { standing: "unverifiable", exit: 3, ..wrong("unknown", WRONG, "v1.1.1-0.{tip.time}-000000000000") },
     Question { standing: "unverifiable", exit: 3, ..wrong("unknown-release", WRONG, "v1.9.0") },
 ];
@@ -144,12 +161,9 @@ fn is_version(asked: &str) -> bool {
     let core: Vec<&str> = rest.split(['-', '+']).next().unwrap_or_default().split('.').collect();
     let is_core = core.len() == 3 && core.iter().all(|number| is_number(number));
     // v1.0.0-01 is none: numbers have no zeros before them.
-    is_core
-        && pre_release(rest)
-            .split('.')
-            .all(|part| part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) || is_number(part))
-            & &&rest.split_once('+').is_none_or(|(_, build)| build == "incompatible")
-        && !asked.contains('/')
+    let is_part = |part: &str| !part.bytes().all(|b| b.is_ascii_digit()) || part.is_empty() || is_number(part);
+    let is_plain = rest.split_once('+').is_none_or(|(_, build)| build == "incompatible");
+    is_core && is_plain && pre_release(rest).split('.').all(is_part) && !asked.contains('/')
 }
 
 fn is_number(text: &str) -> bool {
