@@ -70,7 +70,7 @@ impl Desk {
         let mut line = Line::default();
         let response = match self.route(asked, target) {
             Ok(route) => self.follow(route, asked, turn, &mut line).await,
-            Err(refusal) => refusal.respond(&mut line),
+            Err(refusal) => refusal.respond(asked, &mut line),
         };
         line.write(asked, target, &response, start.elapsed());
         match asked.method == Method::HEAD {
@@ -206,13 +206,16 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn respond(self, line: &mut Line) -> Response<Body> {
+    fn respond(self, asked: &Asked, line: &mut Line) -> Response<Body> {
         match self {
             Refusal::Method(method) => respond::not_allowed(&method),
             Refusal::Loop => respond::looped(),
             Refusal::Error(error) => {
                 line.failed(&error);
-                respond::refused(&error)
+                match asked.wants_json() {
+                    true => respond::refused_in_json(&error),
+                    false => respond::refused(&error),
+                }
             }
         }
     }
