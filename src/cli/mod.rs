@@ -5,9 +5,11 @@
 mod clock;
 mod environment;
 mod exit;
+mod explain;
 mod logging;
 mod resolve;
 mod serve;
+mod server;
 mod wiring;
 
 use std::process::ExitCode;
@@ -32,6 +34,7 @@ const EXAMPLES: &str = "Examples:
   modvet serve --upstream \"$(go env GOPROXY)\"
   GOPROXY=http://127.0.0.1:3000 go get example.com/module@latest
   modvet resolve github.com/owner/repository@main
+  modvet explain example.com/module@v1.0.1-0.20190813064442-fde4db37ae7a
 
 Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage or configuration,
 3 could not be verified (network, unknown revision).";
@@ -39,6 +42,7 @@ Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage 
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Explain(explain::Arguments),
     Resolve(resolve::Arguments),
 }
 
@@ -47,6 +51,7 @@ pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
     };
     match done {
