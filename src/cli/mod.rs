@@ -5,6 +5,8 @@
 mod clock;
 mod environment;
 mod exit;
+mod files;
+mod fix;
 mod logging;
 mod resolve;
 mod serve;
@@ -32,6 +34,7 @@ const EXAMPLES: &str = "Examples:
   modvet serve --upstream \"$(go env GOPROXY)\"
   GOPROXY=http://127.0.0.1:3000 go get example.com/module@latest
   modvet resolve github.com/owner/repository@main
+  modvet fix --diff
 
 Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage or configuration,
 3 could not be verified (network, unknown revision).";
@@ -40,6 +43,7 @@ Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage 
 enum Command {
     Serve(serve::Arguments),
     Resolve(resolve::Arguments),
+    Fix(fix::Arguments),
 }
 
 /// Runs the command that the process was called with.
@@ -48,6 +52,7 @@ pub fn main() -> ExitCode {
     let done = match command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
+        Command::Fix(arguments) => fix::run(arguments),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -9,6 +9,8 @@ pub struct Sum {
     pub module: String,
     /// Without `/go.mod` behind it.
     pub version: String,
+    /// With its algorithm in front: `h1:…`.
+    pub hash: String,
     /// Whether the hash is that of the go.mod file alone.
     pub go_mod: bool,
     /// From one.
@@ -25,13 +27,13 @@ pub struct Malformed {
 
 /// The lines that say something.
 pub fn read(data: &[u8]) -> Result<Vec<Sum>, Malformed> {
-    let lines = lines(data).enumerate().map(|(at, line)| parse(line, at + 1));
+    let lines = lines(data).enumerate().map(|(at, line)| parse_line(line, at + 1));
     lines.filter_map(Result::transpose).collect()
 }
 
 /// The file without the lines of some module versions; all else byte for byte.
 pub fn without(data: &[u8], is_dropped: impl Fn(&str, &str) -> bool) -> Vec<u8> {
-    let kept = lines(data).filter(|line| match parse(line, 0) {
+    let kept = lines(data).filter(|line| match parse_line(line, 0) {
         Ok(Some(sum)) => !is_dropped(&sum.module, &sum.version),
         Ok(None) | Err(_) => true,
     });
@@ -42,17 +44,24 @@ fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     data.split_inclusive(|byte| *byte == b'\n')
 }
 
-fn parse(bytes: &[u8], line: usize) -> Result<Option<Sum>, Malformed> {
+/// One line; `None` if nothing stands on it.
+pub fn parse_line(bytes: &[u8], line: usize) -> Result<Option<Sum>, Malformed> {
     let text = lossy(bytes);
     let fields: Vec<&str> = text.split_whitespace().collect();
     match fields[..] {
         [] => Ok(None),
-        [module, version, _hash] => {
+        [module, version, hash] => {
             let (version, go_mod) = match version.strip_suffix("/go.mod") {
                 Some(version) => (version, true),
                 None => (version, false),
             };
-            Ok(Some(Sum { module: module.to_owned(), version: version.to_owned(), go_mod, line }))
+            Ok(Some(Sum {
+                module: module.to_owned(),
+                version: version.to_owned(),
+                hash: hash.to_owned(),
+                go_mod,
+                line,
+            }))
         }
         _ => Err(Malformed { line, fields: fields.len() }),
     }
