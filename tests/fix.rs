@@ -61,6 +61,7 @@ struct World {
     modvet: Modvet,
     go: Go,
     hash: String,
+    first: String,
 }
 
 /// The second of the commit, one too late, one too early.
@@ -74,12 +75,12 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let repositories = folder.path().join("repositories");
         let names = replay(&fixture::parse("fix-dep", DEP), &repositories);
-        let hash = names.commit("second")[..12].to_owned();
+        let [first, hash] = ["first", "second"].map(|name| names.commit(name)[..12].to_owned());
         replay(&fixture::parse("fix-mid", &mid(&format!("v1.0.1-0.{time}-{hash}"))), &repositories);
         let git = GitServer::start(&repositories, Flavour::Filters);
         let modvet = Modvet::over_git(&git.url(), "strict");
         let go = Go::new(&git.url(), &HOSTS);
-        let world = World { folder, git, modvet, go, hash };
+        let world = World { folder, git, modvet, go, hash, first };
         std::fs::create_dir(world.app()).expect("a writable folder");
         let instead: String =
             HOSTS.iter().map(|host| format!("\"https://{host}/\" = \"{}\"\n", world.git.url())).collect();
@@ -127,22 +128,23 @@ impl World {
     }
 
     /// The go command by way of the strict modvet.
-    fn go(&self, cache: &support::go::Fresh, folder: &Path, arguments: &[&str]) -> Output {
+    fn go(&self, cache: &support::go::Fresh, folder: &Path, arguments: &[&str]) -> Result<(), String> {
         let mut command = self.go.command(cache);
-        command.env("GOPROXY", self.modvet.url()).env("GONOSUMDB", "*").env("GOFLAGS", "-mod=mod -modcacherw");
-        run(command.env_remove("GOWORK").current_dir(folder).args(arguments))
+        command.env("GOPROXY", self.modvet.url()).env("GONOSUMDB", "*").current_dir(folder).args(arguments);
+        // A workspace allows no -mod=mod.
+        match self.app().join("go.work").is_file() {
+            true => command.env_remove("GOWORK"),
+            false => command.env("GOFLAGS", "-mod=mod -modcacherw"),
+        };
+        let output = run(&mut command);
+        output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     /// Whether `go mod tidy && go build ./...` works with an empty cache; else what the go command says.
     fn builds(&self) -> Result<(), String> {
         let cache = self.go.fresh();
-        for arguments in [&["mod", "tidy"][..], &["build", "./..."]] {
-            let output = self.go(&cache, &self.app(), arguments);
-            if !output.status.success() {
-                return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-            }
-        }
-        Ok(())
+        self.go(&cache, &self.app(), &["mod", "tidy"])?;
+        self.go(&cache, &self.app(), &["build", "./..."])
     }
 }
 
@@ -261,9 +263,10 @@ fn a_workspace_and_both_sides_of_a_replacement_are_corrected() {
     let world = World::new(RIGHT);
     let dep = "github.com/modvet-fixtures/fix-dep";
     world.write("go.work", &format!("go 1.18\n\nuse ./a\n\nreplace example.com/fork => {dep} @LATE@ // fork\n"));
+    let tagged = format!("v1.0.1-0.20190813064441-{}", world.first);
     let go_mod = format!(
         "module example.com/a\n\ngo 1.18\n\nrequire (\n\t{dep} @LATE@\n\texample.com/gone v0.0.0-00010101000000-000000000000\n)\n\n\
-         exclude {dep} @EARLY@\n\nreplace (\n\texample.com/gone => ../gone\n\t{dep} @LATE@ => ../local\n)\n"
+         exclude {dep} {tagged}\n\nexclude {dep} @EARLY@\n\nreplace (\n\texample.com/gone => ../gone\n\t{dep} @LATE@ => ../local\n)\n"
     );
     world.write("a/go.mod", &go_mod);
     world.write("gone/go.mod", "module example.com/gone\n");
@@ -272,10 +275,37 @@ fn a_workspace_and_both_sides_of_a_replacement_are_corrected() {
     let fixed = world.fix(&["--json"]);
     assert_eq!((fixed.code, fixed.err.as_str()), (0, ""), "{fixed:?}");
     world.assert_file("go.work", &format!("go 1.18\n\nuse ./a\n\nreplace example.com/fork => {dep} @RIGHT@ // fork\n"));
-    world.assert_file("a/go.mod", &go_mod.replace("@LATE@", "@RIGHT@").replace("@EARLY@", "@RIGHT@"));
+    world.assert_file("a/go.mod", &go_mod.replace("@LATE@", "@RIGHT@").replace(&tagged, "v1.0.0"));
     world.assert_file("vendor/x/go.mod", &format!("module x.y/z\n\nrequire {dep} @LATE@\n"));
     let answer: serde_json::Value = serde_json::from_str(&fixed.out).expect("JSON");
     assert_eq!(answer["next"], serde_json::json!(["(cd a && go mod tidy)", "go work sync"]));
+}
+
+#[test]
+fn a_workspace_builds_afterwards() {
+    let world = World::new(LATE);
+    world.write("go.work", "go 1.18\n\nuse (\n\t./a\n\t./b\n)\n");
+    world.write("a/main.go", USES_MID);
+    world.write("a/go.mod", "module example.com/a\n\ngo 1.18\n\nrequire github.com/modvet-fixtures/fix-mid v1.0.0\n");
+    world.write("b/main.go", USES_DEP);
+    world.write("b/go.mod", "module example.com/b\n\ngo 1.18\n\nrequire github.com/modvet-fixtures/fix-dep @EARLY@\n");
+    let fixed = world.fix(&["--graph"]);
+    assert_eq!((fixed.code, fixed.err.as_str()), (0, ""), "{fixed:?}");
+    world.assert_file("go.work", "go 1.18\n\nuse (\n\t./a\n\t./b\n)\n");
+    assert!(world.read("a/go.mod").contains("\nreplace "), "{}", world.read("a/go.mod"));
+    world.assert_file(
+        "b/go.mod",
+        "module example.com/b\n\ngo 1.18\n\nrequire github.com/modvet-fixtures/fix-dep @RIGHT@\n",
+    );
+    let cache = world.go.fresh();
+    for (folder, arguments) in [
+        ("a", &["mod", "tidy"][..]),
+        ("b", &["mod", "tidy"]),
+        (".", &["work", "sync"]),
+        (".", &["build", "./a", "./b"]),
+    ] {
+        assert_eq!(world.go(&cache, &world.app().join(folder), arguments), Ok(()), "{folder}: {arguments:?}");
+    }
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Directives {
         all
     }
 
-    fn parse(found: &Found, data: Vec<u8>) -> Result<Directives> {
+    pub fn parse(found: &Found, data: Vec<u8>) -> Result<Directives> {
         let (path, kind) = (found.path.clone(), found.kind);
         let broken = |error: SyntaxError| malformed(&found.path, error.line, &error.what);
         if kind == FileKind::GoWork {
