@@ -147,7 +147,7 @@ pub fn directives(project: &Project, findings: &Findings, demand: &Demand) -> Re
     });
     let after = editor.finish().map_err(|error| Error::internal(error.to_string()))?;
     let is_read = match file.kind {
-        FileKind::GoWork => GoWork::parse(&after).map(drop),
+        FileKind::Work => GoWork::parse(&after).map(drop),
         _ => GoMod::parse(&after).map(drop),
     };
     is_read.map_err(|error| Error::internal(format!("the edit cannot be read: {error}")).about(file.path.display()))?;

@@ -79,7 +79,7 @@ fn each_line_is_put_right_where_it_counts() {
         ),
     ];
     for (name, demand, before, after) in table {
-        assert_eq!(&planned(FileKind::GoMod, before, demand), after, "{name}");
+        assert_eq!(&planned(FileKind::Mod, before, demand), after, "{name}");
     }
 }
 
@@ -87,7 +87,7 @@ fn each_line_is_put_right_where_it_counts() {
 fn the_cure_is_not_cured_again() {
     for demand in [demand(None, true), demand(Some("x.y/mid@v1.0.0"), true), demand(None, false)] {
         let text = "require x.y/z WRONG // indirect\nreplace x.y/z WRONG => x.y/z RIGHT\n";
-        let project = project(FileKind::GoMod, text);
+        let project = project(FileKind::Mod, text);
         assert!(directives(&project, &findings(), &demand).expect("no edit").is_none(), "{demand:?}");
     }
 }
@@ -97,15 +97,15 @@ fn a_workspace_adds_what_none_of_its_modules_replaces() {
     let text = "go 1.22\nuse ./a\n";
     let mut demand = demand(Some("x.y/mid@v1.0.0"), true);
     demand.also.insert(Pinned::new("x.y/z", WRONG));
-    assert_eq!(planned(FileKind::GoWork, text, &demand), format!("{text}{ADDED}"));
+    assert_eq!(planned(FileKind::Work, text, &demand), format!("{text}{ADDED}"));
     demand.covered.insert(Pinned::new("x.y/z", WRONG));
-    assert_eq!(planned(FileKind::GoWork, text, &demand), text);
+    assert_eq!(planned(FileKind::Work, text, &demand), text);
 }
 
 #[test]
 fn only_pseudo_versions_are_judged_and_no_placeholder() {
     let text = "require (\n\tx.y/a v1.0.0\n\tx.y/z WRONG\n\tx.y/gone v0.0.0-00010101000000-000000000000\n)\n\
                 replace x.y/gone => ../gone\n";
-    let candidates = candidates(&project(FileKind::GoMod, text));
+    let candidates = candidates(&project(FileKind::Mod, text));
     assert_eq!(candidates.into_iter().collect::<Vec<_>>(), [(Pinned::new("x.y/z", WRONG), ("go.mod".into(), 3))]);
 }
