@@ -7,6 +7,7 @@ pub mod examination;
 pub mod explanation;
 pub mod form;
 pub mod gomod;
+pub mod gosum;
 pub mod info;
 pub mod literal;
 pub mod location;
