@@ -14,11 +14,12 @@ use super::list;
 use crate::error::{Error, Kind, Result};
 use crate::ports::{Body, Content, Source};
 use crate::spec::dirhash::go_mod_h1;
+use crate::spec::gomod::{GoMod, Retraction};
 use crate::spec::info::Info;
 use crate::spec::path::{ModulePath, check_version_element, escape};
 use crate::spec::query::Query;
 use crate::spec::resolution::Resolution;
-use crate::spec::version::Version;
+use crate::spec::version::{Semver, Version};
 use crate::spec::zip;
 
 /// How large an answer may be, in bytes.
@@ -92,25 +93,35 @@ impl<F: Files> Protocol<F> {
     }
 
     async fn find(&self, module: &ModulePath, query: &Query) -> Result<Info> {
-        let Query::Prefix(prefix) = query else {
-            return match query {
-                Query::Latest => self.latest_info(module).await,
-                _ => self.stat(module, query).await,
-            };
+        match query {
+            Query::Latest => self.latest_info(module).await,
+            Query::Prefix(prefix) => self.highest_below(module, prefix).await,
+            Query::Version(_) | Query::Revision(_) => self.stat(module, query).await,
+        }
+    }
+
+    /// The highest version that begins so, as a go client finds it: from the list, without what was taken
+    /// back. It never asks for the prefix itself, and not every proxy would answer.
+    async fn highest_below(&self, module: &ModulePath, prefix: &Semver) -> Result<Info> {
+        let mut versions = list::versions(&self.list_text(module).await?, module);
+        let retractions = match list::highest(&versions, None) {
+            Some(latest) => self.retractions(module, latest).await?,
+            None => Vec::new(),
         };
-        // Proxies that answer more than versions know of retractions; plain files do not answer this.
-        let absence = match self.stat(module, query).await {
-            Err(error) if error.is_absence() => error,
-            answer => return answer,
-        };
-        let versions = match self.list_text(module).await {
-            Ok(text) => list::versions(&text, module),
-            Err(error) if error.is_absence() => return Err(absence),
-            Err(error) => return Err(error),
-        };
+        versions.retain(|version| !retractions.iter().any(|retraction| retraction.interval.contains(version.semver())));
         match list::highest(&versions, Some(prefix)) {
             Some(version) => self.stat(module, &Query::Version(version.clone())).await,
-            None => Err(absence),
+            None => Err(Error::not_found(format!("no matching versions for query \"{prefix}\""))),
+        }
+    }
+
+    /// What a version's go.mod takes back; nothing if it cannot be read.
+    async fn retractions(&self, module: &ModulePath, version: &Version) -> Result<Vec<Retraction>> {
+        let path = format!("{}/@v/{}.mod", module.escaped(), version.escaped());
+        match self.files.read(&path, self.limits.go_mod).await {
+            Ok(bytes) => Ok(GoMod::parse_lax(&bytes).map(|go_mod| go_mod.retract).unwrap_or_default()),
+            Err(error) if error.is_absence() => Ok(Vec::new()),
+            Err(error) => Err(error),
         }
     }
 
