@@ -17,7 +17,7 @@ impl Toolchain {
     /// The toolchain of a release such as `go1.12.17`, or why there is none.
     pub fn of(release: &str) -> Result<Toolchain, String> {
         let folder = dirs::cache_dir().ok_or("no cache folder is known for this user")?.join("modvet-toolchains");
-        let version = format!("v0.0.1-{release}.{}", environment("GOOS") + "-" + &environment("GOARCH"));
+        let version = format!("v0.0.1-{release}.{}-{}", environment("GOOS"), environment("GOARCH"));
         let root = folder.join(&version);
         if !root.join("bin/go").is_file() {
             fetch(&version, &folder, &root)?;
