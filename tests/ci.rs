@@ -51,6 +51,19 @@ fn the_lenient_shell_recipe_passes_what_nobody_could_verify() {
 }
 
 #[test]
+fn a_modvet_is_asked_for_its_verdicts_in_every_mode() {
+    let recipe = block("Plain shell", "sh", 2);
+    for mode in ["rewrite", "strict", "legacy"] {
+        let job = Job::over(mode);
+        for (version, expected) in [(RIGHT, 0), (WRONG, 1)] {
+            job.require(version);
+            let output = job.shell(&recipe, &job.upstream.url(), version);
+            assert_eq!(output.status.code(), Some(expected), "{mode}: {version}: {}", text(&output));
+        }
+    }
+}
+
+#[test]
 fn the_hook_stops_a_commit_that_brings_a_wrong_version() {
     use std::os::unix::fs::PermissionsExt as _;
     let job = Job::new();
@@ -112,11 +125,16 @@ struct Job {
 }
 
 impl Job {
+    /// With an upstream that answers as other proxies do.
     fn new() -> Job {
+        Job::over("legacy")
+    }
+
+    fn over(mode: &str) -> Job {
         let repositories = tempfile::tempdir().expect("a temporary folder");
         support::replay::replay(&fixture::named("clients"), repositories.path());
         let server = GitServer::start(repositories.path(), Flavour::Filters);
-        let upstream = Modvet::over_git(&server.url(), "rewrite");
+        let upstream = Modvet::over_git(&server.url(), mode);
         let go = Go::new(&server.url(), &[]);
         Job {
             folder: tempfile::tempdir().expect("a temporary folder"),
