@@ -23,6 +23,8 @@ pub struct Download {
     pub info: PathBuf,
     pub go_mod: PathBuf,
     pub zip: PathBuf,
+    /// Where the zip was unpacked.
+    pub dir: PathBuf,
     pub sum: String,
     pub go_mod_sum: String,
     pub origin: Option<serde_json::Value>,

@@ -14,6 +14,7 @@ pub mod modvet;
 pub mod oracle;
 pub mod relay;
 pub mod replay;
+pub mod toolchain;
 
 use std::path::{Path, PathBuf};
 
