@@ -5,6 +5,7 @@
 mod clock;
 mod environment;
 mod exit;
+mod identity;
 mod logging;
 mod resolve;
 mod serve;

@@ -1,8 +1,10 @@
 //! The wiring: settings become adapters, here and nowhere else.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use url::Url;
 
 use crate::config::{self, AuthScheme, Settings, Upstream, UpstreamKind};
 use crate::error::{Error, Kind, Result};
@@ -50,15 +52,15 @@ pub fn kind(upstream: &Upstream) -> &'static str {
     }
 }
 
-/// Opens the store and connects everything to it.
-pub async fn open(settings: Settings, lock: Lock) -> Result<Works> {
+/// Opens the store and connects everything to it. `pseudonym` is our name to other proxies.
+pub async fn open(settings: Settings, lock: Lock, pseudonym: &str) -> Result<Works> {
     let client = client(&settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_store(settings.store_path.clone(), settings.spill, lock).await?;
-    connect(&settings, client, clock, store)
+    connect(&settings, client, clock, store, pseudonym)
 }
 
-async fn open_store(folder: std::path::PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn Store>> {
+async fn open_store(folder: PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn Store>> {
     let opening = move || {
         std::fs::create_dir_all(&folder).map_err(|error| {
             Error::gone(format!("{}: the store's folder cannot be made", folder.display())).because(error)
@@ -80,27 +82,34 @@ async fn open_store(folder: std::path::PathBuf, spill: u64, lock: Lock) -> Resul
     Ok(store)
 }
 
-fn connect(settings: &Settings, client: Client, clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Result<Works> {
+fn connect(
+    settings: &Settings,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    pseudonym: &str,
+) -> Result<Works> {
     let discover = Arc::new(Discover::new(client.clone(), clock.clone()));
     let root = settings.store_path.join("git");
     let runtime = tokio::runtime::Handle::current();
     let repositories = Arc::new(Repositories::new(root, client.clone(), clock.clone(), runtime, Options::default()));
+    let proxies = Proxies { client, pseudonym: pseudonym.to_owned(), scratch: settings.store_path.join("tmp") };
     let mut members = Vec::new();
     let mut sumdbs: Vec<(String, Arc<dyn Sumdb>)> = Vec::new();
-    let scratch = settings.store_path.join("tmp");
-    let limits = Limits::default();
     for upstream in &settings.upstreams {
         let (source, judgement): (Arc<dyn Source>, _) = match &upstream.kind {
             UpstreamKind::Git => {
-                let direct = direct(upstream, &discover, &repositories, &client, &scratch, &store);
+                let direct = direct(upstream, &discover, &repositories, &proxies, &store);
                 (Arc::new(direct), Judgement::Own)
             }
             UpstreamKind::Proxy(url) => {
-                let proxy = Arc::new(ProxySource::new(client.clone(), url.clone(), Trust::Named, &scratch, limits)?);
+                let proxy = Arc::new(proxies.open(url.clone(), Trust::Named)?);
                 sumdbs.push((upstream.name.clone(), proxy.clone()));
                 (proxy, Judgement::Believed)
             }
-            UpstreamKind::Dir(folder) => (Arc::new(DirSource::new(folder, &scratch, limits)), Judgement::Believed),
+            UpstreamKind::Dir(folder) => {
+                (Arc::new(DirSource::new(folder, &proxies.scratch, Limits::default())), Judgement::Believed)
+            }
         };
         let validity = Validity { listing: upstream.list_validity, ..Validity::default() };
         members.push(Member {
@@ -115,16 +124,28 @@ fn connect(settings: &Settings, client: Client, clock: Arc<dyn Clock>, store: Ar
     Ok(Works { registry: Registry::new("default", policy, members), sumdbs, store, clock })
 }
 
+/// What other proxies are reached with.
+#[derive(Clone)]
+struct Proxies {
+    client: Client,
+    pseudonym: String,
+    scratch: PathBuf,
+}
+
+impl Proxies {
+    fn open(&self, url: Url, trust: Trust) -> Result<ProxySource> {
+        ProxySource::new(self.client.clone(), url, trust, &self.scratch, Limits::default())?.via(&self.pseudonym)
+    }
+}
+
 fn direct(
     upstream: &Upstream,
     discover: &Arc<Discover>,
     repositories: &Arc<Repositories>,
-    client: &Client,
-    scratch: &Path,
+    proxies: &Proxies,
     store: &Arc<dyn Store>,
 ) -> Direct {
-    let (discover, repositories) = (discover.clone(), repositories.clone());
-    let (client, scratch) = (client.clone(), scratch.to_owned());
+    let (discover, repositories, proxies) = (discover.clone(), repositories.clone(), proxies.clone());
     Direct {
         name: upstream.name.clone(),
         locate: Arc::new(move |module| {
@@ -133,10 +154,10 @@ fn direct(
         }),
         open: Arc::new(move |url| repositories.open(url, Trust::Found).map(|repo| repo as Box<dyn Repo>)),
         open_proxy: Arc::new(move |url| {
-            let url = url::Url::parse(url).map_err(|error| {
+            let url = Url::parse(url).map_err(|error| {
                 Error::new(Kind::BadGateway, format!("go-import names a module proxy at {url:?}")).because(error)
             })?;
-            Ok(Arc::new(ProxySource::new(client.clone(), url, Trust::Found, &scratch, Limits::default())?))
+            Ok(Arc::new(proxies.open(url, Trust::Found)?))
         }),
         store: store.clone(),
         list_validity: upstream.list_validity,

@@ -12,8 +12,11 @@ pub mod go;
 pub mod h1;
 pub mod modvet;
 pub mod oracle;
+pub mod pages;
+pub mod project;
 pub mod relay;
 pub mod replay;
+pub mod world;
 
 use std::path::{Path, PathBuf};
 

@@ -24,11 +24,7 @@ pub struct Modvet {
 impl Modvet {
     /// Serves straight from the git server at `git`, in a mode (`strict`, `rewrite`, `legacy`).
     pub fn over_git(git: &str, mode: &str) -> Modvet {
-        let instead: String = HOSTS.iter().map(|host| format!("\"https://{host}/\" = \"{git}\"\n")).collect();
-        Modvet::start(&format!(
-            "[pseudo_versions]\nmode = \"{mode}\"\n\n[git]\nallow_insecure = [\"127.0.0.1\"]\n\n\
-             [git.instead_of]\n{instead}\n[[upstream]]\nname = \"git\"\nkind = \"git\"\n"
-        ))
+        Modvet::start(&over_git(git, mode, ""))
     }
 
     /// Starts with a configuration, to which address and store are added, and waits until it listens.
@@ -86,6 +82,15 @@ impl Drop for Modvet {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Settings with git as the only upstream, and with further lines of `[git.instead_of]`.
+pub fn over_git(git: &str, mode: &str, instead_of: &str) -> String {
+    let instead: String = HOSTS.iter().map(|host| format!("\"https://{host}/\" = \"{git}\"\n")).collect();
+    format!(
+        "[pseudo_versions]\nmode = \"{mode}\"\n\n[git]\nallow_insecure = [\"127.0.0.1\"]\n\n\
+         [git.instead_of]\n{instead}{instead_of}\n[[upstream]]\nname = \"git\"\nkind = \"git\"\n"
+    )
 }
 
 /// The address in `listening on http://127.0.0.1:PORT`.
