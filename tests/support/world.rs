@@ -35,9 +35,11 @@ impl World {
         World { folder, server, go, names, modvet }
     }
 
-    /// A fixture's history as it has become; only refs are moved.
-    pub fn replayed(&self, fixture: &Fixture) {
-        replay(fixture, self.folder.path());
+    /// Sets a tag of a fixture's repository on a commit.
+    pub fn tag(&self, fixture: &str, tag: &str, commit: &str) {
+        let repository = git2::Repository::open(self.folder.path().join(fixture)).expect("a replayed repository");
+        let id = git2::Oid::from_str(&self.names(fixture).commit(commit)).expect("forty digits");
+        repository.reference(&format!("refs/tags/{tag}"), id, true, "").expect("a writable repository");
     }
 
     /// What the commits of a fixture are called.
