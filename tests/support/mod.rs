@@ -16,6 +16,7 @@ pub mod pages;
 pub mod project;
 pub mod relay;
 pub mod replay;
+pub mod tree;
 pub mod world;
 
 use std::path::{Path, PathBuf};
