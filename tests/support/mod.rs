@@ -12,6 +12,7 @@ pub mod go;
 pub mod h1;
 pub mod modvet;
 pub mod oracle;
+pub mod outside;
 pub mod pages;
 pub mod project;
 pub mod relay;

@@ -61,6 +61,13 @@ impl Home {
         self.serve_by(command)
     }
 
+    /// The same without a file: with upstreams in GOPROXY's syntax.
+    pub fn serve_by_list(self, upstreams: &str) -> Modvet {
+        let store = self.store().display().to_string();
+        let command = self.command(&["serve", "--listen", "127.0.0.1:0", "--store", &store, "--upstream", upstreams]);
+        self.serve_by(command)
+    }
+
     /// The same by a command of the caller's.
     pub fn serve_by(self, mut command: Command) -> Modvet {
         let log = OpenOptions::new().append(true).create(true).open(self.path().join("log"));
