@@ -99,9 +99,10 @@ fn lives_and_types_are_those_of_the_page() {
     let (_tree, _, modvet) = over_tree();
     let forever = "public, max-age=31536000, immutable";
     let table = [
+        // Before `latest`, which makes it known.
+        ("@v/v1.0.0.info", "application/json", forever),
         ("@v/list", "text/plain; charset=utf-8", "public, max-age=60"),
         ("@latest", "application/json", "public, max-age=60"),
-        ("@v/v1.0.0.info", "application/json", forever),
         ("@v/v1.0.0.mod", "text/plain; charset=utf-8", forever),
         ("@v/v1.0.0.zip", "application/zip", forever),
     ];
@@ -110,6 +111,9 @@ fn lives_and_types_are_those_of_the_page() {
         assert_eq!(answered.header("content-type"), Some(media), "{tail}");
         assert_eq!(answered.header("cache-control"), Some(life), "{tail}");
         assert_eq!(answered.header("x-modvet-upstream"), Some("tree"), "{tail}");
+        assert_eq!(answered.header("x-modvet-cache"), Some("absent"), "{tail}");
+        let again = ask(&modvet, "GET", &format!("/{MODULE}/{tail}"), &[]);
+        assert_eq!(again.header("x-modvet-cache"), Some("fresh"), "{tail}");
     }
 }
 

@@ -195,7 +195,7 @@ fn after_a_bar_a_failure_goes_on_and_after_a_comma_it_does_not() {
 }
 
 #[test]
-fn an_absence_goes_on_and_a_refusal_does_not() {
+fn an_absence_goes_on() {
     let [first, second] = [Tree::new(), Tree::new()];
     first.add("example.test/one", "v1.0.0", 10);
     second.add("example.test/two", "v1.0.0", 10);
@@ -208,4 +208,23 @@ fn an_absence_goes_on_and_a_refusal_does_not() {
     let answered = modvet.get("example.test/three", "@v/list");
     assert_eq!(answered.status, 404, "{}", answered.text());
     assert!(answered.text().starts_with("example.test/three: "), "{}", answered.text());
+}
+
+#[test]
+fn a_refusal_ends_the_walk_and_still_names_the_right_version() {
+    let module = "github.com/modvet-fixtures/wrong-pseudo-versions";
+    let strict = World::over(&[fixture::named("wrong-pseudo-versions")], "strict");
+    let [wrong, right] = ["v1.1.1-0.20180222010204-{tip:12}", "v1.1.1-0.20180222010203-{tip:12}"]
+        .map(|version| strict.names("wrong-pseudo-versions").expand(version));
+    let careless = Tree::new();
+    careless.add(module, &wrong, 10);
+    let modvet = Home::new().serve_by_list(&format!("{},file://{}", strict.modvet.url(), careless.path().display()));
+    for ending in ["info", "zip"] {
+        let answered = modvet.get(module, &format!("@v/{wrong}.{ending}"));
+        assert_eq!(answered.status, 403, "{ending}: {}", answered.text());
+        let expected = format!("use {module}@{right}");
+        assert!(answered.text().lines().any(|line| line == expected), "{}", answered.text());
+    }
+    let ran = Project::new(&strict.go, &modvet.url()).go(&["get", &format!("{module}@{wrong}")]);
+    assert!(!ran.success && ran.stderr.contains(&format!("use {module}@{right}")), "{}", ran.stderr);
 }
