@@ -5,10 +5,14 @@
 mod clock;
 mod environment;
 mod exit;
+mod explain;
+mod files;
+mod fix;
 mod identity;
 mod logging;
 mod resolve;
 mod serve;
+mod server;
 mod wiring;
 
 use std::process::ExitCode;
@@ -33,6 +37,8 @@ const EXAMPLES: &str = "Examples:
   modvet serve --upstream \"$(go env GOPROXY)\"
   GOPROXY=http://127.0.0.1:3000 go get example.com/module@latest
   modvet resolve github.com/owner/repository@main
+  modvet explain example.com/module@v1.0.1-0.20190813064442-fde4db37ae7a
+  modvet fix --diff
 
 Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage or configuration,
 3 could not be verified (network, unknown revision).";
@@ -40,7 +46,9 @@ Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage 
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Explain(explain::Arguments),
     Resolve(resolve::Arguments),
+    Fix(fix::Arguments),
 }
 
 /// Runs the command that the process was called with.
@@ -48,7 +56,9 @@ pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
+        Command::Fix(arguments) => fix::run(arguments),
     };
     match done {
         Ok(exit) => exit.into(),

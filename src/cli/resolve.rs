@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
-use super::{identity, logging, wiring};
+use super::{logging, wiring};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::spec::info::Info;
@@ -94,7 +94,7 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
 async fn resolve(settings: Settings, module: &ModulePath, query: &Query) -> Result<Resolution> {
     let progress = ProgressBar::new_spinner().with_message(format!("resolving {module}@{query}"));
     progress.enable_steady_tick(Duration::from_millis(120));
-    let works = wiring::open(settings, wiring::Lock::Wait, &identity::pseudonym()).await?;
+    let works = wiring::open(settings, wiring::Lock::Wait).await?;
     let resolution = works.registry.resolve(module, query).await;
     progress.finish_and_clear();
     resolution

@@ -83,7 +83,7 @@ async fn listen(settings: Settings) -> Result<Exit, Failure> {
     let desk = Arc::new(Desk::new(door, PATIENCE, pseudonym.as_str()));
     let (stop, mut stopped) = watch::channel(false);
     let opening = async {
-        let works = wiring::open(settings, wiring::Lock::Refuse, &pseudonym).await?;
+        let works = wiring::open_as(&pseudonym, settings, wiring::Lock::Refuse).await?;
         let counter = Counter {
             sumdb: sumdb::Passed::new(works.sumdbs, works.store.clone(), works.clock.clone()),
             registry: works.registry,

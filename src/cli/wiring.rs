@@ -10,16 +10,17 @@ use crate::config::{self, AuthScheme, Settings, Upstream, UpstreamKind};
 use crate::error::{Error, Kind, Result};
 use crate::git::{Options, Repositories};
 use crate::net::{self, AllowInsecure, AllowPrivate, Client, Credential, CredentialKind, InsteadOf, Secret, Trust};
-use crate::ports::{Clock, Repo, Source, Store, Sumdb};
+use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
 use crate::registry::direct::Direct;
 use crate::registry::walk::Judgement;
-use crate::registry::{Cached, Member, Named, OnFailure, Registry, Validity};
+use crate::registry::{Cached, ChecksumDatabase, Member, Named, OnFailure, Registry, Validity};
 use crate::store::{self, SledStore};
+use crate::sumdb;
 use crate::upstream::{DirSource, Discover, Limits, ProxySource};
 use crate::vet::mode::Policy;
 
 use super::clock::SystemClock;
-use super::environment;
+use super::{environment, identity};
 
 /// What happens if another process holds the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +53,13 @@ pub fn kind(upstream: &Upstream) -> &'static str {
     }
 }
 
-/// Opens the store and connects everything to it. `pseudonym` is our name to other proxies.
-pub async fn open(settings: Settings, lock: Lock, pseudonym: &str) -> Result<Works> {
+/// Opens the store and connects everything to it.
+pub async fn open(settings: Settings, lock: Lock) -> Result<Works> {
+    open_as(&identity::pseudonym(), settings, lock).await
+}
+
+/// The same under a name of the caller's to other proxies.
+pub async fn open_as(pseudonym: &str, settings: Settings, lock: Lock) -> Result<Works> {
     let client = client(&settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_store(settings.store_path.clone(), settings.spill, lock).await?;
@@ -97,10 +103,12 @@ fn connect(
     let mut members = Vec::new();
     let mut sumdbs: Vec<(String, Arc<dyn Sumdb>)> = Vec::new();
     for upstream in &settings.upstreams {
+        let mut examiner: Option<Arc<dyn Examiner>> = None;
         let (source, judgement): (Arc<dyn Source>, _) = match &upstream.kind {
             UpstreamKind::Git => {
-                let direct = direct(upstream, &discover, &repositories, &proxies, &store);
-                (Arc::new(direct), Judgement::Own)
+                let direct = Arc::new(direct(upstream, &discover, &repositories, &proxies, &store));
+                examiner = Some(direct.clone());
+                (direct, Judgement::Own)
             }
             UpstreamKind::Proxy(url) => {
                 let proxy = Arc::new(proxies.open(url.clone(), Trust::Named)?);
@@ -113,8 +121,12 @@ fn connect(
         };
         let named = if judgement == Judgement::Own { Named::Asked } else { Named::Kept };
         let validity = Validity { listing: upstream.list_validity, ..Validity::default() };
+        let cached = Cached::new(&upstream.name, source, store.clone(), clock.clone(), validity).named(named);
         members.push(Member {
-            source: Cached::new(&upstream.name, source, store.clone(), clock.clone(), validity).named(named),
+            source: match examiner {
+                Some(examiner) => cached.examined_by(examiner),
+                None => cached,
+            },
             on_failure: if upstream.go_on_after_failure { OnFailure::GoOn } else { OnFailure::Stop },
             judgement,
             modules: Some(upstream.modules.clone()).filter(|patterns| !patterns.is_empty()),
@@ -122,7 +134,12 @@ fn connect(
         });
     }
     let policy = Policy { mode: settings.mode, refuse_mod: settings.refuse_mod };
-    Ok(Works { registry: Registry::new("default", policy, members), sumdbs, store, clock })
+    let mut registry = Registry::new("default", policy, members);
+    if let Some((name, not_modules)) = environment::checksum_database() {
+        let records = Arc::new(sumdb::Passed::new(sumdbs.clone(), store.clone(), clock.clone()));
+        registry = registry.with_database(ChecksumDatabase { name, records, not_modules });
+    }
+    Ok(Works { registry, sumdbs, store, clock })
 }
 
 /// What other proxies are reached with.
@@ -165,7 +182,8 @@ fn direct(
     }
 }
 
-fn client(settings: &Settings) -> Result<Client> {
+/// The one client for all that goes out.
+pub fn client(settings: &Settings) -> Result<Client> {
     let private =
         |text: &String| text.parse::<AllowPrivate>().map_err(|why| Error::gone(format!("net.allow_private: {why}")));
     let credentials = settings.upstreams.iter().filter_map(|upstream| upstream.auth.as_ref());
