@@ -8,6 +8,7 @@ mod exit;
 mod explain;
 mod files;
 mod fix;
+mod identity;
 mod logging;
 mod resolve;
 mod serve;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
-use super::{logging, wiring};
+use super::{identity, logging, wiring};
 use crate::config::Settings;
 use crate::config::settings::parse_listen;
 use crate::error::{Error, Result};
@@ -73,16 +73,17 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
 async fn listen(settings: Settings) -> Result<Exit, Failure> {
     let listener = bind(settings.listen).await.map_err(Failure::usage)?;
     let address = listener.local_addr().map_err(|e| Error::internal("the listener has no address").because(e))?;
-    let pseudonym = format!("modvet-{address}");
+    identity::refuse_itself(&settings.upstreams, address).await.map_err(Failure::usage)?;
+    let pseudonym = identity::pseudonym();
     println!("listening on http://{address}");
     for upstream in &settings.upstreams {
         tracing::info!(name = upstream.name, kind = %wiring::kind(upstream), "upstream");
     }
     let (open, door) = watch::channel(None);
-    let desk = Arc::new(Desk::new(door, PATIENCE, pseudonym));
+    let desk = Arc::new(Desk::new(door, PATIENCE, pseudonym.as_str()));
     let (stop, mut stopped) = watch::channel(false);
     let opening = async {
-        let works = wiring::open(settings, wiring::Lock::Refuse).await?;
+        let works = wiring::open_as(&pseudonym, settings, wiring::Lock::Refuse).await?;
         let counter = Counter {
             sumdb: sumdb::Passed::new(works.sumdbs, works.store.clone(), works.clock.clone()),
             registry: works.registry,

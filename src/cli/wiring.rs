@@ -1,8 +1,10 @@
 //! The wiring: settings become adapters, here and nowhere else.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use url::Url;
 
 use crate::config::{self, AuthScheme, Settings, Upstream, UpstreamKind};
 use crate::error::{Error, Kind, Result};
@@ -18,7 +20,7 @@ use crate::upstream::{DirSource, Discover, Limits, ProxySource};
 use crate::vet::mode::Policy;
 
 use super::clock::SystemClock;
-use super::environment;
+use super::{environment, identity};
 
 /// What happens if another process holds the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +55,18 @@ pub fn kind(upstream: &Upstream) -> &'static str {
 
 /// Opens the store and connects everything to it.
 pub async fn open(settings: Settings, lock: Lock) -> Result<Works> {
+    open_as(&identity::pseudonym(), settings, lock).await
+}
+
+/// The same under a name of the caller's to other proxies.
+pub async fn open_as(pseudonym: &str, settings: Settings, lock: Lock) -> Result<Works> {
     let client = client(&settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_store(settings.store_path.clone(), settings.spill, lock).await?;
-    connect(&settings, client, clock, store)
+    connect(&settings, client, clock, store, pseudonym)
 }
 
-async fn open_store(folder: std::path::PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn Store>> {
+async fn open_store(folder: PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn Store>> {
     let opening = move || {
         std::fs::create_dir_all(&folder).map_err(|error| {
             Error::gone(format!("{}: the store's folder cannot be made", folder.display())).because(error)
@@ -81,29 +88,36 @@ async fn open_store(folder: std::path::PathBuf, spill: u64, lock: Lock) -> Resul
     Ok(store)
 }
 
-fn connect(settings: &Settings, client: Client, clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Result<Works> {
+fn connect(
+    settings: &Settings,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    pseudonym: &str,
+) -> Result<Works> {
     let discover = Arc::new(Discover::new(client.clone(), clock.clone()));
     let root = settings.store_path.join("git");
     let runtime = tokio::runtime::Handle::current();
     let repositories = Arc::new(Repositories::new(root, client.clone(), clock.clone(), runtime, Options::default()));
+    let proxies = Proxies { client, pseudonym: pseudonym.to_owned(), scratch: settings.store_path.join("tmp") };
     let mut members = Vec::new();
     let mut sumdbs: Vec<(String, Arc<dyn Sumdb>)> = Vec::new();
-    let scratch = settings.store_path.join("tmp");
-    let limits = Limits::default();
     for upstream in &settings.upstreams {
         let mut examiner: Option<Arc<dyn Examiner>> = None;
         let (source, judgement): (Arc<dyn Source>, _) = match &upstream.kind {
             UpstreamKind::Git => {
-                let direct = Arc::new(direct(upstream, &discover, &repositories, &client, &scratch, &store));
+                let direct = Arc::new(direct(upstream, &discover, &repositories, &proxies, &store));
                 examiner = Some(direct.clone());
                 (direct, Judgement::Own)
             }
             UpstreamKind::Proxy(url) => {
-                let proxy = Arc::new(ProxySource::new(client.clone(), url.clone(), Trust::Named, &scratch, limits)?);
+                let proxy = Arc::new(proxies.open(url.clone(), Trust::Named)?);
                 sumdbs.push((upstream.name.clone(), proxy.clone()));
                 (proxy, Judgement::Believed)
             }
-            UpstreamKind::Dir(folder) => (Arc::new(DirSource::new(folder, &scratch, limits)), Judgement::Believed),
+            UpstreamKind::Dir(folder) => {
+                (Arc::new(DirSource::new(folder, &proxies.scratch, Limits::default())), Judgement::Believed)
+            }
         };
         let named = if judgement == Judgement::Own { Named::Asked } else { Named::Kept };
         let validity = Validity { listing: upstream.list_validity, ..Validity::default() };
@@ -128,16 +142,28 @@ fn connect(settings: &Settings, client: Client, clock: Arc<dyn Clock>, store: Ar
     Ok(Works { registry, sumdbs, store, clock })
 }
 
+/// What other proxies are reached with.
+#[derive(Clone)]
+struct Proxies {
+    client: Client,
+    pseudonym: String,
+    scratch: PathBuf,
+}
+
+impl Proxies {
+    fn open(&self, url: Url, trust: Trust) -> Result<ProxySource> {
+        ProxySource::new(self.client.clone(), url, trust, &self.scratch, Limits::default())?.via(&self.pseudonym)
+    }
+}
+
 fn direct(
     upstream: &Upstream,
     discover: &Arc<Discover>,
     repositories: &Arc<Repositories>,
-    client: &Client,
-    scratch: &Path,
+    proxies: &Proxies,
     store: &Arc<dyn Store>,
 ) -> Direct {
-    let (discover, repositories) = (discover.clone(), repositories.clone());
-    let (client, scratch) = (client.clone(), scratch.to_owned());
+    let (discover, repositories, proxies) = (discover.clone(), repositories.clone(), proxies.clone());
     Direct {
         name: upstream.name.clone(),
         locate: Arc::new(move |module| {
@@ -146,10 +172,10 @@ fn direct(
         }),
         open: Arc::new(move |url| repositories.open(url, Trust::Found).map(|repo| repo as Box<dyn Repo>)),
         open_proxy: Arc::new(move |url| {
-            let url = url::Url::parse(url).map_err(|error| {
+            let url = Url::parse(url).map_err(|error| {
                 Error::new(Kind::BadGateway, format!("go-import names a module proxy at {url:?}")).because(error)
             })?;
-            Ok(Arc::new(ProxySource::new(client.clone(), url, Trust::Found, &scratch, Limits::default())?))
+            Ok(Arc::new(proxies.open(url, Trust::Found)?))
         }),
         store: store.clone(),
         list_validity: upstream.list_validity,

@@ -21,6 +21,7 @@ impl Folder {
     pub fn prepare(path: PathBuf) -> Result<Folder> {
         settle();
         let folder = Folder(path);
+        // A repository that was never here is no damage to warn of.
         if !folder.0.exists() || folder.open().is_err() {
             folder.create().map_err(|cause| {
                 tracing::error!("git: {cause}");

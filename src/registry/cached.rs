@@ -214,6 +214,7 @@ impl Inner {
     }
 
     async fn bring(&self, module: &ModulePath, question: &Question) -> Result<Brought> {
+        tracing::debug!(upstream = self.name, what = question.name(), subject = question.subject(module), "asking");
         match question {
             Question::List => {
                 let versions = self.source.list(module).await?;

@@ -39,6 +39,9 @@ const ELEMENT: &AsciiSet = &NON_ALPHANUMERIC
 
 /// How much of an error's text is looked at, in bytes.
 const TEXT: u64 = 64 << 10;
+/// How many lines of it are passed on, and how long one may be in bytes: more the go command would not show.
+const LINES: usize = 8;
+const LINE: usize = 600;
 
 /// A [`Source`] over another GOPROXY.
 #[derive(Debug)]
@@ -143,8 +146,9 @@ impl Remote {
         use StatusCode as S;
         let status = response.status;
         let delay = response.retry_after();
-        let what = match text(response).await {
-            Some(line) => format!("{} answers {status}: {line}", self.name),
+        let mut lines = text(response).await.into_iter();
+        let what = match lines.next() {
+            Some(line) => format!("{} answers {status}: {}", self.name, line.chars().take(300).collect::<String>()),
             None => format!("{} answers {status}", self.name),
         };
         let error = match status {
@@ -153,6 +157,8 @@ impl Remote {
             S::FORBIDDEN => Error::forbidden(what),
             _ => Error::bad_gateway(what),
         };
+        // A further line may be the one that names the right version.
+        let error = lines.filter(|line| line.len() <= LINE).fold(error, |error, line| error.remedy(line));
         match delay {
             Some(delay) => error.retry_after(delay),
             None => error,
@@ -186,14 +192,14 @@ impl Files for Remote {
     }
 }
 
-/// The first line of an error's plain text, if people can read it.
-async fn text(response: Response) -> Option<String> {
-    let kind = response.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+/// An error's plain text up to its first line that is empty or no text for people.
+async fn text(response: Response) -> Vec<String> {
+    let kind = response.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.trim_start().to_ascii_lowercase().starts_with("text/plain") {
-        return None;
+        return Vec::new();
     }
-    let body = response.bytes(TEXT).await.ok()?;
-    let line = std::str::from_utf8(&body).ok()?.lines().next()?.trim().to_owned();
-    let readable = !line.is_empty() && line.chars().all(|c| !c.is_control());
-    readable.then(|| line.chars().take(300).collect())
+    let body = response.bytes(TEXT).await.unwrap_or_default();
+    let lines = std::str::from_utf8(&body).unwrap_or_default().lines().take(LINES).map(str::trim);
+    let readable = |line: &&str| !line.is_empty() && line.chars().all(|c| !c.is_control());
+    lines.take_while(readable).map(str::to_owned).collect()
 }

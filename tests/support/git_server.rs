@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,11 +38,39 @@ pub enum Flavour {
 pub struct Counts {
     requests: AtomicU64,
     bytes: AtomicU64,
+    asked: Mutex<Vec<Asked>>,
+}
+
+/// What a request to `git-upload-pack` is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    Refs,
+    /// Commits and tags only.
+    History,
+    /// A pack with trees or files.
+    Files,
+}
+
+impl Asked {
+    /// Reads a request of protocol v2.
+    fn of(body: &[u8]) -> Asked {
+        let has = |word: &str| body.windows(word.len()).any(|window| window == word.as_bytes());
+        match (has("command=ls-refs"), has("filter tree:0")) {
+            (true, _) => Asked::Refs,
+            (false, true) => Asked::History,
+            (false, false) => Asked::Files,
+        }
+    }
 }
 
 impl Counts {
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::SeqCst)
+    }
+
+    /// How often refs, histories or files were asked for, by protocol v2.
+    pub fn of(&self, what: Asked) -> usize {
+        self.asked.lock().expect("no holder panics").iter().filter(|asked| **asked == what).count()
     }
 
     /// Bytes of answers' bodies.
@@ -125,9 +153,14 @@ impl Service {
         let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         let mut child = self.backend(&request, &path_info).spawn().expect("git is installed");
         let mut input = child.stdin.take().expect("stdin is piped");
+        let (counts, is_pack) = (self.counts.clone(), path_info.ends_with("/git-upload-pack"));
         tokio::spawn(async move {
             let mut body = request.into_body().into_data_stream();
+            let mut first = is_pack;
             while let Some(Ok(piece)) = body.next().await {
+                if std::mem::take(&mut first) {
+                    counts.asked.lock().expect("no holder panics").push(Asked::of(&piece));
+                }
                 if input.write_all(&piece).await.is_err() {
                     return;
                 }

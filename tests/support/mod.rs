@@ -12,9 +12,14 @@ pub mod go;
 pub mod h1;
 pub mod modvet;
 pub mod oracle;
+pub mod outside;
+pub mod pages;
+pub mod project;
 pub mod relay;
 pub mod replay;
 pub mod toolchain;
+pub mod tree;
+pub mod world;
 
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,10 @@
 //! The built binary: `modvet serve` on a port of its own, with a store of its own.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -14,34 +16,62 @@ use super::oracle::HOSTS;
 /// How long it may take until the server listens.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running `modvet serve`; dropping it ends it.
-pub struct Modvet {
-    child: Child,
-    address: SocketAddr,
-    home: TempDir,
-}
+/// Where a modvet runs: its HOME, which holds its configuration, its store and its log.
+pub struct Home(TempDir);
 
-impl Modvet {
-    /// Serves straight from the git server at `git`, in a mode (`strict`, `rewrite`, `legacy`).
-    pub fn over_git(git: &str, mode: &str) -> Modvet {
-        let instead: String = HOSTS.iter().map(|host| format!("\"https://{host}/\" = \"{git}\"\n")).collect();
-        Modvet::start(&format!(
-            "[pseudo_versions]\nmode = \"{mode}\"\n\n[git]\nallow_insecure = [\"127.0.0.1\"]\n\n\
-             [git.instead_of]\n{instead}\n[[upstream]]\nname = \"git\"\nkind = \"git\"\n"
-        ))
+impl Home {
+    pub fn new() -> Home {
+        Home(tempfile::tempdir().expect("a temporary folder"))
     }
 
-    /// Starts with a configuration, to which address and store are added, and waits until it listens.
-    pub fn start(settings: &str) -> Modvet {
-        let home = tempfile::tempdir().expect("a temporary folder");
-        let file = home.path().join("modvet.toml");
-        let store = home.path().join("store");
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.path().join("store")
+    }
+
+    /// Writes a configuration, to which address and store are added.
+    pub fn configure(&self, settings: &str) {
+        let store = self.store();
         let text = format!("listen = \"127.0.0.1:0\"\n\n[store]\npath = '{}'\n\n{settings}", store.display());
-        std::fs::write(&file, text).expect("a writable folder");
-        let log = std::fs::File::create(home.path().join("log")).expect("a writable folder");
+        self.write("modvet.toml", &text);
+    }
+
+    pub fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.path().join(file), text).expect("a writable folder");
+    }
+
+    /// The binary with these arguments in a closed environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_modvet"));
-        command.args(["serve", "--config"]).arg(&file).env_clear().env("HOME", home.path()).current_dir(home.path());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.args(arguments).env_clear().env("HOME", self.path()).current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the binary was built")
+    }
+
+    /// Starts `modvet serve` with the configuration written before, and waits until it listens.
+    pub fn serve(self) -> Modvet {
+        let command = self.command(&["serve", "--config", "modvet.toml"]);
+        self.serve_by(command)
+    }
+
+    /// The same without a file: with upstreams in GOPROXY's syntax.
+    pub fn serve_by_list(self, upstreams: &str) -> Modvet {
+        let store = self.store().display().to_string();
+        let command = self.command(&["serve", "--listen", "127.0.0.1:0", "--store", &store, "--upstream", upstreams]);
+        self.serve_by(command)
+    }
+
+    /// The same by a command of the caller's.
+    pub fn serve_by(self, mut command: Command) -> Modvet {
+        let log = OpenOptions::new().append(true).create(true).open(self.path().join("log"));
+        command.stdout(Stdio::piped()).stderr(log.expect("a writable folder"));
         let mut child = command.spawn().expect("the binary was built");
         let output = child.stdout.take().expect("stdout is piped");
         let (send, lines) = mpsc::channel();
@@ -55,9 +85,36 @@ impl Modvet {
         let Some(address) = address else {
             // Whether it could be ended does not change what is said.
             let _ = child.kill();
-            panic!("modvet does not listen: {}", std::fs::read_to_string(home.path().join("log")).unwrap_or_default());
+            panic!("modvet does not listen: {}", self.log());
         };
-        Modvet { child, address, home }
+        Modvet { child, address, home: Some(self) }
+    }
+
+    /// What was logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path().join("log")).unwrap_or_default()
+    }
+}
+
+/// A running `modvet serve`; dropping it ends it.
+pub struct Modvet {
+    child: Child,
+    address: SocketAddr,
+    /// Taken only when the process has ended.
+    home: Option<Home>,
+}
+
+impl Modvet {
+    /// Serves straight from the git server at `git`, in a mode (`strict`, `rewrite`, `legacy`).
+    pub fn over_git(git: &str, mode: &str) -> Modvet {
+        Modvet::start(&over_git(git, mode, ""))
+    }
+
+    /// Starts with a configuration, to which address and store are added, and waits until it listens.
+    pub fn start(settings: &str) -> Modvet {
+        let home = Home::new();
+        home.configure(settings);
+        home.serve()
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -69,14 +126,43 @@ impl Modvet {
         format!("http://{}", self.address)
     }
 
+    /// The process's number.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks for `/MODULE/TAIL`, the module path escaped.
     pub fn get(&self, module: &str, tail: &str) -> Answered {
         client::get(self.address, &format!("/{}/{tail}", escaped(module)))
     }
 
+    pub fn home(&self) -> &Home {
+        self.home.as_ref().expect("it is taken when the process has ended")
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
+        self.home().log()
+    }
+
+    /// Sends a signal, such as `libc::SIGTERM`.
+    pub fn signal(&self, signal: i32) {
+        let process = i32::try_from(self.child.id()).expect("process numbers are small");
+        // SAFETY: the child is not waited for yet, so the number is still its own.
+        let sent = unsafe { libc::kill(process, signal) };
+        assert_eq!(sent, 0, "{}", std::io::Error::last_os_error());
+    }
+
+    /// Waits for the end of the process.
+    pub fn ended(mut self) -> (ExitStatus, Home) {
+        let status = self.child.wait().expect("a child can be waited for");
+        (status, self.home.take().expect("nobody took it"))
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn killed(self) -> Home {
+        self.signal(libc::SIGKILL);
+        self.ended().1
     }
 }
 
@@ -86,6 +172,15 @@ impl Drop for Modvet {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Settings with git as the only upstream, and with further lines of `[git.instead_of]`.
+pub fn over_git(git: &str, mode: &str, instead_of: &str) -> String {
+    let instead: String = HOSTS.iter().map(|host| format!("\"https://{host}/\" = \"{git}\"\n")).collect();
+    format!(
+        "[pseudo_versions]\nmode = \"{mode}\"\n\n[git]\nallow_insecure = [\"127.0.0.1\"]\n\n\
+         [git.instead_of]\n{instead}{instead_of}\n[[upstream]]\nname = \"git\"\nkind = \"git\"\n"
+    )
 }
 
 /// The address in `listening on http://127.0.0.1:PORT`.

@@ -64,7 +64,9 @@ fn files(target: &str) -> Answer {
         "/go/list.y/m/@v/v1.1.0.info" => info("v1.1.0"),
         "/go/page.y/m/@v/list" => Answer::ok("<html>log in</html>"),
         "/go/401.y/m/@v/list" => Answer::new(401, "who"),
-        "/go/403.y/m/@v/list" => Answer::new(403, "no\nnever").header("content-type", "text/plain; charset=utf-8"),
+        "/go/403.y/m/@v/list" => {
+            Answer::new(403, "no\nnever\n\nafter a blank line").header("content-type", "text/plain; charset=utf-8")
+        }
         "/go/404.y/m/@v/list" => Answer::new(404, "not found: m: unknown\nmore").header("content-type", "text/plain"),
         "/go/410.y/m/@v/list" => Answer::new(410, "<b>gone</b>").header("content-type", "text/html"),
         "/go/429.y/m/@v/list" => Answer::new(429, "").header("retry-after", "77"),
@@ -91,8 +93,8 @@ async fn statuses_become_kinds() {
     let answers = |path: &str, what: &str| format!("{path}: {name} answers {what}");
     let table = [
         ("401.y/m", Kind::BadGateway, answers("401.y/m", "401 Unauthorized")),
-        ("403.y/m", Kind::Forbidden, answers("403.y/m", "403 Forbidden: no")),
-        ("404.y/m", Kind::NotFound, answers("404.y/m", "404 Not Found: not found: m: unknown")),
+        ("403.y/m", Kind::Forbidden, answers("403.y/m", "403 Forbidden: no\nnever")),
+        ("404.y/m", Kind::NotFound, answers("404.y/m", "404 Not Found: not found: m: unknown\nmore")),
         ("410.y/m", Kind::Gone, answers("410.y/m", "410 Gone")),
         ("429.y/m", Kind::BadGateway, answers("429.y/m", "429 Too Many Requests")),
         ("500.y/m", Kind::BadGateway, answers("500.y/m", "500 Internal Server Error")),
