@@ -26,7 +26,7 @@ pub fn commit_head(data: &[u8]) -> Option<CommitHead> {
     let mut lines = data.split(|&b| b == b'\n');
     let tree = id_after(lines.next()?, b"tree ")?;
     let mut parents = Vec::new();
-    let mut seconds = 0;
+    let mut seconds = NO_TIME;
     for line in lines {
         if let Some(parent) = id_after(line, b"parent ") {
             parents.push(parent);
@@ -88,8 +88,8 @@ mod tests {
             ("no parents", "author A <a> 5 +0000\ncommitter C <c> 7 +0000\n\nx".to_owned(), 0, 7),
             ("bracket in the name", "author A <a> 5 +0000\ncommitter C> D <c> 7 +0000\n\nx".to_owned(), 0, 7),
             ("no time", "author A <a>\ncommitter C <c>\n\nx".to_owned(), 0, NO_TIME),
-            ("no committer", "author A <a> 5 +0000\n\ncommitter C <c> 7 +0000".to_owned(), 0, 0),
-            ("before 1970", "author A <a> 5 +0000\ncommitter C <c> -7 +0000\n".to_owned(), 0, 0),
+            ("no committer", "author A <a> 5 +0000\n\ncommitter C <c> 7 +0000".to_owned(), 0, NO_TIME),
+            ("before 1970", "author A <a> 5 +0000\ncommitter C <c> -7 +0000\n".to_owned(), 0, NO_TIME),
         ];
         for (name, lines, parents, seconds) in table {
             let head = commit_head(format!("{TREE}{lines}").as_bytes()).expect(name);

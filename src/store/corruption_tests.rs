@@ -12,6 +12,9 @@ use crate::ports::Store;
 
 const LARGE: usize = 9 << 20;
 
+/// Something done to a file or a folder.
+type Damage = fn(&Path);
+
 /// All files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -38,16 +41,13 @@ fn flip(path: &Path, offset: u64) {
     file.write_all_at(&[byte[0] ^ 0x40], offset).expect("written");
 }
 
-/// What happens to a file.
-type Harm = fn(&Path);
-
 fn cut(path: &Path, size: u64) {
     OpenOptions::new().write(true).open(path).expect("file").set_len(size).expect("cut");
 }
 
 #[test]
 fn a_damaged_file_is_an_absent_entry() {
-    let rows: [(&str, Harm); 6] = [
+    let rows: [(&str, Damage); 6] = [
         ("first byte flipped", |path| flip(path, 0)),
         ("last byte flipped", |path| flip(path, LARGE as u64 - 1)),
         ("one byte short", |path| cut(path, LARGE as u64 - 1)),
@@ -108,8 +108,8 @@ fn a_file_cut_after_it_was_checked_is_an_error_once_and_then_absent() {
 /// What sled holds of a blob is changed by way of sled: its own sums do not see it, ours do.
 #[test]
 fn damaged_pieces_are_an_absent_entry() {
-    type Damage = fn(&SledStore, &[u8]);
-    let rows: [(&str, Damage); 3] = [
+    type PieceDamage = fn(&SledStore, &[u8]);
+    let rows: [(&str, PieceDamage); 3] = [
         ("another byte", |store, key| {
             let mut piece = store.database.pieces.get(key).expect("read").expect("there").to_vec();
             piece[17] ^= 1;
@@ -142,8 +142,8 @@ fn damaged_pieces_are_an_absent_entry() {
 
 #[test]
 fn damaged_small_entries_are_absent() {
-    type Damage = fn(Vec<u8>) -> Vec<u8>;
-    let rows: [(&str, Damage); 3] = [
+    type ValueDamage = fn(Vec<u8>) -> Vec<u8>;
+    let rows: [(&str, ValueDamage); 3] = [
         ("another body", |mut value| {
             *value.last_mut().expect("body") ^= 1;
             value
@@ -194,7 +194,7 @@ fn a_sweep_takes_what_a_kill_may_leave() {
 
 #[test]
 fn a_damaged_log_is_an_error_that_names_the_folder_and_the_way_out() {
-    let rows: [(&str, Harm); 4] = [
+    let rows: [(&str, Damage); 4] = [
         ("noise", |sled| fs::write(sled.join("db"), noise(1, 4 << 20)).expect("written")),
         ("conf of another layout", |sled| {
             fs::write(sled.join("conf"), "segment_size: 524288\nuse_compression: false\nversion: 0.34\n0000")
@@ -222,9 +222,9 @@ fn a_damaged_log_is_an_error_that_names_the_folder_and_the_way_out() {
     }
 }
 
-/// Bits flipped anywhere in the log: an error or an absence, never other bytes, never a panic.
+/// Bits flipped anywhere in the log, or its end cut off: an error or an absence, never other bytes, never a panic.
 #[test]
-fn flipped_bits_in_the_log_never_give_other_bytes() {
+fn a_log_flipped_or_cut_never_gives_other_bytes() {
     let folder = tempfile::tempdir().expect("folder");
     let store = open(folder.path());
     let body = |number: u64| noise(number, 3_000 * number as usize);
@@ -235,7 +235,7 @@ fn flipped_bits_in_the_log_never_give_other_bytes() {
     let log = folder.path().join("sled").join("db");
     let whole = fs::read(&log).expect("log");
     let mut read_back = 0;
-    for round in 0..12 {
+    for round in 0..24 {
         let place = u64::from_le_bytes(noise(round + 77, 8).try_into().expect("eight")) % whole.len() as u64;
         fs::write(&log, &whole).expect("written");
         for snapshot in files(&folder.path().join("sled")) {
@@ -244,7 +244,10 @@ fn flipped_bits_in_the_log_never_give_other_bytes() {
                 fs::remove_file(snapshot).expect("removed");
             }
         }
-        flip(&log, place);
+        match round % 2 {
+            0 => flip(&log, place),
+            _ => cut(&log, place),
+        }
         let Ok(store) = SledStore::open(folder.path(), Options::default()) else { continue };
         for number in 0..30 {
             if let Ok(Some(stored)) = store.get(&format!("{number:02}")) {
@@ -254,6 +257,20 @@ fn flipped_bits_in_the_log_never_give_other_bytes() {
         }
     }
     assert!(read_back > 100, "only {read_back}: it tests nothing");
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_is_said() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("file");
+    fs::write(&path, "mine").expect("written");
+    for path in [path.clone(), path.join("store")] {
+        let error = SledStore::open(&path, Options::default()).map(drop).expect_err("no folder");
+        assert_eq!(error.kind(), Kind::Internal);
+        assert!(error.what().starts_with(&format!("{}: store cannot be ", path.display())), "{error}");
+        assert_eq!(error.remedies().len(), 1, "{error}");
+    }
+    assert_eq!(fs::read(&path).expect("read"), b"mine");
 }
 
 #[test]

@@ -95,11 +95,11 @@ fn say(line: &str) {
     out.write_all(format!("\n{line}\n").as_bytes()).and_then(|()| out.flush()).expect("heard");
 }
 
-/// What a key may hold: what was promised, or what was on its way.
+/// What a key may hold: what was promised, or what was on its way when a writer was killed; `None` for nothing.
 #[derive(Debug, Clone, Default)]
 struct Promise {
     kept: Option<String>,
-    begun: Option<Option<String>>,
+    begun: Vec<Option<String>>,
 }
 
 type Promises = BTreeMap<String, Promise>;
@@ -109,11 +109,12 @@ fn note(promises: &mut Promises, line: &str) {
     match words[..] {
         ["begin", key, meta] => {
             let meta = (meta != "gone").then(|| meta.to_string());
-            promises.entry(key.to_string()).or_default().begun = Some(meta);
+            promises.entry(key.to_string()).or_default().begun.push(meta);
         }
         ["end", key] => {
             let promise = promises.entry(key.to_string()).or_default();
-            promise.kept = promise.begun.take().expect("begun before");
+            promise.kept = promise.begun.pop().expect("begun before");
+            promise.begun.clear();
         }
         _ => {}
     }
@@ -160,10 +161,10 @@ fn check(store: &SledStore, promises: &mut Promises, round: u64) {
     for (key, promise) in promises.iter_mut() {
         let meta = store.get(key).expect("readable").map(|s| String::from_utf8(s.meta.to_vec()).expect("text"));
         assert!(
-            meta == promise.kept || promise.begun == Some(meta.clone()),
+            meta == promise.kept || promise.begun.contains(&meta),
             "round {round}: {key} holds {meta:?} (expected {promise:?})"
         );
-        *promise = Promise { kept: meta, begun: None };
+        *promise = Promise { kept: meta, begun: Vec::new() };
     }
     assert!(visible.iter().all(|key| promises.contains_key(key)), "round {round}: nobody wrote {visible:?}");
 }

@@ -39,7 +39,7 @@ impl Database {
     /// Opens or makes the tables in a folder. It takes 1.7 s per GB after much writing.
     pub(super) fn open(folder: &Path, page_cache: u64, lock: Lock) -> Result<Database> {
         let path = folder.join("sled");
-        await_lock(&path.join("db")).map_err(|error| unreadable(folder, &error))?;
+        await_lock(&path.join("db")).map_err(|error| unopened(folder, &error))?;
         let open = move || -> sled::Result<Database> {
             let config = sled::Config::new().path(&path).segment_size(SEGMENT).cache_capacity(page_cache);
             let sled = config.open()?;
@@ -58,7 +58,7 @@ impl Database {
         // sled asserts what it reads: a damaged log is a panic as often as an error.
         match catch_unwind(AssertUnwindSafe(open)) {
             Ok(Ok(database)) => Ok(database),
-            Ok(Err(sled::Error::Io(error))) => Err(unreadable(folder, &error)),
+            Ok(Err(sled::Error::Io(error))) => Err(unopened(folder, &error)),
             Ok(Err(error)) => Err(unreadable(folder, &error)),
             Err(_) => Err(unreadable(folder, &"damaged beyond what can be read")),
         }
@@ -113,6 +113,18 @@ fn await_lock(path: &Path) -> io::Result<()> {
 pub(super) fn unreadable(folder: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::internal(format!("{}: store cannot be read: {why}", folder.display()))
         .remedy("move that folder away and start again: a new store is filled from the upstreams")
+}
+
+/// As `unreadable`, but what is missing may be a right or room, which another folder would not need.
+pub(super) fn unopened(folder: &Path, error: &io::Error) -> Error {
+    use io::ErrorKind::{NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        NotADirectory | PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull => {
+            Error::internal(format!("{}: store cannot be opened: {error}", folder.display()))
+                .remedy("make it a folder that this user may write to and that has room, or use another one")
+        }
+        _ => unreadable(folder, error),
+    }
 }
 
 /// One table of sled.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::Sha256;
-use super::database::unreadable;
+use super::database::unopened;
 use super::failure::During;
 use crate::error::Result;
 
@@ -20,7 +20,7 @@ impl Files {
     /// Makes the folders and empties the scratch folder: what lies there was half made.
     pub(super) fn open(folder: &Path) -> Result<Files> {
         let files = Files { files: folder.join("files"), scratch: folder.join("tmp") };
-        files.prepare().map_err(|error| unreadable(folder, &error))?;
+        files.prepare().map_err(|error| unopened(folder, &error))?;
         Ok(files)
     }
 

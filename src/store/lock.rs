@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::database::unreadable;
+use super::database::{unopened, unreadable};
 use crate::error::{Error, Result};
 
 /// The format that this code reads and writes.
@@ -29,7 +29,7 @@ impl Lock {
     ///
     /// `Kind::Unavailable` says that another one has it, and who.
     pub(super) fn take(folder: &Path, wait: Duration) -> Result<Lock> {
-        let failed = |error: std::io::Error| unreadable(folder, &error);
+        let failed = |error: std::io::Error| unopened(folder, &error);
         let path = folder.join(LOCK_FILE);
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
         let owner = folder.join(OWNER_FILE);
@@ -76,7 +76,7 @@ pub(super) fn check_format(folder: &Path) -> Result<()> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return begin(folder, &path),
-        Err(error) => return Err(unreadable(folder, &error)),
+        Err(error) => return Err(unopened(folder, &error)),
     };
     match text.trim().parse::<u32>() {
         Ok(FORMAT) => Ok(()),
@@ -90,7 +90,7 @@ pub(super) fn check_format(folder: &Path) -> Result<()> {
 
 /// Marks a new store. It comes before any table, so tables without it belong to somebody else.
 fn begin(folder: &Path, path: &Path) -> Result<()> {
-    let failed = |error: std::io::Error| unreadable(folder, &error);
+    let failed = |error: std::io::Error| unopened(folder, &error);
     if folder.join("sled").join("db").exists() {
         return Err(unreadable(folder, &format!("it has no format file (expected {FORMAT})")));
     }

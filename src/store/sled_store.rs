@@ -10,7 +10,7 @@ use sha2::Digest;
 use tempfile::NamedTempFile;
 
 use super::blobs::Blobs;
-use super::database::{Database, unreadable};
+use super::database::{Database, unopened};
 use super::failure::{self, During};
 use super::files::Files;
 use super::intake::Intake;
@@ -82,7 +82,7 @@ impl SledStore {
     /// Both name the folder. Call `sweep` afterwards, in the background.
     pub fn open(folder: impl AsRef<Path>, options: Options) -> Result<SledStore> {
         let folder = folder.as_ref();
-        fs::create_dir_all(folder).map_err(|error| unreadable(folder, &error))?;
+        fs::create_dir_all(folder).map_err(|error| unopened(folder, &error))?;
         let lock = Lock::take(folder, options.wait)?;
         check_format(folder)?;
         let files = Files::open(folder)?;

@@ -66,7 +66,7 @@ pub(super) fn keys(store: &dyn Store, prefix: &str) -> Vec<String> {
 
 type Case = fn(&dyn Store);
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     comes_back_as_put,
     replaces_whole,
     replaces_meta_only,
@@ -76,6 +76,7 @@ const CASES: [Case; 10] = [
     takes_odd_keys,
     refuses_what_is_too_large,
     one_of_many_puts_wins_whole,
+    bears_all_at_once,
     reads_on_while_replaced,
 ];
 
@@ -251,6 +252,32 @@ fn one_of_many_puts_wins_whole(store: &dyn Store) {
     assert_eq!(keys(store, ""), ["key"]);
 }
 
+/// Many threads on few keys and fewer contents: what is got is whole, whatever the others do.
+fn bears_all_at_once(store: &dyn Store) {
+    std::thread::scope(|scope| {
+        for worker in 0..6_u64 {
+            scope.spawn(move || {
+                for step in 0..150 {
+                    let dice = noise(worker * 1000 + step, 8);
+                    let key = format!("key{}", dice[0] % 4);
+                    let size = [100, 25_000, 150_000, 600_000][usize::from(dice[1] % 4)];
+                    let body = noise(u64::from(dice[2] % 2), size);
+                    match dice[3] % 8 {
+                        0 => drop(store.delete(&key).expect("deleted")),
+                        1 => drop(store.put_meta(&key, b"meta").expect("put")),
+                        2 | 3 => drop(store.put(&key, b"", bytes(&body)).expect("put")),
+                        4 => drop(store.put(&key, b"", file(store, &body)).expect("put")),
+                        _ => drop(store.get(&key).expect("readable").map(|stored| read(&stored.blob))),
+                    }
+                }
+            });
+        }
+    });
+    for key in keys(store, "") {
+        assert!(entry(store, &key).is_some(), "{key}");
+    }
+}
+
 fn reads_on_while_replaced(store: &dyn Store) {
     for size in [200_000, 9 << 20] {
         let body = noise(6, size);
@@ -322,4 +349,26 @@ fn on_disk_without_spill_and_cache() {
 #[test]
 fn on_disk_with_all_in_files() {
     suite_on_disk(&Options { spill: 0, ..Options::default() });
+}
+
+#[test]
+fn a_sweep_disturbs_nobody() {
+    let folder = tempfile::tempdir().expect("folder");
+    let store = &open(folder.path());
+    let (done, told) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let sweeper = scope.spawn(move || {
+            let mut sweeps = 0;
+            while told.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+                store.sweep().expect("swept");
+                sweeps += 1;
+            }
+            sweeps
+        });
+        bears_all_at_once(store);
+        drop(done);
+        assert!(sweeper.join().expect("joined") > 0);
+    });
+    store.sweep().expect("swept");
+    assert_tidy(store);
 }
