@@ -9,7 +9,7 @@ use git2::Repository;
 use super::growth::{Growth, grow, unreadable};
 use super::history::History;
 use super::known::Known;
-use super::pack::PackFile;
+use super::pack::{PackFile, Taken};
 use super::remote::{Failure, Filter, Order};
 use super::repo::{GitRepo, unknown};
 use super::shared::View;
@@ -25,9 +25,22 @@ const TRAILS: usize = 16;
 /// How many blobs are asked for by id at most; the whole tree is one id.
 const BLOBS: usize = 4096;
 
+/// How much of a commit is worth fetching for a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// What is looked for lies at the root.
+    RootTree,
+    /// All trees, so that the next path is found without fetching, and single files.
+    Trees,
+    /// All files.
+    Files,
+}
+
 /// The requests for the files of a commit, the smallest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
+    /// The commit's own tree and nothing else.
+    RootTree,
     /// The commit's trees without file contents.
     Trees,
     /// Single file contents by their ids.
@@ -39,14 +52,14 @@ enum Step {
     Everything,
 }
 
-const STEPS: [Step; 5] = [Step::Trees, Step::Blobs, Step::Commit, Step::Ref, Step::Everything];
+const STEPS: [Step; 6] = [Step::RootTree, Step::Trees, Step::Blobs, Step::Commit, Step::Ref, Step::Everything];
 
 impl GitRepo {
-    /// Looks until what is looked for is here. With `sparse`, trees alone are fetched before single files.
+    /// Looks until what is looked for is here.
     pub(super) fn complete<T>(
         &self,
         commit: ObjectId,
-        sparse: bool,
+        extent: Extent,
         look: &dyn Fn(&Repository) -> Result<Look<T>>,
     ) -> Result<T> {
         if let Look::Here(value) = self.with(look)? {
@@ -60,7 +73,7 @@ impl GitRepo {
                 Look::Here(value) => return Ok(value),
                 Look::Missing(missing) => missing,
             };
-            let Some(order) = self.order(step, commit, sparse, missing)? else { continue };
+            let Some(order) = self.order(step, commit, extent, missing)? else { continue };
             match self.fetch(&order) {
                 Ok(()) => {}
                 Err(Failure::Refused(message)) => {
@@ -78,18 +91,26 @@ impl GitRepo {
     }
 
     /// What a step asks for; `None` if it does not help.
-    fn order(&self, step: Step, commit: ObjectId, sparse: bool, missing: Missing) -> Result<Option<Order>> {
+    fn order(&self, step: Step, commit: ObjectId, extent: Extent, missing: Missing) -> Result<Option<Order>> {
         let known = self.known(Duration::MAX)?;
         let commit_order = |filter| {
             let want = known.wanted_for(commit).unwrap_or(commit);
             Order { wants: vec![want], depth: Some(1), filter, ..Order::default() }
         };
         Ok(match (step, missing) {
-            (Step::Trees, Missing::Trees) if sparse && self.remote.server()?.filters() => {
+            // In older protocols only what refs hold may be asked for.
+            (Step::RootTree, Missing::RootTree(id))
+                if extent == Extent::RootTree && self.remote.server()?.gives_any() =>
+            {
+                Some(Order { wants: vec![id], filter: Some(Filter::Trees), ..Order::default() })
+            }
+            (Step::Trees, Missing::RootTree(_) | Missing::Trees)
+                if extent != Extent::Files && self.remote.server()?.filters() =>
+            {
                 Some(commit_order(Some(Filter::Blobs)))
             }
             (Step::Blobs, Missing::Blobs(ids)) if ids.len() <= BLOBS => Some(Order { wants: ids, ..Order::default() }),
-            (Step::Trees | Step::Blobs, _) => None,
+            (Step::RootTree | Step::Trees | Step::Blobs, _) => None,
             (Step::Commit, _) => Some(commit_order(None)),
             (Step::Ref, _) => self.ref_order(commit)?,
             (Step::Everything, _) => {
@@ -220,8 +241,10 @@ impl GitRepo {
             }
             return Err(failure);
         }
-        pack.finish()?;
-        self.shared.pack_came();
+        match pack.finish()? {
+            Taken::Pack => self.shared.pack_came(),
+            Taken::Loose(objects) => self.with(|repository| objects.put(repository))?,
+        }
         Ok(())
     }
 }

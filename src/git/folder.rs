@@ -73,7 +73,8 @@ impl Folder {
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
                 if name.starts_with(TEMPORARY) || (whole && !name.starts_with("pack-")) {
-                    let _ = std::fs::remove_file(entry.path());
+                    let path = entry.path();
+                    let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
                 }
             }
         }

@@ -1,26 +1,50 @@
 //! A pack on its way into a repository: checked and indexed while it comes in.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use git2::{ErrorClass, Indexer};
+use git2::{ErrorClass, Indexer, Odb, Repository};
+use tempfile::TempDir;
 
+use super::folder::TEMPORARY;
+use super::growth::unreadable;
 use crate::error::{Error, Result};
+
+/// Up to so many objects of a pack are kept one by one: every pack makes each search for an object longer.
+const FEW: u32 = 16;
+/// Signature, version and number of objects.
+const HEAD: usize = 12;
 
 /// Appears in the repository as a whole when finished, or not at all.
 pub struct PackFile {
-    indexer: Indexer<'static>,
+    repository: PathBuf,
+    state: State,
     received: u64,
     limit: u64,
 }
 
+enum State {
+    /// How many objects there are is not known yet.
+    Head(Vec<u8>),
+    Pack(Indexer<'static>),
+    /// A pack of few objects, in a folder of its own.
+    Few(Indexer<'static>, TempDir),
+}
+
+/// What has become of a pack.
+pub enum Taken {
+    /// It is one of the repository's.
+    Pack,
+    Loose(Objects),
+}
+
+/// Few objects, checked, that are no part of the repository yet.
+pub struct Objects(TempDir);
+
 impl PackFile {
     /// A pack of at most `limit` bytes for a bare repository's folder.
     pub fn new(repository: &Path, limit: u64) -> Result<PackFile> {
-        let folder = repository.join("objects/pack");
-        // Verifying would ask for trees that a filtered pack leaves out; ids and trailer are checked anyway.
-        let indexer = Indexer::new(None, &folder, 0, false).map_err(failure)?;
-        Ok(PackFile { indexer, received: 0, limit })
+        Ok(PackFile { repository: repository.to_owned(), state: State::Head(Vec::new()), received: 0, limit })
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -28,15 +52,76 @@ impl PackFile {
         if self.received > self.limit {
             return Err(Error::bad_gateway(format!("git pack too large (expected at most {} bytes)", self.limit)));
         }
-        self.indexer.write_all(bytes).map_err(|cause| match cause.downcast::<git2::Error>() {
-            Ok(cause) => failure(cause),
-            Err(cause) => Error::internal("a git pack cannot be written").because(cause),
-        })
+        match &mut self.state {
+            State::Pack(indexer) | State::Few(indexer, _) => index(indexer, bytes),
+            State::Head(head) => {
+                head.extend_from_slice(bytes);
+                if head.len() < HEAD { Ok(()) } else { self.begin() }
+            }
+        }
     }
 
-    pub fn finish(self) -> Result<()> {
-        self.indexer.commit().map(drop).map_err(failure)
+    /// Chooses a place and puts there what has come so far.
+    fn begin(&mut self) -> Result<()> {
+        let State::Head(head) = &mut self.state else { return Ok(()) };
+        let head = std::mem::take(head);
+        let count = head.first_chunk::<HEAD>().map(|head| u32::from_be_bytes([head[8], head[9], head[10], head[11]]));
+        self.state = match count {
+            // libgit2 takes only paths that are text here.
+            Some(..=FEW) if self.repository.to_str().is_some() => {
+                let folder = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&self.repository);
+                let folder = folder.and_then(|folder| std::fs::create_dir(folder.path().join("pack")).map(|()| folder));
+                let folder = folder.map_err(|cause| Error::internal("a git pack cannot be written").because(cause))?;
+                State::Few(indexer(&folder.path().join("pack"))?, folder)
+            }
+            _ => State::Pack(indexer(&self.repository.join("objects/pack"))?),
+        };
+        match &mut self.state {
+            State::Pack(indexer) | State::Few(indexer, _) => index(indexer, &head),
+            State::Head(_) => Ok(()),
+        }
     }
+
+    pub fn finish(mut self) -> Result<Taken> {
+        self.begin()?;
+        match self.state {
+            State::Head(_) => Err(Error::bad_gateway("damaged git pack")),
+            State::Pack(indexer) => indexer.commit().map(|_| Taken::Pack).map_err(failure),
+            State::Few(indexer, folder) => indexer.commit().map(|_| Taken::Loose(Objects(folder))).map_err(failure),
+        }
+    }
+}
+
+impl Objects {
+    /// Puts each object into a repository that has not got it.
+    pub fn put(self, repository: &Repository) -> Result<()> {
+        let from = Odb::new().map_err(unreadable)?;
+        from.add_disk_alternate(&self.0.path().to_string_lossy()).map_err(unreadable)?;
+        let mut ids = Vec::new();
+        from.foreach(|id| {
+            ids.push(*id);
+            true
+        })
+        .map_err(unreadable)?;
+        let to = repository.odb().map_err(unreadable)?;
+        for id in ids {
+            let object = from.read(id).map_err(unreadable)?;
+            to.write(object.kind(), object.data()).map_err(failure)?;
+        }
+        Ok(())
+    }
+}
+
+fn indexer(folder: &Path) -> Result<Indexer<'static>> {
+    // Verifying would ask for trees that a filtered pack leaves out; ids and trailer are checked anyway.
+    Indexer::new(None, folder, 0, false).map_err(failure)
+}
+
+fn index(indexer: &mut Indexer<'static>, bytes: &[u8]) -> Result<()> {
+    indexer.write_all(bytes).map_err(|cause| match cause.downcast::<git2::Error>() {
+        Ok(cause) => failure(cause),
+        Err(cause) => Error::internal("a git pack cannot be written").because(cause),
+    })
 }
 
 /// Whose fault it is: the disk's, or that of whoever sent the pack.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use git2::{ErrorCode, ObjectType, Repository};
 
+use super::acquire::Extent;
 use super::attributes::Attributes;
 use super::convert::Conversion;
 use super::folder::Folder;
@@ -102,7 +103,8 @@ impl Repo for GitRepo {
 
     fn read_file(&self, commit: ObjectId, path: &str, limit: u64) -> Result<Option<Bytes>> {
         let look = |repository: &Repository| trees::blob_at(repository, commit, path);
-        let Some((id, size)) = self.complete(commit, true, &look)? else { return Ok(None) };
+        let extent = if path.contains('/') { Extent::Trees } else { Extent::RootTree };
+        let Some((id, size)) = self.complete(commit, extent, &look)? else { return Ok(None) };
         if size > limit {
             return Err(Error::bad_gateway(format!("{path} has {size} bytes (expected at most {limit})")));
         }
@@ -119,7 +121,7 @@ impl Repo for GitRepo {
             let missing = trees::missing_blobs(&odb, &listing);
             Ok(if missing.is_empty() { Look::Here(listing) } else { Look::Missing(Missing::Blobs(missing)) })
         };
-        let listing = self.complete(commit, false, &look)?;
+        let listing = self.complete(commit, Extent::Files, &look)?;
         let (files, conversions) = self.with(|repository| measured(repository, commit, folder, listing.entries))?;
         *self.converted.borrow_mut() = Some(Converted { commit, folder: folder.to_owned(), conversions });
         Ok(files)
@@ -192,7 +194,7 @@ impl GitRepo {
     /// Runs a job on the repository on disk, opened again if packs came since.
     pub(super) fn with<T>(&self, job: impl FnOnce(&Repository) -> Result<T>) -> Result<T> {
         let packs = self.shared.packs();
-        let repository = match self.opened.take() {
+        let repository = match self.opened.take().or_else(|| self.shared.lend()) {
             Some((opened, repository)) if opened == packs => repository,
             _ => self.shared.folder()?.open()?,
         };
@@ -208,6 +210,14 @@ impl GitRepo {
             return Ok(Some(history.peel(id).map(|position| history.commit(position)).transpose()?));
         }
         self.with(|repository| peel(repository, id))
+    }
+}
+
+impl Drop for GitRepo {
+    fn drop(&mut self) {
+        if let Some((packs, repository)) = self.opened.take() {
+            self.shared.give_back(packs, repository);
+        }
     }
 }
 

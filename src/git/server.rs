@@ -42,6 +42,11 @@ impl Server {
         self.fetches("filter")
     }
 
+    /// Whether any object may be asked for, be it a ref's or not, and comes alone.
+    pub fn gives_any(&self) -> bool {
+        self.protocol == Protocol::V2 && self.filters()
+    }
+
     /// Whether packs can leave out history.
     pub fn deepens(&self) -> bool {
         self.fetches("shallow")

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use git2::Repository;
+
 use super::folder::Folder;
 use super::history::{History, Reach};
 use super::history_file;
@@ -26,6 +28,8 @@ pub struct Shared {
     pub greeted: Arc<Mutex<Option<(Server, Base)>>>,
     /// Counts packs, so that whoever has the repository open knows that it must open it again.
     packs: AtomicU64,
+    /// The last job's open repository and how many packs it had: opening one takes longer than most questions do.
+    idle: Mutex<Option<(u64, Repository)>>,
 }
 
 #[derive(Default)]
@@ -54,6 +58,7 @@ impl Shared {
             making: Mutex::default(),
             greeted: Arc::default(),
             packs: AtomicU64::new(0),
+            idle: Mutex::default(),
         }
     }
 
@@ -83,6 +88,18 @@ impl Shared {
 
     pub fn pack_came(&self) {
         self.packs.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A repository that a job before has left open, for one job alone.
+    pub fn lend(&self) -> Option<(u64, Repository)> {
+        lock(&self.idle).take()
+    }
+
+    /// Keeps an open repository for the next job, if it shows all packs.
+    pub fn give_back(&self, packs: u64, repository: Repository) {
+        if packs == self.packs() {
+            *lock(&self.idle) = Some((packs, repository));
+        }
     }
 
     /// The refs as last heard of, in this process or before.

@@ -24,6 +24,8 @@ pub enum Look<T> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {
+    /// The tree of the commit, which itself is here.
+    RootTree(ObjectId),
     /// The commit itself or a tree of it.
     Trees,
     Blobs(Vec<ObjectId>),
@@ -130,7 +132,10 @@ fn folder_tree<'r>(
         Err(cause) => return Err(unreadable(cause)),
     };
     let root = root.ok_or_else(|| Error::not_found(format!("{commit} is not a commit")))?;
-    let mut tree = here!(tree_by_id(repository, root)?);
+    let mut tree = match tree_by_id(repository, root)? {
+        Look::Here(tree) => tree,
+        Look::Missing(_) => return Ok(Look::Missing(Missing::RootTree(root))),
+    };
     for name in folder.split('/').filter(|_| !folder.is_empty()) {
         above(&tree);
         let below = child(&tree, name).filter(|item| mode_of(item.filemode_raw()).is_none());

@@ -30,11 +30,21 @@ impl ObjectId {
         text.truncate(ObjectId::SHORT);
         text
     }
+
+    /// Whether the forty digits begin with these, without writing them down: all refs of a repository are asked.
+    pub fn starts_with(&self, digits: &str) -> bool {
+        let own = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| DIGITS[usize::from(half)]);
+        digits.len() <= 2 * self.0.len() && digits.bytes().zip(own).all(|(asked, own)| asked == own)
+    }
 }
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        let mut digits = [0; 40];
+        hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
+        f.write_str(str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -156,6 +166,16 @@ mod rfc3339 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn first_digits_are_told() {
+        let id = ObjectId::parse("0123456789abcdef0123456789abcdef01234567").expect("forty digits");
+        let text = id.to_string();
+        assert!((0..=40).all(|length| id.starts_with(&text[..length])));
+        for other in ["1", "0123456789abcdee", "0123456789ABCDEF", &format!("{text}8")] {
+            assert!(!id.starts_with(other), "{other}");
+        }
+    }
 
     #[test]
     fn writes_what_the_go_command_writes() {

@@ -75,7 +75,7 @@ impl Snapshot<'_> {
 
     fn find_hash(&self, digits: &str) -> Result<Revision> {
         let mut named: Option<(&str, ObjectId)> = None;
-        for (reference, id) in self.refs.iter().filter(|(_, id)| id.to_string().starts_with(digits)) {
+        for (reference, id) in self.refs.iter().filter(|(_, id)| id.starts_with(digits)) {
             match named {
                 Some((_, other)) if other != id => return Err(ambiguous(digits)),
                 Some(_) => {}

@@ -110,6 +110,7 @@ fn rests_of_a_killed_process_are_swept_and_lost_files_made_again() {
     let folder = world.folder();
     std::fs::write(folder.join("objects/pack/pack_git2_0123456789abcdef"), "half").expect("written");
     std::fs::write(folder.join("tmp-half"), "half").expect("written");
+    std::fs::create_dir_all(folder.join("tmp-few/pack")).expect("made");
     let index = folder.join("modvet-history");
     let mut bytes = std::fs::read(&index).expect("an index");
     bytes[40] ^= 1;
@@ -119,7 +120,7 @@ fn rests_of_a_killed_process_are_swept_and_lost_files_made_again() {
     assert_eq!(one(world.open().find(&commits[0]).expect("history")), commits[0]);
     assert!(world.web.log().is_empty(), "the index is built again from what is here");
     assert_eq!(world.packs().len(), 2);
-    assert!(!folder.join("tmp-half").exists());
+    assert!(!folder.join("tmp-half").exists() && !folder.join("tmp-few").exists());
     // A repository that git cannot open is made and fetched again.
     std::fs::remove_file(folder.join("HEAD")).expect("removed");
     world.restart();
@@ -150,7 +151,36 @@ fn many_jobs_at_once_fetch_once() {
     });
     let log = world.web.log();
     let count = |what: &str| log.iter().filter(|exchange| exchange.body.contains(what)).count();
-    assert_eq!((count("command=ls-refs"), count("tree:0"), count("blob:none")), (1, 1, 1), "{log:?}");
+    // The history, the tip's own tree, its go.mod.
+    assert_eq!((count("command=ls-refs"), count("tree:0"), count("command=fetch")), (1, 2, 3), "{log:?}");
+}
+
+#[test]
+fn a_file_at_the_root_of_another_commit_costs_one_tree_and_no_pack() {
+    let mut world = World::new(Serving::Newest);
+    world.origin.allow_filters();
+    let commits = long_history(&world);
+    let read = |world: &World, n: usize, path: &str| {
+        let repo = world.open();
+        repo.find(&commits[n]).expect("history");
+        repo.read_file(id(&commits[n]), path, 100).expect("read").map(|bytes| bytes.to_vec())
+    };
+    assert_eq!(read(&world, 0, "go.mod").as_deref(), Some(&b"module m\n"[..]));
+    world.web.log();
+    assert_eq!(read(&world, 5, "go.mod").as_deref(), Some(&b"module m\n"[..]));
+    let asked = posts(&world);
+    assert!(asked.len() == 1 && asked[0].answered < 200, "the go.mod is that of the first commit: {asked:?}");
+    assert_eq!(world.packs().len(), 2, "the history's pack and its index");
+    // What is below a folder that is not there needs no more.
+    world.restart();
+    assert_eq!(read(&world, 5, "none/of/these/go.mod"), None);
+    assert_eq!(read(&world, 5, "go.mod").as_deref(), Some(&b"module m\n"[..]));
+    assert!(posts(&world).is_empty());
+    // All trees come at once where folders are asked for, so that their neighbours need no fetch.
+    assert_eq!(read(&world, 6, "a/go.mod"), None);
+    assert!(posts(&world).iter().all(|exchange| exchange.body.contains("blob:none")));
+    assert_eq!(read(&world, 6, "b/go.mod"), None);
+    assert!(posts(&world).is_empty());
 }
 
 fn commits_tip(repo: &dyn Repo) -> String {

@@ -1,0 +1,50 @@
+//! What the benches share: a deep history, a client that keeps its connection, a bare server to compare with, and how
+//! numbers are taken and said. Absolute numbers are the machine's; what counts are the ratios of one run.
+
+// Every file in benches/ is a crate of its own and uses a part of this.
+#![allow(dead_code)]
+
+pub mod bare;
+pub mod deep;
+pub mod wire;
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use criterion::{BenchmarkGroup, measurement::WallTime};
+
+/// Times what `once` says it took, and gives the median of all its runs: `None` if none was selected.
+pub fn median(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    mut once: impl FnMut() -> Duration,
+) -> Option<Duration> {
+    let all = RefCell::new(Vec::new());
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|runs| {
+            let took: Vec<Duration> = (0..runs).map(|_| once()).collect();
+            let sum = took.iter().sum();
+            all.borrow_mut().extend(took);
+            sum
+        });
+    });
+    middle(all.into_inner())
+}
+
+/// The middle one of some durations.
+pub fn middle(mut all: Vec<Duration>) -> Option<Duration> {
+    all.sort_unstable();
+    all.get(all.len() / 2).copied()
+}
+
+/// Says how two durations of this run relate: below 1 the first is the shorter.
+pub fn compare(what: &str, ours: Option<Duration>, theirs: Option<Duration>) {
+    if let (Some(ours), Some(theirs)) = (ours, theirs) {
+        println!("ratio  {what}: {:.3} ({ours:.2?} to {theirs:.2?})", ours.as_secs_f64() / theirs.as_secs_f64());
+    }
+}
+
+/// Says how two numbers of bytes of this run relate.
+pub fn compare_bytes(what: &str, ours: u64, theirs: u64) {
+    println!("ratio  {what}: {:.3} ({ours} to {theirs} bytes)", ours as f64 / theirs as f64);
+}
