@@ -98,6 +98,21 @@ fn go(server: &GitServer, expected: &Expected) -> (Duration, u64) {
     (middle(times.collect()).expect("it ran"), fetched)
 }
 
+/// What the go command takes for further commits of a repository that its cache holds.
+fn go_again(server: &GitServer, first: &Expected, others: &[Expected]) -> Vec<Duration> {
+    let go = Go::new(&server.url(), &["github.com"]);
+    let cache = go.fresh();
+    let list = |expected: &Expected| {
+        let start = Instant::now();
+        let output = run(go.command(&cache).args(["list", "-m", "-json", &format!("{MODULE}@{}", expected.hash)]));
+        let took = start.elapsed();
+        assert_eq!(version(&output.stdout), expected.version, "{}", String::from_utf8_lossy(&output.stderr));
+        took
+    };
+    list(first);
+    others.iter().map(list).collect()
+}
+
 /// The bytes of a full clone.
 fn clone(server: &GitServer) -> u64 {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -116,11 +131,17 @@ fn second(criterion: &mut Criterion, deep: &Deep, server: &GitServer) {
     let mut group = criterion.benchmark_group("history here");
     group.sample_size(10).measurement_time(Duration::from_secs(4)).warm_up_time(Duration::from_millis(500));
     let mut next = 0;
-    median(&mut group, "second commit", || {
+    let ours = median(&mut group, "second commit", || {
         // Far apart, so that none is a neighbour of one before; 7919 is prime to their number.
         next = (next + 7919) % 40_000;
         asked(&mut wire, &deep.commit(1_000 + next))
     });
+    if ours.is_some() {
+        let others: Vec<Expected> = (1..=RUNS).map(|n| deep.commit(n * 10_001)).collect();
+        compare("second commit, modvet to go list with its cache", ours, middle(go_again(server, &known, &others)));
+        let trees = others.iter().map(|expected| deep.tree_from_git(&expected.hash));
+        compare("second commit, modvet to git giving out its tree", ours, middle(trees.collect()));
+    }
     median(&mut group, "same hash again", || asked(&mut wire, &known));
     // Refs older than this are asked for again, and that is another question.
     let requests = server.counts().requests();

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// How many commits the deep history has on its main line and beside it, HEAD included.
 pub const COMMITS: usize = 50_000;
@@ -63,6 +64,32 @@ impl Deep {
         let time = chrono::DateTime::from_timestamp(time_of(number) as i64, 0).expect("a time");
         let version = format!("v1.{minor}.{}-0.{}-{}", patch + 1, time.format("%Y%m%d%H%M%S"), &hash[..12]);
         Expected { hash, version }
+    }
+}
+
+impl Deep {
+    /// How long git itself takes to give out the tree of a commit alone: no proxy that has to ask for it is faster.
+    pub fn tree_from_git(&self, hash: &str) -> Duration {
+        let repository = self.folder.join("deep");
+        let named =
+            git(&repository).args(["rev-parse", &format!("{hash}^{{tree}}")]).output().expect("git is installed");
+        let tree = String::from_utf8(named.stdout).expect("digits");
+        let ask = format!(
+            "0012command=fetch\n0017object-format=sha1\n00010012filter tree:0\n0032want {}\n0009done\n0000",
+            tree.trim()
+        );
+        let mut command = git(&repository);
+        command.args(["-c", "uploadpack.allowFilter=true", "upload-pack", "--stateless-rpc", "."]);
+        command.env("GIT_PROTOCOL", "version=2").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let start = Instant::now();
+        let mut child = command.spawn().expect("git is installed");
+        let mut input = child.stdin.take().expect("stdin is piped");
+        input.write_all(ask.as_bytes()).expect("git reads all");
+        drop(input);
+        let output = child.wait_with_output().expect("git answers");
+        let took = start.elapsed();
+        assert!(output.stdout.windows(4).any(|four| four == b"PACK"), "{}", String::from_utf8_lossy(&output.stdout));
+        took
     }
 }
 
