@@ -142,6 +142,18 @@ fn second(criterion: &mut Criterion, deep: &Deep, server: &GitServer) {
         let trees = others.iter().map(|expected| deep.tree_from_git(&expected.hash));
         compare("second commit, modvet to git giving out its tree", ours, middle(trees.collect()));
     }
+    let mut digits = 40;
+    let mut named = known.clone();
+    median(&mut group, "another name of a known commit", || {
+        digits += 1;
+        if digits >= 40 {
+            digits = 12;
+            next += 1;
+            named = deep.commit(45_000 + next % 4_000);
+            asked(&mut wire, &named);
+        }
+        asked(&mut wire, &Expected { hash: named.hash[..digits].to_owned(), ..named.clone() })
+    });
     median(&mut group, "same hash again", || asked(&mut wire, &known));
     // Refs older than this are asked for again, and that is another question.
     let requests = server.counts().requests();

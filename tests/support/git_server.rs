@@ -134,6 +134,8 @@ impl GitServer {
 
 async fn accept(listener: TcpListener, service: Arc<Service>) {
     while let Ok((stream, _)) = listener.accept().await {
+        // As forges do: small pieces would wait 40 ms for the client's delayed acknowledgement.
+        stream.set_nodelay(true).expect("a TCP connection");
         let service = service.clone();
         tokio::spawn(async move {
             let answer = service_fn(move |request| {
