@@ -2,10 +2,12 @@
 //! `wiring` alone names adapters; every command parses, calls, prints, and ends with an exit code.
 //! Commands and exit codes: DESIGN.md; `modvet help`.
 
+mod check;
 mod clock;
 mod environment;
 mod exit;
 mod logging;
+mod reach;
 mod resolve;
 mod serve;
 mod wiring;
@@ -31,6 +33,7 @@ struct Arguments {
 const EXAMPLES: &str = "Examples:
   modvet serve --upstream \"$(go env GOPROXY)\"
   GOPROXY=http://127.0.0.1:3000 go get example.com/module@latest
+  modvet check
   modvet resolve github.com/owner/repository@main
 
 Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage or configuration,
@@ -39,6 +42,7 @@ Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage 
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Check(check::Arguments),
     Resolve(resolve::Arguments),
 }
 
@@ -47,6 +51,7 @@ pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
     };
     match done {

@@ -13,7 +13,7 @@ use crate::registry::direct::Direct;
 use crate::registry::walk::Judgement;
 use crate::registry::{Cached, Member, OnFailure, Registry, Validity};
 use crate::store::{self, SledStore};
-use crate::upstream::{DirSource, Discover, Limits, ProxySource};
+use crate::upstream::{DirSource, Discover, Limits, ProxySource, VerdictApi};
 use crate::vet::mode::Policy;
 
 use super::clock::SystemClock;
@@ -56,6 +56,14 @@ pub async fn open(settings: Settings, lock: Lock) -> Result<Works> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_store(settings.store_path.clone(), settings.spill, lock).await?;
     connect(&settings, client, clock, store)
+}
+
+/// The verdicts of a server that is the only upstream.
+pub fn verdict_api(settings: &Settings) -> Result<Option<VerdictApi>> {
+    match &settings.upstreams[..] {
+        [Upstream { kind: UpstreamKind::Proxy(url), .. }] => Ok(Some(VerdictApi::new(client(settings)?, url.clone()))),
+        _ => Ok(None),
+    }
 }
 
 async fn open_store(folder: std::path::PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn Store>> {

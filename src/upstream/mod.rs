@@ -13,9 +13,11 @@ mod protocol;
 mod proxy;
 #[cfg(test)]
 mod tests;
+mod verdict_api;
 mod xml_names;
 
 pub use dir::DirSource;
 pub use discover::Discover;
 pub use protocol::Limits;
 pub use proxy::ProxySource;
+pub use verdict_api::VerdictApi;
