@@ -11,7 +11,7 @@ use crate::net::{self, AllowInsecure, AllowPrivate, Client, Credential, Credenti
 use crate::ports::{Clock, Repo, Source, Store, Sumdb};
 use crate::registry::direct::Direct;
 use crate::registry::walk::Judgement;
-use crate::registry::{Cached, Member, OnFailure, Registry, Validity};
+use crate::registry::{Cached, Member, Named, OnFailure, Registry, Validity};
 use crate::store::{self, SledStore};
 use crate::upstream::{DirSource, Discover, Limits, ProxySource, VerdictApi};
 use crate::vet::mode::Policy;
@@ -110,9 +110,10 @@ fn connect(settings: &Settings, client: Client, clock: Arc<dyn Clock>, store: Ar
             }
             UpstreamKind::Dir(folder) => (Arc::new(DirSource::new(folder, &scratch, limits)), Judgement::Believed),
         };
+        let named = if judgement == Judgement::Own { Named::Asked } else { Named::Kept };
         let validity = Validity { listing: upstream.list_validity, ..Validity::default() };
         members.push(Member {
-            source: Cached::new(&upstream.name, source, store.clone(), clock.clone(), validity),
+            source: Cached::new(&upstream.name, source, store.clone(), clock.clone(), validity).named(named),
             on_failure: if upstream.go_on_after_failure { OnFailure::GoOn } else { OnFailure::Stop },
             judgement,
             modules: Some(upstream.modules.clone()).filter(|patterns| !patterns.is_empty()),

@@ -40,6 +40,15 @@ const HOT: Duration = Duration::from_secs(10);
 const HOT_BYTES: u64 = 8 << 20;
 const REMEMBERED: usize = 10_000;
 
+/// What becomes of the version that a branch, a hash or `latest` stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// Its own `.info` is asked for when somebody wants it: what it rests on is not what the query rested on.
+    Asked,
+    /// The answer to the query is kept for it too, so that it can be had when the upstream is gone.
+    Kept,
+}
+
 /// An upstream's answers, kept in the store under `upstream/NAME/`.
 pub struct Cached {
     inner: Arc<Inner>,
@@ -52,6 +61,7 @@ struct Inner {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     validity: Validity,
+    named: Named,
     hot: Cache<String, (Kept, DateTime<Utc>), Weight>,
     refusals: Cache<String, (Error, DateTime<Utc>)>,
 }
@@ -85,8 +95,14 @@ impl Cached {
     ) -> Cached {
         let hot = Cache::with_weighter(4096, HOT_BYTES, Weight);
         let refusals = Cache::new(REMEMBERED);
-        let inner = Inner { name: name.into(), source, store, clock, validity, hot, refusals };
+        let inner = Inner { name: name.into(), source, store, clock, validity, named: Named::Asked, hot, refusals };
         Cached { inner: Arc::new(inner), flights: Flights::default() }
+    }
+
+    /// Says whether the version that a query stands for is asked for again under its own name.
+    pub fn named(mut self, named: Named) -> Cached {
+        Arc::get_mut(&mut self.inner).expect("no flight has begun").named = named;
+        self
     }
 
     /// The upstream's name.
@@ -225,7 +241,7 @@ impl Inner {
                     Kept::read(&key, stored)?.ok_or_else(unreadable)?
                 }
             };
-            if let Some(info) = names {
+            if let Some(info) = names.filter(|_| self.named == Named::Kept) {
                 self.keep_named(&module, info, now)?;
             }
             self.keep_hot(&key, &kept);

@@ -16,7 +16,7 @@ pub mod verdict;
 pub mod walk;
 
 pub use crate::vet::mode::Mode;
-pub use cached::{Cached, Validity};
+pub use cached::{Cached, Named, Validity};
 pub use entry::{Entry, Freshness};
 pub use question::{Question, Reach};
 pub use walk::{Answer, AnswerBody, Judgement, Life, Member, OnFailure, Registry};

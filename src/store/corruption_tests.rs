@@ -41,9 +41,6 @@ fn flip(path: &Path, offset: u64) {
     file.write_all_at(&[byte[0] ^ 0x40], offset).expect("written");
 }
 
-/// What happens to a file.
-type Harm = fn(&Path);
-
 fn cut(path: &Path, size: u64) {
     OpenOptions::new().write(true).open(path).expect("file").set_len(size).expect("cut");
 }

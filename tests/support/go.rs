@@ -134,6 +134,10 @@ impl Go {
     fn public(&self, text: &str, cache: &Fresh) -> String {
         let text = text.trim().replace(&cache.path().display().to_string(), "$GOMODCACHE");
         let text = text.replace(&self.home.path().display().to_string(), "$HOME");
+        // Which one of several go names is chance: it walks a map.
+        if let Some((before, _)) = text.split_once("ambiguous revision ") {
+            return format!("{before}ambiguous revision HASH");
+        }
         let Some((before, port)) = text.split_once("127.0.0.1:") else { return text };
         format!("{before}127.0.0.1:PORT{}", port.trim_start_matches(|c: char| c.is_ascii_digit()))
     }

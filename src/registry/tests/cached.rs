@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::error::{Error, Kind, Result};
 use crate::ports::Store as _;
 use crate::registry::doubles::{Drawer, Hands, Known, Reply, module, version};
-use crate::registry::{Cached, Freshness, Question, Reach, Validity};
+use crate::registry::{Cached, Freshness, Named, Question, Reach, Validity};
 use crate::spec::query::Query;
 
 const PATH: &str = "example.com/Mod";
@@ -26,7 +26,8 @@ fn bench() -> Bench {
 
 /// As after a start: nothing in memory.
 fn reopened(source: &Arc<Known>, store: &Arc<Drawer>, clock: &Arc<Hands>) -> Arc<Cached> {
-    Arc::new(Cached::new("corp", source.clone(), store.clone(), clock.clone(), Validity::default()))
+    let cached = Cached::new("corp", source.clone(), store.clone(), clock.clone(), Validity::default());
+    Arc::new(cached.named(Named::Kept))
 }
 
 impl Bench {
