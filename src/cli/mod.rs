@@ -6,6 +6,8 @@ mod check;
 mod clock;
 mod environment;
 mod exit;
+mod files;
+mod fix;
 mod logging;
 mod reach;
 mod resolve;
@@ -35,6 +37,7 @@ const EXAMPLES: &str = "Examples:
   GOPROXY=http://127.0.0.1:3000 go get example.com/module@latest
   modvet check
   modvet resolve github.com/owner/repository@main
+  modvet fix --diff
 
 Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage or configuration,
 3 could not be verified (network, unknown revision).";
@@ -44,6 +47,7 @@ enum Command {
     Serve(serve::Arguments),
     Check(check::Arguments),
     Resolve(resolve::Arguments),
+    Fix(fix::Arguments),
 }
 
 /// Runs the command that the process was called with.
@@ -53,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
+        Command::Fix(arguments) => fix::run(arguments),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -4,6 +4,7 @@
 
 pub mod dirhash;
 pub mod gomod;
+pub mod gosum;
 pub mod info;
 pub mod literal;
 pub mod location;

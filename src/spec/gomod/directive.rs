@@ -1,5 +1,5 @@
 //! From lines to what they say.
-//! Rules: `File.add` in golang.org/x/mod/modfile.
+//! Rules: `File.add` and `WorkFile.add` in golang.org/x/mod/modfile.
 
 use std::ops::Range;
 
@@ -10,13 +10,15 @@ use crate::spec::literal::{lossy, quote, trim_space, unquote};
 use crate::spec::path::{MajorSuffix, split_major};
 use crate::spec::version::{Version, canonical};
 
-/// Whose go.mod it is.
+/// Whose file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     /// A dependency's.
     Lax,
     /// The main module's.
     Strict,
+    /// A workspace's go.work.
+    Work,
 }
 
 pub(super) struct Reader<'a> {
@@ -24,6 +26,8 @@ pub(super) struct Reader<'a> {
     reading: Reading,
     file: GoMod,
     module_seen: bool,
+    /// The arguments of `use`.
+    folders: Vec<String>,
 }
 
 /// A directive: its verb, the rest of its line, the block it stands in.
@@ -50,13 +54,16 @@ impl Directive<'_> {
 
 const BLOCKS: [&[u8]; 8] = [b"module", b"godebug", b"require", b"exclude", b"replace", b"retract", b"tool", b"ignore"];
 const LAX: [&[u8]; 5] = [b"go", b"module", b"retract", b"require", b"ignore"];
+const WORK: [&[u8]; 5] = [b"go", b"toolchain", b"godebug", b"use", b"replace"];
+const WORK_BLOCKS: [&[u8]; 3] = [b"godebug", b"use", b"replace"];
 
 impl<'a> Reader<'a> {
     pub(super) fn new(data: &'a [u8], reading: Reading) -> Reader<'a> {
-        Reader { data, reading, file: GoMod::default(), module_seen: false }
+        Reader { data, reading, file: GoMod::default(), module_seen: false, folders: Vec::new() }
     }
 
-    pub(super) fn read(mut self) -> Result<GoMod, SyntaxError> {
+    /// What the file says, and the folders that a workspace uses.
+    pub(super) fn read(mut self) -> Result<(GoMod, Vec<String>), SyntaxError> {
         for statement in parse(self.data)? {
             match &statement {
                 Statement::Line(line) => {
@@ -67,15 +74,16 @@ impl<'a> Reader<'a> {
                 Statement::Comments(_) => {}
             }
         }
-        Ok(self.file)
+        Ok((self.file, self.folders))
     }
 
     fn block(&mut self, block: &Block) -> Result<(), SyntaxError> {
+        let blocks: &[&[u8]] = if self.reading == Reading::Work { &WORK_BLOCKS } else { &BLOCKS };
         match &block.tokens[..] {
-            [verb] if BLOCKS.contains(&self.token(verb)) => block.lines.iter().try_for_each(|line| {
+            [verb] if blocks.contains(&self.token(verb)) => block.lines.iter().try_for_each(|line| {
                 self.add(&Directive { verb: self.token(verb), arguments: &line.tokens, line, block: Some(block) })
             }),
-            tokens if self.reading == Reading::Strict => {
+            tokens if self.reading != Reading::Lax => {
                 let tokens: Vec<String> = tokens.iter().map(|token| lossy(self.token(token))).collect();
                 Err(block.start.error(format!("unknown block type: {}", tokens.join(" "))))
             }
@@ -90,6 +98,9 @@ impl<'a> Reader<'a> {
     fn add(&mut self, directive: &Directive<'_>) -> Result<(), SyntaxError> {
         if self.reading == Reading::Lax && !LAX.contains(&directive.verb) {
             return Ok(());
+        }
+        if self.reading == Reading::Work && !WORK.contains(&directive.verb) {
+            return Err(directive.error(format!("unknown directive: {}", directive.verb())));
         }
         match directive.verb {
             b"go" => self.go(directive),
@@ -110,6 +121,7 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             b"replace" => self.replace(directive),
+            b"use" if self.reading == Reading::Work => self.folder(directive),
             b"retract" => self.retract(directive),
             b"tool" => {
                 let path = self.only_string(directive)?;
@@ -123,6 +135,15 @@ impl<'a> Reader<'a> {
             }
             _ => Err(directive.error(format!("unknown directive: {}", directive.verb()))),
         }
+    }
+
+    fn folder(&mut self, directive: &Directive<'_>) -> Result<(), SyntaxError> {
+        let [folder] = directive.arguments else {
+            return Err(directive.error("usage: use local/dir"));
+        };
+        let folder = self.string(directive, folder)?;
+        self.folders.push(folder);
+        Ok(())
     }
 
     fn go(&mut self, directive: &Directive<'_>) -> Result<(), SyntaxError> {

@@ -1,18 +1,23 @@
-//! What a go.mod file says: as the go command reads a dependency's, and its own.
-//! Must not know of repositories or of editing; every directive keeps where it lies, so that an editor can be built on it.
-//! Rules: golang.org/x/mod/modfile (`ParseLax`, `Parse`, `ModulePath`) and go.dev/ref/mod#go-mod-file.
+//! What a go.mod or go.work file says, and edits of it that keep every other byte.
+//! Must not know of repositories, nor which version is right. Our own code: the crates that read go.mod give values without
+//! layout, or places without a way to write, and none reads go.work or names the go command's first error.
+//! Rules: golang.org/x/mod/modfile (`ParseLax`, `Parse`, `ParseWork`, `ModulePath`) and go.dev/ref/mod#go-mod-file.
 
 mod directive;
+mod edit;
 mod lex;
 mod syntax;
+mod work;
 
 use std::cmp::Ordering;
 use std::ops::Range;
 
+pub use edit::{Addition, Editor};
 pub use lex::SyntaxError;
+pub use work::GoWork;
 
 use super::literal::{is_print, lossy, quote, trim_space, unquote};
-use super::path::ModulePath;
+use super::path::{ModulePath, split_major};
 use super::version::{Semver, Version, compare};
 use directive::{Reader, Reading};
 
@@ -115,14 +120,14 @@ impl GoMod {
     ///
     /// Fails where `modfile.ParseLax` without a version fixer fails, with the first of its errors.
     pub fn parse_lax(data: &[u8]) -> Result<GoMod, SyntaxError> {
-        Reader::new(data, Reading::Lax).read()
+        Reader::new(data, Reading::Lax).read().map(|(file, _)| file)
     }
 
     /// Reads a main module's go.mod.
     ///
     /// Fails where `modfile.Parse` without a version fixer fails, with the first of its errors.
     pub fn parse(data: &[u8]) -> Result<GoMod, SyntaxError> {
-        Reader::new(data, Reading::Strict).read()
+        Reader::new(data, Reading::Strict).read().map(|(file, _)| file)
     }
 }
 
@@ -169,6 +174,11 @@ pub fn at_least_go_1_24(data: &[u8]) -> bool {
 /// The go.mod of a module that has none.
 pub fn synthesized(path: &ModulePath) -> Vec<u8> {
     format!("module {}\n", auto_quote(path.as_str())).into_bytes()
+}
+
+/// Whether a version's major may stand behind a path: `v2` behind `…/v2`, `v0` and `v1` behind a path without one.
+pub fn fits(path: &str, version: &Version) -> bool {
+    split_major(path).is_some_and(|(_, suffix)| suffix.matches(version.semver()))
 }
 
 /// The text as one token of a go.mod file. Rules: `modfile.AutoQuote`.

@@ -21,8 +21,8 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Block {
     pub start: Position,
-    open: Position,
-    close: Position,
+    pub open: Position,
+    pub close: Position,
     /// What stands before the parenthesis.
     pub tokens: Vec<Range<usize>>,
     pub lines: Vec<Line>,
