@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _};
 
-use super::find::{Found, Kind};
+use super::find::Named;
 use super::finding::{Finding, Place};
+use crate::cli::files::FileKind;
 use crate::spec::gomod::{GoMod, GoWork, Replacement, SyntaxError, Target};
 use crate::spec::gosum::{self, Sum};
 use crate::spec::pseudo;
@@ -59,13 +60,13 @@ pub struct Reading {
 }
 
 /// Reads files, of which a folder's module comes before its sums.
-pub fn read(files: &[Found]) -> Reading {
+pub fn read(files: &[Named]) -> Reading {
     let mut reading = Reading::default();
     for file in files {
         let done = match file.kind {
-            Kind::Workspace => reading.workspace(file),
-            Kind::Module => reading.module(file),
-            Kind::Sums => reading.sums(file),
+            FileKind::GoWork => reading.workspace(file),
+            FileKind::GoMod => reading.module(file),
+            FileKind::GoSum | FileKind::GoWorkSum => reading.sums(file),
         };
         if let Err((line, what)) = done {
             reading.faults.push(Finding::broken(Place { file: file.name.clone(), line }, what));
@@ -85,7 +86,7 @@ fn unreadable(error: io::Error) -> Fault {
     (None, error.to_string())
 }
 
-fn whole(file: &Found) -> Result<Vec<u8>, Fault> {
+fn whole(file: &Named) -> Result<Vec<u8>, Fault> {
     let size = fs::metadata(&file.path).map_err(unreadable)?.len();
     if size > LARGEST {
         return Err((None, format!("{size} bytes (expected at most {LARGEST})")));
@@ -94,7 +95,7 @@ fn whole(file: &Found) -> Result<Vec<u8>, Fault> {
 }
 
 impl Reading {
-    fn mention(&mut self, file: &Found, line: usize, module: &str, version: &Version, role: Role) {
+    fn mention(&mut self, file: &Named, line: usize, module: &str, version: &Version, role: Role) {
         self.mentions.push(Mention {
             module: module.to_owned(),
             version: version.clone(),
@@ -105,7 +106,7 @@ impl Reading {
         });
     }
 
-    fn module(&mut self, file: &Found) -> Result<(), Fault> {
+    fn module(&mut self, file: &Named) -> Result<(), Fault> {
         let go_mod = GoMod::parse(&whole(file)?).map_err(syntax)?;
         for require in &go_mod.require {
             let role = if require.indirect { Role::Indirect } else { Role::Require };
@@ -119,14 +120,14 @@ impl Reading {
         Ok(())
     }
 
-    fn workspace(&mut self, file: &Found) -> Result<(), Fault> {
+    fn workspace(&mut self, file: &Named) -> Result<(), Fault> {
         let work = GoWork::parse(&whole(file)?).map_err(syntax)?;
         self.replacements(file, &work.replace);
         self.workspaces.push((file.folder().to_owned(), work));
         Ok(())
     }
 
-    fn replacements(&mut self, file: &Found, replacements: &[Replacement]) {
+    fn replacements(&mut self, file: &Named, replacements: &[Replacement]) {
         for replace in replacements {
             if let Some(version) = &replace.version {
                 self.mention(file, replace.line, &replace.path, version, Role::Replaced);
@@ -140,7 +141,7 @@ impl Reading {
     }
 
     /// Keeps the lines of pseudo-versions, and those of versions that the module beside it uses.
-    fn sums(&mut self, file: &Found) -> Result<(), Fault> {
+    fn sums(&mut self, file: &Named) -> Result<(), Fault> {
         let mut used: HashMap<String, Vec<String>> = HashMap::new();
         for mention in self.mentions.iter().filter(|mention| mention.folder == file.folder()) {
             used.entry(mention.module.clone()).or_default().push(mention.version.to_string());
@@ -168,7 +169,7 @@ impl Reading {
         Ok(())
     }
 
-    fn sum(&mut self, file: &Found, sum: Sum) {
+    fn sum(&mut self, file: &Named, sum: Sum) {
         let Some(version) = Version::parse(&sum.version) else { return };
         self.mentions.push(Mention {
             module: sum.module,

@@ -167,9 +167,10 @@ fn joined(folder: &str, used: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::find::{Found, Kind};
+    use super::super::find::Named;
     use super::super::read::read;
     use super::*;
+    use crate::cli::files::FileKind;
 
     const WRONG: &str = "v0.0.0-20180221000001-633c27990c82";
     const RIGHT: &str = "v0.0.0-20180221000000-633c27990c82";
@@ -177,7 +178,7 @@ mod tests {
     /// What becomes of every version that these files name, and how many places each has.
     fn fates(files: &[(&str, &str)]) -> Vec<(String, Fate, usize)> {
         let top = tempfile::tempdir().expect("a temporary folder");
-        let found: Vec<Found> = files
+        let found: Vec<Named> = files
             .iter()
             .map(|(name, text)| {
                 let path = top.path().join(name);
@@ -185,11 +186,11 @@ mod tests {
                 let text = text.replace("WRONG", WRONG).replace("RIGHT", RIGHT);
                 std::fs::write(&path, text).expect("a writable folder");
                 let kind = match name.rsplit('/').next().expect("a last part") {
-                    "go.mod" => Kind::Module,
-                    "go.work" => Kind::Workspace,
-                    _ => Kind::Sums,
+                    "go.mod" => FileKind::GoMod,
+                    "go.work" => FileKind::GoWork,
+                    _ => FileKind::GoSum,
                 };
-                Found { path, name: (*name).to_owned(), kind }
+                Named { path, name: (*name).to_owned(), kind }
             })
             .collect();
         let reading = read(&found);
