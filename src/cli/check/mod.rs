@@ -169,7 +169,7 @@ impl Facts {
                 findings.extend(kept.chain(released).map(|warning| compose.warning(warning)));
             }
         }
-        Report { files, judged, findings, unseen: self.warnings.unseen }
+        Report { files, judged, findings, unseen: self.warnings.unseen.clone() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::finding::{Finding, Place, Severity};
 use super::subject::Subject;
+use super::warnings::Unseen;
 use crate::spec::verdict::{Standing, Verdict};
 
 /// What was looked at and what was found.
@@ -11,8 +12,8 @@ pub struct Report {
     pub files: Vec<String>,
     pub judged: Vec<Judged>,
     pub findings: Vec<Finding>,
-    /// Of so many modules nobody could say what there is to warn of.
-    pub unseen: usize,
+    /// Of these nobody could say what there is to warn of.
+    pub unseen: Vec<Unseen>,
 }
 
 /// A pseudo-version and what is said of it.

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures_util::stream::{self, StreamExt as _};
 use indicatif::ProgressBar;
+use serde::Serialize;
 
 use super::finding::Rule;
 use super::judge::{AT_A_TIME, Judge, Key};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::spec::dirhash::go_mod_h1;
 use crate::spec::gomod::{GoMod, Retraction};
 use crate::spec::path::ModulePath;
@@ -22,11 +23,18 @@ pub struct Warning {
     pub command: Option<String>,
 }
 
-/// All that was found, and of how many modules nothing could be found out.
+/// All that was found, and of which modules nothing could be found out.
 #[derive(Debug, Default)]
 pub struct Warnings {
     pub of: HashMap<Key, Vec<Warning>>,
-    pub unseen: usize,
+    pub unseen: Vec<Unseen>,
+}
+
+/// A module that could not be looked at, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Unseen {
+    pub module: String,
+    pub why: String,
 }
 
 /// A version in use, and what a go.sum says of its go.mod.
@@ -54,11 +62,12 @@ pub async fn look(judge: &Judge, modules: BTreeMap<String, Vec<Used>>, progress:
                 }
             }
             Err(error) => {
-                tracing::debug!(module, %error, "no warnings about this module");
-                warnings.unseen += 1;
+                let why = error.chain().lines().next().unwrap_or_default().to_owned();
+                warnings.unseen.push(Unseen { module, why });
             }
         }
     }
+    warnings.unseen.sort();
     warnings
 }
 
@@ -90,13 +99,21 @@ async fn retractions(judge: &Judge, module: &ModulePath) -> Result<Vec<Retractio
         versions.iter().rev().find(|v| v.is_release()).or(versions.last()).map(|v| (*v).clone())
     };
     let (incompatible, compatible): (Vec<_>, Vec<_>) = versions.iter().partition(|version| version.is_incompatible());
-    let latest = match highest(&compatible).or_else(|| highest(&incompatible)) {
-        Some(latest) => Some(latest),
-        None => Version::parse(&judge.latest(module).await?.version),
+    let read = async {
+        let latest = match highest(&compatible).or_else(|| highest(&incompatible)) {
+            Some(latest) => Some(latest),
+            None => Version::parse(&judge.latest(module).await?.version),
+        };
+        let latest = latest.ok_or_else(|| Error::not_found("no version"))?;
+        judge.go_mod(module, &latest).await
     };
-    let Some(latest) = latest else { return Ok(Vec::new()) };
-    // A go.mod that cannot be read takes nothing back.
-    Ok(GoMod::parse_lax(&judge.go_mod(module, &latest).await?).unwrap_or_default().retract)
+    match read.await {
+        // A go.mod that cannot be read takes nothing back.
+        Ok(bytes) => Ok(GoMod::parse_lax(&bytes).unwrap_or_default().retract),
+        // The module may have moved on to v2, with nothing left under this path.
+        Err(error) if error.is_absence() => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn retracted(judge: &Judge, module: &ModulePath, retraction: &Retraction) -> Warning {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::super::finding::{Finding, Place, Rule, Severity};
 use super::super::report::Report;
+use super::super::warnings::Unseen;
 use crate::spec::verdict::Standing;
 
 #[derive(Serialize)]
@@ -11,8 +12,8 @@ struct Whole<'a> {
     files: &'a [String],
     versions: Vec<VersionEntry<'a>>,
     findings: Vec<FindingEntry<'a>>,
-    /// How many modules could not be looked at for warnings.
-    unseen: usize,
+    /// The modules that could not be looked at for warnings.
+    unseen: &'a [Unseen],
     summary: String,
 }
 
@@ -71,7 +72,7 @@ pub fn render(report: &Report) -> String {
         files: &report.files,
         versions: versions.collect(),
         findings: report.findings.iter().map(FindingEntry::of).collect(),
-        unseen: report.unseen,
+        unseen: &report.unseen,
         summary: report.summary(),
     };
     serde_json::to_string_pretty(&whole).expect("strings and numbers always serialize") + "\n"

@@ -12,8 +12,10 @@ pub fn render(report: &Report, is_coloured: bool) -> String {
     }
     text.push_str(&report.summary());
     text.push('\n');
-    if report.unseen > 0 {
-        text.push_str(&format!("warnings are not complete: {} modules could not be looked at\n", report.unseen));
+    if let Some(first) = report.unseen.first() {
+        let count = report.unseen.len();
+        let (module, why) = (&first.module, &first.why);
+        text.push_str(&format!("no warnings about {count} of the modules in use, such as {module}: {why}\n"));
     }
     text
 }
