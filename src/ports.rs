@@ -1,4 +1,4 @@
-//! The traits by which the rooms reach the world: `Source`, `Sumdb`, `Repo`, `Store`, `Clock`.
+//! The traits by which the rooms reach the world: `Source`, `Examiner`, `Sumdb`, `Repo`, `Store`, `Clock`.
 //! Must not know of any implementation; a verb joins a trait only with two that really do it.
 //! Rules: HOUSE.md, "The two storeys".
 
@@ -11,7 +11,8 @@ use chrono::{DateTime, Utc};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
-use crate::spec::info::{Commit, Info, ObjectId};
+use crate::spec::examination::Examination;
+use crate::spec::info::{Commit, Info, ObjectId, Signature};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
 use crate::spec::refs::Refs;
@@ -33,6 +34,13 @@ pub trait Source: Send + Sync {
     async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content>;
     /// The module zip of a version, named as asked, also for a wrong pseudo-version whose revision exists.
     async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content>;
+}
+
+/// What can hold a version against the history of its repository.
+#[async_trait]
+pub trait Examiner: Send + Sync {
+    /// `None` where the module is in no git repository. A revision that is not there is an absence.
+    async fn examine(&self, module: &ModulePath, version: &Version) -> Result<Option<Examination>>;
 }
 
 /// A module proxy that hands checksum databases through.
@@ -74,6 +82,12 @@ pub trait Repo {
     fn find(&self, digits: &str) -> Result<Found>;
     /// For each of `candidates`: is it the commit itself or one of its ancestors?
     fn ancestors(&self, of: ObjectId, candidates: &[ObjectId]) -> Result<Vec<bool>>;
+    /// For each of `candidates`: how many steps from commit to parent lead to it at least; `None` if it is no ancestor.
+    fn distances(&self, of: ObjectId, candidates: &[ObjectId]) -> Result<Vec<Option<u32>>>;
+    /// Who made a commit when; `None` where its times cannot be read.
+    fn signature(&self, commit: ObjectId) -> Result<Option<Signature>>;
+    /// The commits that heads and tags reach and that were committed in this second.
+    fn dated(&self, time: DateTime<Utc>) -> Result<Vec<ObjectId>>;
     /// The raw blob at a path of the commit's tree, whatever its mode; `None` if there is none.
     /// A larger one than `limit` is an error.
     fn read_file(&self, commit: ObjectId, path: &str, limit: u64) -> Result<Option<Bytes>>;

@@ -330,13 +330,69 @@ fn a_repository_is_fetched_once_for_all_its_versions() {
 }
 
 #[test]
-fn a_proxy_that_gives_no_verdicts_is_asked_as_a_proxy() {
+fn a_running_modvet_gives_its_verdicts() {
     let world = World::new();
     let served = Modvet::over_git(&world.server.url(), "rewrite");
     world.file("go.mod", &format!("module example.com/app\n\nrequire {HOST}/dep {{VALID}}\n"));
-    let checked = world.run(&["--proxy", &served.url()]);
-    assert_eq!((checked.exit, checked.errors.as_str()), (0, ""), "{}", checked.output);
-    assert_eq!(checked.output, "1 file, 1 pseudo-version: all well\n");
+    let valid = world.run(&["--proxy", &served.url()]);
+    assert_eq!((valid.exit, valid.errors.as_str()), (0, ""), "{}", valid.output);
+    assert_eq!(valid.output, "1 file, 1 pseudo-version: all well\n");
+    world.file("go.mod", &format!("module example.com/app\n\nrequire {HOST}/dep {{WRONG-TIME}}\n"));
+    let wrong = world.run(&["--proxy", &served.url()]);
+    assert_eq!((wrong.exit, wrong.errors.as_str()), (1, ""), "{}", wrong.output);
+    assert!(wrong.output.contains(&format!("    use {}\n", world.names[2].1)), "{}", wrong.output);
+}
+
+#[test]
+fn a_proxy_that_gives_no_verdicts_is_asked_as_a_proxy() {
+    let world = World::new();
+    let (valid, right) = (world.names[3].1.clone(), world.names[2].1.clone());
+    let revision = right.rsplit('-').next().expect("a revision").to_owned();
+    let proxy = Plain::start(vec![
+        (
+            format!("/{HOST}/dep/@v/{valid}.info"),
+            format!("{{\"Version\":\"{valid}\",\"Time\":\"2018-02-21T00:00:00Z\"}}"),
+        ),
+        (
+            format!("/{HOST}/dep/@v/{revision}.info"),
+            format!("{{\"Version\":\"{right}\",\"Time\":\"2018-02-21T00:00:00Z\"}}"),
+        ),
+    ]);
+    for (name, exit) in [("{VALID}", 0), ("{WRONG-TIME}", 1), ("{UNKNOWN}", 3)] {
+        world.file("go.mod", &format!("module example.com/app\n\nrequire {HOST}/dep {name}\n"));
+        let checked = world.run(&["--no-warnings", "--proxy", &proxy.url]);
+        assert_eq!((checked.exit, checked.errors.as_str()), (exit, ""), "{name}: {}", checked.output);
+        assert_eq!(checked.output.contains(&format!("    use {right}\n")), exit == 1, "{name}: {}", checked.output);
+    }
+}
+
+/// A server of a few files; it ends with the test's process.
+struct Plain {
+    url: String,
+}
+
+impl Plain {
+    fn start(files: Vec<(String, String)>) -> Plain {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a client");
+                let mut request = [0; 4096];
+                let length = stream.read(&mut request).unwrap_or(0);
+                let line = String::from_utf8_lossy(&request[..length]).into_owned();
+                let path = line.split(' ').nth(1).unwrap_or_default();
+                let (status, body) = match files.iter().find(|(name, _)| name == path) {
+                    Some((_, body)) => ("200 OK", body.as_str()),
+                    None => ("404 Not Found", "not here\n"),
+                };
+                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                // A client that went away is no concern of the server's.
+                let _ = stream.write_all((head + body).as_bytes());
+            }
+        });
+        Plain { url }
+    }
 }
 
 #[test]

@@ -74,11 +74,22 @@ fn about_module(modvet: &Modvet, module: &ModuleRecord, wrong: Wrong) -> Vec<Str
         let mut found = match (&answer.version, &answer.right) {
             (Some(version), _) => about_version(modvet, &module.module, answer, version, &mut built),
             (None, Some(right)) if is_fault(answer) => wrong(modvet, &module.module, answer, right),
+            // go knows no revision in upper case or of few digits; modvet names the right version.
+            (None, None) if is_misspelt(answer.asked()) => Vec::new(),
             _ => about_absence(modvet, &module.module, answer),
         };
         differences.append(&mut found);
     }
     differences
+}
+
+/// Whether a pseudo-version's revision is in upper case or of four to six digits.
+fn is_misspelt(asked: &str) -> bool {
+    let Some((head, revision)) = asked.rsplit_once('-') else { return false };
+    let is_time = head.len() > 14 && head.bytes().rev().take(14).all(|b| b.is_ascii_digit());
+    let is_hex = revision.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_upper = revision.bytes().any(|b| b.is_ascii_uppercase());
+    is_time && is_hex && (is_upper || (4..7).contains(&revision.len()))
 }
 
 /// Whether go refuses a pseudo-version whose revision is there.

@@ -46,6 +46,14 @@ fn from_list(text: &str) -> Result<Vec<Upstream>> {
     Ok(upstreams)
 }
 
+/// The checksum database that the environment names, and the modules that it must never be asked for.
+pub fn checksum_database() -> Option<(String, String)> {
+    let named = variable("GOSUMDB").filter(|named| named != "off")?;
+    // NAME, NAME+KEY or either with a URL behind it: it is asked through the upstreams, whatever the URL.
+    let name = named.split_whitespace().next()?.split('+').next()?.to_owned();
+    Some((name, variable("GONOSUMDB").or_else(|| variable("GOPRIVATE")).unwrap_or_default()))
+}
+
 /// The text of the user's netrc file, if there is one.
 pub fn netrc() -> Result<Option<String>> {
     let named = variable("NETRC").map(PathBuf::from);

@@ -6,12 +6,14 @@ mod check;
 mod clock;
 mod environment;
 mod exit;
+mod explain;
 mod files;
 mod fix;
 mod logging;
 mod reach;
 mod resolve;
 mod serve;
+mod server;
 mod wiring;
 
 use std::process::ExitCode;
@@ -38,6 +40,7 @@ const EXAMPLES: &str = "Examples:
   modvet check
   modvet resolve github.com/owner/repository@main
   modvet fix --diff
+  modvet explain example.com/module@v1.0.1-0.20190813064442-fde4db37ae7a
 
 Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage or configuration,
 3 could not be verified (network, unknown revision).";
@@ -46,6 +49,7 @@ Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage 
 enum Command {
     Serve(serve::Arguments),
     Check(check::Arguments),
+    Explain(explain::Arguments),
     Resolve(resolve::Arguments),
     Fix(fix::Arguments),
 }
@@ -56,6 +60,7 @@ pub fn main() -> ExitCode {
     let done = match command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
         Command::Fix(arguments) => fix::run(arguments),
     };

@@ -8,12 +8,13 @@ use crate::config::{self, AuthScheme, Settings, Upstream, UpstreamKind};
 use crate::error::{Error, Kind, Result};
 use crate::git::{Options, Repositories};
 use crate::net::{self, AllowInsecure, AllowPrivate, Client, Credential, CredentialKind, InsteadOf, Secret, Trust};
-use crate::ports::{Clock, Repo, Source, Store, Sumdb};
+use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
 use crate::registry::direct::Direct;
 use crate::registry::walk::Judgement;
-use crate::registry::{Cached, Member, Named, OnFailure, Registry, Validity};
+use crate::registry::{Cached, ChecksumDatabase, Member, Named, OnFailure, Registry, Validity};
 use crate::store::{self, SledStore};
-use crate::upstream::{DirSource, Discover, Limits, ProxySource, VerdictApi};
+use crate::sumdb;
+use crate::upstream::{DirSource, Discover, Limits, ProxySource};
 use crate::vet::mode::Policy;
 
 use super::clock::SystemClock;
@@ -58,14 +59,6 @@ pub async fn open(settings: Settings, lock: Lock) -> Result<Works> {
     connect(&settings, client, clock, store)
 }
 
-/// The verdicts of a server that is the only upstream.
-pub fn verdict_api(settings: &Settings) -> Result<Option<VerdictApi>> {
-    match &settings.upstreams[..] {
-        [Upstream { kind: UpstreamKind::Proxy(url), .. }] => Ok(Some(VerdictApi::new(client(settings)?, url.clone()))),
-        _ => Ok(None),
-    }
-}
-
 async fn open_store(folder: std::path::PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn Store>> {
     let opening = move || {
         std::fs::create_dir_all(&folder).map_err(|error| {
@@ -98,10 +91,12 @@ fn connect(settings: &Settings, client: Client, clock: Arc<dyn Clock>, store: Ar
     let scratch = settings.store_path.join("tmp");
     let limits = Limits::default();
     for upstream in &settings.upstreams {
+        let mut examiner: Option<Arc<dyn Examiner>> = None;
         let (source, judgement): (Arc<dyn Source>, _) = match &upstream.kind {
             UpstreamKind::Git => {
-                let direct = direct(upstream, &discover, &repositories, &client, &scratch, &store);
-                (Arc::new(direct), Judgement::Own)
+                let direct = Arc::new(direct(upstream, &discover, &repositories, &client, &scratch, &store));
+                examiner = Some(direct.clone());
+                (direct, Judgement::Own)
             }
             UpstreamKind::Proxy(url) => {
                 let proxy = Arc::new(ProxySource::new(client.clone(), url.clone(), Trust::Named, &scratch, limits)?);
@@ -112,8 +107,12 @@ fn connect(settings: &Settings, client: Client, clock: Arc<dyn Clock>, store: Ar
         };
         let named = if judgement == Judgement::Own { Named::Asked } else { Named::Kept };
         let validity = Validity { listing: upstream.list_validity, ..Validity::default() };
+        let cached = Cached::new(&upstream.name, source, store.clone(), clock.clone(), validity).named(named);
         members.push(Member {
-            source: Cached::new(&upstream.name, source, store.clone(), clock.clone(), validity).named(named),
+            source: match examiner {
+                Some(examiner) => cached.examined_by(examiner),
+                None => cached,
+            },
             on_failure: if upstream.go_on_after_failure { OnFailure::GoOn } else { OnFailure::Stop },
             judgement,
             modules: Some(upstream.modules.clone()).filter(|patterns| !patterns.is_empty()),
@@ -121,7 +120,12 @@ fn connect(settings: &Settings, client: Client, clock: Arc<dyn Clock>, store: Ar
         });
     }
     let policy = Policy { mode: settings.mode, refuse_mod: settings.refuse_mod };
-    Ok(Works { registry: Registry::new("default", policy, members), sumdbs, store, clock })
+    let mut registry = Registry::new("default", policy, members);
+    if let Some((name, not_modules)) = environment::checksum_database() {
+        let records = Arc::new(sumdb::Passed::new(sumdbs.clone(), store.clone(), clock.clone()));
+        registry = registry.with_database(ChecksumDatabase { name, records, not_modules });
+    }
+    Ok(Works { registry, sumdbs, store, clock })
 }
 
 fn direct(
@@ -152,7 +156,8 @@ fn direct(
     }
 }
 
-fn client(settings: &Settings) -> Result<Client> {
+/// The one client for all that goes out.
+pub fn client(settings: &Settings) -> Result<Client> {
     let private =
         |text: &String| text.parse::<AllowPrivate>().map_err(|why| Error::gone(format!("net.allow_private: {why}")));
     let credentials = settings.upstreams.iter().filter_map(|upstream| upstream.auth.as_ref());

@@ -117,6 +117,28 @@ impl History {
         candidates.iter().map(|candidate| candidate.is_some_and(|position| seen.has(position))).collect()
     }
 
+    /// For each candidate: how many steps from commit to parent lead to it at least.
+    pub fn distances(&self, of: u32, candidates: &[Option<u32>]) -> Vec<Option<u32>> {
+        let mut steps = vec![u32::MAX; of as usize + 1];
+        steps[of as usize] = 0;
+        for position in (0..=of).rev() {
+            let next = steps[position as usize].saturating_add(1);
+            for &parent in self.parents(position) {
+                let known = &mut steps[parent as usize];
+                *known = next.min(*known);
+            }
+        }
+        let reached = |position: u32| steps.get(position as usize).copied().filter(|steps| *steps != u32::MAX);
+        candidates.iter().map(|candidate| candidate.and_then(reached)).collect()
+    }
+
+    /// The commits among all that is reached that were committed in this second.
+    pub fn dated(&self, seconds: i64, reach: &Reach) -> Vec<ObjectId> {
+        let all = (0..self.len() as u32).zip(&self.seconds);
+        let dated = all.filter(|(position, at)| **at == seconds && reach.commits.has(*position));
+        dated.map(|(position, _)| self.id(position)).collect()
+    }
+
     /// Marks the ancestors of all that is marked, from one position down to another.
     fn mark_below(&self, seen: &mut Bits, from: u32, to: u32) {
         for position in (to..=from).rev() {

@@ -2,8 +2,10 @@
 //!
 //! libgit2's own parser is stricter than git's and refuses some commits that git reads.
 
+use chrono::{DateTime, FixedOffset};
+
 use crate::error::{Error, Result};
-use crate::spec::info::{Commit, ObjectId};
+use crate::spec::info::{Commit, ObjectId, Signature};
 
 /// What the history needs of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,33 @@ pub fn dated(id: ObjectId, seconds: i64) -> Result<Commit> {
     time.map(|time| Commit { id, time }).ok_or_else(|| Error::not_found(format!("commit {id} has no valid time")))
 }
 
+/// Who made a commit when; `None` where one of the times cannot be read.
+pub fn signature(data: &[u8]) -> Option<Signature> {
+    let head = data.split(|&b| b == b'\n').take_while(|line| !line.is_empty());
+    let (mut author, mut committer) = (None, None);
+    for line in head {
+        if let Some(who) = line.strip_prefix(b"author ") {
+            author = author.or_else(|| moment(who));
+        } else if let Some(who) = line.strip_prefix(b"committer ") {
+            committer = committer.or_else(|| moment(who));
+        }
+    }
+    Some(Signature { author: author?, committer: committer? })
+}
+
+fn moment(who: &[u8]) -> Option<DateTime<FixedOffset>> {
+    Some(DateTime::from_timestamp(time_of(who), 0)?.with_timezone(&zone_of(who)))
+}
+
+/// The last word, `+0530`; UTC where it cannot be read.
+fn zone_of(who: &[u8]) -> FixedOffset {
+    let utc = FixedOffset::east_opt(0).expect("zero is in range");
+    let word = who.rsplit(|&b| b == b' ').next().and_then(|word| std::str::from_utf8(word).ok()).unwrap_or("");
+    let number: i32 = word.parse().unwrap_or(0);
+    let minutes = number / 100 * 60 + number % 100;
+    FixedOffset::east_opt(minutes * 60).unwrap_or(utc)
+}
+
 /// The digits behind the last `>`: a name may hold one too.
 fn time_of(who: &[u8]) -> i64 {
     let Some(end) = who.iter().rposition(|&b| b == b'>') else { return NO_TIME };
@@ -96,6 +125,17 @@ mod tests {
             assert_eq!((head.parents.len(), head.seconds), (parents, seconds), "{name}");
         }
         assert_eq!(commit_head(b"blob"), None);
+    }
+
+    #[test]
+    fn reads_who_made_a_commit_when() {
+        let text = format!("{TREE}author A <a> 5 +0530\ncommitter C <c> 1519081806 -0800\n\nauthor X <x> 9 +0000");
+        let Signature { author, committer } = signature(text.as_bytes()).expect("both times");
+        assert_eq!(author.to_rfc3339(), "1970-01-01T05:30:05+05:30");
+        assert_eq!(committer.to_rfc3339(), "2018-02-19T15:10:06-08:00");
+        let odd = format!("{TREE}author A <a> 5 +9999999\ncommitter C <c> 7 east\n");
+        assert_eq!(signature(odd.as_bytes()).expect("times").author.to_rfc3339(), "1970-01-01T00:00:05+00:00");
+        assert_eq!(signature(format!("{TREE}committer C <c> 7 +0000\n").as_bytes()), None);
     }
 
     #[test]

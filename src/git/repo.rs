@@ -6,21 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use git2::{ErrorCode, ObjectType, Repository};
 
 use super::attributes::Attributes;
 use super::convert::Conversion;
 use super::folder::Folder;
 use super::growth::{oid, unreadable};
-use super::history::Named;
+use super::history::{History, Named};
 use super::known::Known;
-use super::objects::{commit_head, dated, tag_head};
+use super::objects::{commit_head, dated, signature, tag_head};
 use super::remote::Remote;
 use super::shared::{Shared, View};
 use super::trees::{self, Look, Missing};
 use crate::error::{Error, Result};
 use crate::ports::{Clock, FileMode, Found, Repo, TreeFile};
-use crate::spec::info::{Commit, ObjectId};
+use crate::spec::info::{Commit, ObjectId, Signature};
 use crate::spec::refs::Refs;
 
 /// A repository opened for one job.
@@ -74,14 +75,29 @@ impl Repo for GitRepo {
     }
 
     fn ancestors(&self, of: ObjectId, candidates: &[ObjectId]) -> Result<Vec<bool>> {
-        // A commit of the index has all its ancestors there, so no newer refs can change the answer.
-        let mut history = self.shared.history();
-        if history.peel(of).is_none() {
-            history = Arc::clone(&self.view()?.history);
-        }
-        let position = history.peel(of).ok_or_else(|| unknown(of))?;
+        let (history, position) = self.history_of(of)?;
         let candidates: Vec<_> = candidates.iter().map(|candidate| history.peel(*candidate)).collect();
         Ok(history.ancestors(position, &candidates))
+    }
+
+    fn distances(&self, of: ObjectId, candidates: &[ObjectId]) -> Result<Vec<Option<u32>>> {
+        let (history, position) = self.history_of(of)?;
+        let candidates: Vec<_> = candidates.iter().map(|candidate| history.peel(*candidate)).collect();
+        Ok(history.distances(position, &candidates))
+    }
+
+    fn signature(&self, commit: ObjectId) -> Result<Option<Signature>> {
+        // What is not here yet comes with this question.
+        self.commit(commit)?.ok_or_else(|| unknown(commit))?;
+        self.with(|repository| {
+            let odb = repository.odb().map_err(unreadable)?;
+            Ok(signature(odb.read(oid(commit)).map_err(unreadable)?.data()))
+        })
+    }
+
+    fn dated(&self, time: DateTime<Utc>) -> Result<Vec<ObjectId>> {
+        let view = self.view()?;
+        Ok(view.history.dated(time.timestamp(), &view.reach))
     }
 
     fn read_file(&self, commit: ObjectId, path: &str, limit: u64) -> Result<Option<Bytes>> {
@@ -160,6 +176,17 @@ impl GitRepo {
                 self.view_while_fetching()
             }
         }
+    }
+
+    /// A history that holds a commit, and where it stands there. A commit of the index has all its ancestors
+    /// there, so no newer refs can change what is said of them.
+    fn history_of(&self, commit: ObjectId) -> Result<(Arc<History>, u32)> {
+        let mut history = self.shared.history();
+        if history.peel(commit).is_none() {
+            history = Arc::clone(&self.view()?.history);
+        }
+        let position = history.peel(commit).ok_or_else(|| unknown(commit))?;
+        Ok((history, position))
     }
 
     /// Runs a job on the repository on disk, opened again if packs came since.

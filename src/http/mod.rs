@@ -2,6 +2,7 @@
 //! Must not know how a question is answered; statuses and headers are written here and nowhere else.
 //! Rules: go.dev/ref/mod#goproxy-protocol, RFC 9110 and 9111, docs/protocol.md.
 
+mod api;
 pub mod body;
 mod range;
 pub mod respond;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{
-    ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
+    ACCEPT, ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
 };
 use hyper::{Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
@@ -40,6 +40,11 @@ impl Asked {
             Some(value) if value.as_bytes().eq_ignore_ascii_case(b"true") => Reach::Cache,
             _ => Reach::Upstream,
         }
+    }
+
+    /// Whether the client reads JSON and no text.
+    pub fn wants_json(&self) -> bool {
+        self.values(ACCEPT).any(|value| value.contains(JSON) && !value.contains("text/"))
     }
 
     fn values(&self, name: HeaderName) -> impl Iterator<Item = &str> {
@@ -109,6 +114,23 @@ pub fn recorded(path: &sumdb::Path, record: sumdb::Record, asked: &Asked) -> Res
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(lifetime(life)));
     headers.insert(UPSTREAM, header(&record.upstream));
     response
+}
+
+/// What the programming interface says of something.
+pub fn described(json: Vec<u8>, asked: &Asked) -> Response<Body> {
+    let mut response = whole(json.into(), JSON, asked);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(lifetime(Life::Never)));
+    response
+}
+
+/// An error for a client that reads JSON: `{"error":…}` with the lines of the text.
+pub fn refused_in_json(error: &Error) -> Response<Body> {
+    let mut response = refused(error);
+    let json = serde_json::json!({ "error": text::of(error).trim_end() }).to_string();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert(CONTENT_LENGTH, json.len().into());
+    response.map(|_| Body::from(Bytes::from(json)))
 }
 
 /// `/healthz`, and `/readyz` once the store is open.

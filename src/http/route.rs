@@ -14,8 +14,21 @@ use crate::sumdb;
 /// What an address leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    Module { registry: RegistryName, module: ModulePath, question: Question },
-    Sumdb { registry: RegistryName, path: sumdb::Path },
+    Module {
+        registry: RegistryName,
+        module: ModulePath,
+        question: Question,
+    },
+    Sumdb {
+        registry: RegistryName,
+        path: sumdb::Path,
+    },
+    /// `/api/v1/verdicts/MODULE@VERSION`
+    Verdict {
+        registry: RegistryName,
+        module: ModulePath,
+        version: Version,
+    },
     Alive,
     Ready,
 }
@@ -50,6 +63,11 @@ impl Route {
         };
         if let Some(rest) = address.strip_prefix("sumdb/") {
             return Ok(Route::Sumdb { registry, path: sumdb::Path::parse(rest)? });
+        }
+        if let Some(subject) = address.strip_prefix("api/v1/verdicts/") {
+            let (module, version) = subject.split_once('@').ok_or_else(unknown)?;
+            let (module, version) = verdict_subject(module, version)?;
+            return Ok(Route::Verdict { registry, module, version });
         }
         // A module path holds no @, so the first /@ ends it, whatever a branch may be called.
         if let Some((module, rest)) = address.split_once("/@v/") {
@@ -97,6 +115,18 @@ fn question(module: &ModulePath, rest: &str) -> Result<Question> {
     }
 }
 
+/// People and scripts write upper case letters as they are; escaped ones are understood as well.
+fn verdict_subject(module: &str, version: &str) -> Result<(ModulePath, Version)> {
+    let module = if module.contains('!') { ModulePath::unescape(module)? } else { ModulePath::parse(module)? };
+    let version = if version.contains('!') { unescape(&module, version)? } else { version.to_owned() };
+    match Version::parse(&version) {
+        Some(parsed) => Ok((module, parsed)),
+        None => Err(Error::gone("version is not canonical, and verdicts are on canonical versions only")
+            .about(shown(&format!("{module}@{version}")))
+            .remedy("the .info of this query names the canonical version")),
+    }
+}
+
 /// A version query; a branch's name may hold slashes, which the go command itself never sends.
 fn unescape(module: &ModulePath, escaped: &str) -> Result<String> {
     let disallowed =
@@ -137,6 +167,11 @@ mod tests {
         Route::Module { registry, module: ModulePath::parse(path).expect("module path"), question }
     }
 
+    fn verdict(registry: RegistryName, path: &str, version: &str) -> Route {
+        let module = ModulePath::parse(path).expect("module path");
+        Route::Verdict { registry, module, version: Version::parse(version).expect("version") }
+    }
+
     fn query(text: &str) -> Question {
         Question::Info(Query::parse(text))
     }
@@ -170,6 +205,11 @@ mod tests {
             ("checksum database", "/registries/ci/sumdb/s.org/latest", {
                 Route::Sumdb { registry: ci(), path: sumdb::Path::parse("s.org/latest").expect("path") }
             }),
+            ("verdict", "/api/v1/verdicts/a.b/M@v1.0.0-RC1", verdict(Default, "a.b/M", "v1.0.0-RC1")),
+            ("escaped", "/api/v1/verdicts/a.b/!m@v1.0.0-!r!c1", verdict(Default, "a.b/M", "v1.0.0-RC1")),
+            ("verdict of a registry", "/registries/ci/api/v1/verdicts/a.b/m@v1.0.0", {
+                verdict(ci(), "a.b/m", "v1.0.0")
+            }),
             ("alive", "/healthz", Route::Alive),
             ("ready", "/readyz", Route::Ready),
         ];
@@ -202,6 +242,9 @@ mod tests {
             ("upper case in the version", "/a.b/m/@v/v1.0.0-RC1.info", Kind::Gone),
             ("mod of a branch", "/a.b/m/@v/main.mod", Kind::Gone),
             ("zip of a short version", "/a.b/m/@v/v1.2.zip", Kind::Gone),
+            ("verdict on a branch", "/api/v1/verdicts/a.b/m@main", Kind::Gone),
+            ("verdict on no version", "/api/v1/verdicts/a.b/m@", Kind::Gone),
+            ("verdict on a module", "/api/v1/verdicts/a.b/m", Kind::NotFound),
             ("zip with build metadata", "/a.b/m/@v/v1.2.3+meta.zip", Kind::Gone),
         ];
         for (row, target, kind) in table {

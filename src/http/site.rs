@@ -8,12 +8,14 @@ use hyper::header::VIA;
 use hyper::{HeaderMap, Method, Response};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use super::api;
 use super::body::Body;
 use super::respond::{self, Asked};
 use super::route::{RegistryName, Route};
 use crate::error::{Error, Result};
 use crate::registry::{Question, Reach, Registry};
 use crate::spec::path::ModulePath;
+use crate::spec::version::Version;
 use crate::sumdb;
 
 /// A registry and the checksum databases that its proxies hand through.
@@ -68,7 +70,7 @@ impl Desk {
         let mut line = Line::default();
         let response = match self.route(asked, target) {
             Ok(route) => self.follow(route, asked, turn, &mut line).await,
-            Err(refusal) => refusal.respond(&mut line),
+            Err(refusal) => refusal.respond(asked, &mut line),
         };
         line.write(asked, target, &response, start.elapsed());
         match asked.method == Method::HEAD {
@@ -108,6 +110,13 @@ impl Desk {
                     None => Err(busy()),
                 }
             }
+            Route::Verdict { registry, module, version } => {
+                line.about("verdict", format!("{module}@{version}"));
+                match turn {
+                    Some(_turn) => self.verdict(&registry, &module, &version, asked).await,
+                    None => Err(busy()),
+                }
+            }
             Route::Sumdb { registry, path } => {
                 line.about("sumdb", path.address());
                 match turn {
@@ -119,6 +128,7 @@ impl Desk {
         result.unwrap_or_else(|error| {
             line.failed(&error);
             match asked.reach() {
+                _ if asked.wants_json() => respond::refused_in_json(&error),
                 Reach::Upstream => respond::refused(&error),
                 Reach::Cache => respond::refused_from_cache(&error),
             }
@@ -138,6 +148,18 @@ impl Desk {
         line.freshness = answer.freshness.as_str();
         line.upstream = answer.upstream.clone();
         Ok(respond::answered(question, answer, asked))
+    }
+
+    async fn verdict(
+        &self,
+        registry: &RegistryName,
+        module: &ModulePath,
+        version: &Version,
+        asked: &Asked,
+    ) -> Result<Response<Body>> {
+        let site = self.site().await?;
+        let json = api::verdict(&site.counter(registry)?.registry, module, version).await?;
+        Ok(respond::described(json, asked))
     }
 
     async fn sumdb(
@@ -184,13 +206,16 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn respond(self, line: &mut Line) -> Response<Body> {
+    fn respond(self, asked: &Asked, line: &mut Line) -> Response<Body> {
         match self {
             Refusal::Method(method) => respond::not_allowed(&method),
             Refusal::Loop => respond::looped(),
             Refusal::Error(error) => {
                 line.failed(&error);
-                respond::refused(&error)
+                match asked.wants_json() {
+                    true => respond::refused_in_json(&error),
+                    false => respond::refused(&error),
+                }
             }
         }
     }

@@ -13,7 +13,8 @@ use super::entry::{Entry, Freshness, Kept, Meta, SMALL};
 use super::flight::Flights;
 use super::question::{Question, Reach};
 use crate::error::{Error, Result};
-use crate::ports::{Body, Clock, Content, Source, Store};
+use crate::ports::{Body, Clock, Content, Examiner, Source, Store};
+use crate::spec::examination::Examination;
 use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
@@ -53,6 +54,7 @@ pub enum Named {
 pub struct Cached {
     inner: Arc<Inner>,
     flights: Flights<(Kept, Freshness)>,
+    examiner: Option<Arc<dyn Examiner>>,
 }
 
 struct Inner {
@@ -96,7 +98,21 @@ impl Cached {
         let hot = Cache::with_weighter(4096, HOT_BYTES, Weight);
         let refusals = Cache::new(REMEMBERED);
         let inner = Inner { name: name.into(), source, store, clock, validity, named: Named::Asked, hot, refusals };
-        Cached { inner: Arc::new(inner), flights: Flights::default() }
+        Cached { inner: Arc::new(inner), flights: Flights::default(), examiner: None }
+    }
+
+    /// The same source with somebody who can hold its versions against their history.
+    pub fn examined_by(self, examiner: Arc<dyn Examiner>) -> Cached {
+        Cached { examiner: Some(examiner), ..self }
+    }
+
+    /// What the history says of a version; `None` where there is none to be asked. Not kept here: it is only
+    /// as good as the refs, which the examiner looks at.
+    pub async fn examine(&self, module: &ModulePath, version: &Version) -> Result<Option<Examination>> {
+        match &self.examiner {
+            Some(examiner) => examiner.examine(module, version).await,
+            None => Ok(None),
+        }
     }
 
     /// Says whether the version that a query stands for is asked for again under its own name.

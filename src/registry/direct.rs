@@ -10,8 +10,9 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::ports::{Body, Content, Repo, Source, Store};
+use crate::ports::{Body, Content, Examiner, Repo, Source, Store};
 use crate::spec::dirhash;
+use crate::spec::examination::Examination;
 use crate::spec::info::Info;
 use crate::spec::location::{Location, LocationKind};
 use crate::spec::path::ModulePath;
@@ -49,6 +50,13 @@ pub struct Direct {
 struct Verdict {
     tag_sum: String,
     resolution: Resolution,
+}
+
+/// An examination and the refs that it rests on: a revision may have become unreachable.
+#[derive(Serialize, Deserialize)]
+struct Examined {
+    repo_sum: String,
+    examination: Examination,
 }
 
 /// Where a module path leads.
@@ -126,6 +134,16 @@ impl Source for Direct {
             Ok(Content { body: Body::File(file), h1: Some(sums.h1) })
         })
         .await
+    }
+}
+
+#[async_trait]
+impl Examiner for Direct {
+    async fn examine(&self, module: &ModulePath, version: &Version) -> Result<Option<Examination>> {
+        let Found::Git(place, url) = self.find(module).await? else { return Ok(None) };
+        let verdicts = Verdicts { store: self.store.clone(), upstream: self.name.clone() };
+        let asked = version.clone();
+        self.job(place, url, self.list_validity, move |module, _| verdicts.examine(module, &asked)).await.map(Some)
     }
 }
 
@@ -229,6 +247,25 @@ impl Verdicts {
             serde_json::to_vec(&verdict).map_err(|e| Error::internal("verdict does not serialize").because(e))?;
         self.store.put(&key, &meta, Body::Bytes(Bytes::new()))?;
         Ok(verdict.resolution)
+    }
+
+    /// The examination of a version, kept with the sum over all refs: the same refs, no walk.
+    fn examine(&self, module: &Module<'_>, version: &Version) -> Result<Examination> {
+        let module_path = module.place.module();
+        let key = format!("examination/{}/{}/@v/{}", self.upstream, module_path.escaped(), version.escaped());
+        let repo_sum = module.snapshot.refs.repo_sum();
+        if let Some(stored) = self.store.get(&key)?
+            && let Ok(examined) = serde_json::from_slice::<Examined>(&stored.meta)
+            && examined.repo_sum == repo_sum
+        {
+            return Ok(examined.examination);
+        }
+        let examination = module.examine(version)?;
+        let examined = Examined { repo_sum, examination };
+        let meta =
+            serde_json::to_vec(&examined).map_err(|e| Error::internal("examination does not serialize").because(e))?;
+        self.store.put(&key, &meta, Body::Bytes(Bytes::new()))?;
+        Ok(examined.examination)
     }
 
     /// Whether any version of a module was ever judged.

@@ -82,7 +82,7 @@ impl Known {
         self.publish(path, asked, b"zip as asked");
         let timestamp =
             |text: &str| crate::spec::pseudo::PseudoVersion::parse(text).expect(text).timestamp().to_owned();
-        let fault = Fault::TimeDiffers { found: timestamp(asked), expected: timestamp(right) };
+        let fault = Fault::TimeDiffers { found: timestamp(asked), expected: timestamp(right), note: None };
         let wrong = Resolution { asked: asked.to_owned(), right: info_of(right), faults: vec![fault] };
         self.teach(path, &format!("@v/{asked}.info"), Reply::info(wrong));
     }

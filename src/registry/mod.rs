@@ -2,6 +2,7 @@
 //! Must not know of HTTP, nor how an upstream is reached: members are `ports::Source`s.
 //! Rules: go.dev/ref/mod#goproxy-protocol, the comma of GOPROXY, docs/protocol.md.
 
+mod believed;
 pub mod cached;
 pub mod direct;
 #[cfg(test)]
@@ -19,4 +20,4 @@ pub use crate::vet::mode::Mode;
 pub use cached::{Cached, Named, Validity};
 pub use entry::{Entry, Freshness};
 pub use question::{Question, Reach};
-pub use walk::{Answer, AnswerBody, Judgement, Life, Member, OnFailure, Registry};
+pub use walk::{Answer, AnswerBody, ChecksumDatabase, Judgement, Life, Member, OnFailure, Registry};

@@ -1,17 +1,37 @@
-//! Verdicts over a registry's members.
+//! Verdicts over a registry's members: which member knows, and what it rests on.
 
-use super::walk::Registry;
+use super::question::{Question, Reach};
+use super::tally::Tally;
+use super::walk::{Judgement, Member, Registry};
 use crate::error::Result;
+use crate::spec::examination::{Examination, History};
+use crate::spec::explanation::Explanation;
+use crate::spec::form;
+use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
 use crate::spec::pseudo::PseudoVersion;
 use crate::spec::query::Query;
+use crate::spec::resolution::Fault;
 use crate::spec::verdict::{Evidence, Standing, Verdict};
 use crate::spec::version::Version;
 
+/// What a member knows of a version.
+pub(super) struct Finding {
+    pub faults: Vec<Fault>,
+    pub canonical: Option<Info>,
+    pub evidence: Vec<Evidence>,
+    pub history: Option<History>,
+}
+
 impl Registry {
-    /// What is to be said of a version. Only what cannot be found out is an error; what is unknown is
+    /// What is to be said of a version. What is unknown or cannot be found out is
     /// `Standing::Unverifiable`.
     pub async fn verdict(&self, module: &ModulePath, version: &Version) -> Result<Verdict> {
+        Ok(self.explain(module, version).await?.verdict)
+    }
+
+    /// The same with the history and every reason in words.
+    pub async fn explain(&self, module: &ModulePath, version: &Version) -> Result<Explanation> {
         let mut verdict = Verdict {
             module: module.to_string(),
             version: version.to_string(),
@@ -21,29 +41,90 @@ impl Registry {
             why: None,
             evidence: vec![Evidence::Syntax],
         };
-        let resolution = match self.resolve(module, &Query::Version(version.clone())).await {
-            Ok(resolution) => resolution,
+        let finding = match self.find_out(module, version).await {
+            Ok(finding) => finding,
             Err(error) => {
+                // What cannot be right whatever the history says is wrong, be the right one known or not.
+                verdict.faults = form::faults(module, version);
+                if !verdict.faults.is_empty() {
+                    verdict.standing = Standing::Wrong;
+                }
                 verdict.why = Some(error.chain());
-                return Ok(verdict);
+                return Ok(Explanation::new(verdict, None));
             }
         };
-        let url = resolution.right.origin.as_ref().map(|origin| origin.url.clone());
-        verdict.evidence.extend(url.map(|url| Evidence::Git { url }));
-        let revision = PseudoVersion::parse(version.as_str()).map(|pseudo| pseudo.revision().to_owned());
-        verdict.canonical = match revision {
-            Some(revision) if resolution.is_valid() => {
-                self.resolve(module, &Query::Revision(revision)).await.ok().map(|found| found.right)
-            }
-            _ => Some(resolution.right),
-        };
-        let is_canonical = verdict.canonical.as_ref().is_some_and(|info| info.version == version.as_str());
-        verdict.standing = match (resolution.faults.is_empty(), is_canonical) {
+        let is_canonical = finding.canonical.as_ref().is_some_and(|info| info.version == version.as_str());
+        verdict.standing = match (finding.faults.is_empty(), is_canonical) {
             (false, _) => Standing::Wrong,
             (true, true) => Standing::Canonical,
             (true, false) => Standing::Valid,
         };
-        verdict.faults = resolution.faults;
-        Ok(verdict)
+        verdict.canonical = finding.canonical;
+        verdict.faults = finding.faults;
+        verdict.evidence.extend(finding.evidence);
+        Ok(Explanation::new(verdict, finding.history))
     }
+
+    /// Walks over the members as a request for the version would.
+    async fn find_out(&self, module: &ModulePath, version: &Version) -> Result<Finding> {
+        let mut tally = Tally::new(format!("{module}@{version}"), Reach::Upstream);
+        for at in self.order(module, Some(version)) {
+            let member = &self.members[at];
+            let found = match member.judgement {
+                Judgement::Own => self.own(member, module, version).await,
+                Judgement::Believed => self.believed(member, module, version).await,
+            };
+            match found {
+                Ok(finding) => return Ok(finding),
+                Err(error) => tally.note(member, error)?,
+            }
+        }
+        Err(tally.end())
+    }
+
+    /// A member that knows the history.
+    async fn own(&self, member: &Member, module: &ModulePath, version: &Version) -> Result<Finding> {
+        match member.source.examine(module, version).await {
+            Ok(Some(examination)) => Ok(Finding::from(examination)),
+            Ok(None) => resolved(member, module, version, Reach::Upstream).await,
+            // Out of reach: what was found out before will do.
+            Err(error) if !error.is_absence() => {
+                resolved(member, module, version, Reach::Cache).await.map_err(|_| error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl From<Examination> for Finding {
+    fn from(examination: Examination) -> Finding {
+        Finding {
+            faults: examination.faults,
+            canonical: examination.canonical,
+            evidence: vec![Evidence::Git { url: examination.url }],
+            history: Some(examination.history),
+        }
+    }
+}
+
+/// By what the member answers for the version and for its revision.
+async fn resolved(member: &Member, module: &ModulePath, version: &Version, reach: Reach) -> Result<Finding> {
+    let ask = |query: Query| {
+        let question = Question::Info(query);
+        async move { member.source.ask(module, &question, reach).await?.into_resolution() }
+    };
+    let resolution = ask(Query::Version(version.clone())).await?;
+    let url = resolution.right.origin.as_ref().map(|origin| origin.url.clone());
+    let evidence = match url {
+        Some(url) => Evidence::Git { url },
+        None => Evidence::Upstream { name: member.source.name().to_owned() },
+    };
+    let revision = PseudoVersion::parse(version.as_str()).map(|pseudo| pseudo.revision().to_owned());
+    let canonical = match revision {
+        Some(revision) if resolution.is_valid() => {
+            ask(Query::Revision(revision)).await.ok().map(|resolution| resolution.right)
+        }
+        _ => Some(resolution.right),
+    };
+    Ok(Finding { faults: resolution.faults, canonical, evidence: vec![evidence], history: None })
 }

@@ -1,5 +1,7 @@
 //! A registry: an ordered list of upstreams behind one address, walked as the go command walks GOPROXY.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use super::entry::{Entry, Freshness};
 use super::question::{Question, Reach};
 use super::tally::Tally;
 use crate::error::{Error, Kind, Result};
-use crate::ports::Blob;
+use crate::ports::{Blob, Sumdb};
 use crate::spec::path::{self, ModulePath};
 use crate::spec::query::Query;
 use crate::spec::resolution::Resolution;
@@ -51,9 +53,21 @@ pub struct Member {
 pub struct Registry {
     name: String,
     policy: Policy,
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
     /// Which member answered for a version, so that `.info`, `.mod` and `.zip` come from the same one.
     bound: Cache<String, usize>,
+    /// Who is asked whether the checksum database knows a version.
+    pub(super) database: Option<ChecksumDatabase>,
+    /// Wrong names that were served as asked.
+    served_wrong: AtomicU64,
+}
+
+/// A checksum database as the proxies of a registry hand it through.
+pub struct ChecksumDatabase {
+    pub name: String,
+    pub records: Arc<dyn Sumdb>,
+    /// What it must never be asked for, as GOPRIVATE patterns.
+    pub not_modules: String,
 }
 
 /// How long an answer holds.
@@ -90,7 +104,7 @@ pub enum AnswerBody {
 const BOUND: usize = 10_000;
 
 impl Member {
-    fn may_serve(&self, module: &ModulePath) -> bool {
+    pub(super) fn may_serve(&self, module: &ModulePath) -> bool {
         let matches = |patterns: &String| path::matches_patterns(patterns, module.as_str());
         self.modules.as_ref().is_none_or(matches) && !self.not_modules.as_ref().is_some_and(matches)
     }
@@ -98,7 +112,18 @@ impl Member {
 
 impl Registry {
     pub fn new(name: impl Into<String>, policy: impl Into<Policy>, members: Vec<Member>) -> Registry {
-        Registry { name: name.into(), policy: policy.into(), members, bound: Cache::new(BOUND) }
+        let (name, policy, bound) = (name.into(), policy.into(), Cache::new(BOUND));
+        Registry { name, policy, members, bound, database: None, served_wrong: AtomicU64::new(0) }
+    }
+
+    /// The same registry with a checksum database as a witness for what its proxies say.
+    pub fn with_database(self, database: ChecksumDatabase) -> Registry {
+        Registry { database: Some(database), ..self }
+    }
+
+    /// How many answers gave a wrong name as it was asked for, since the start.
+    pub fn served_wrong(&self) -> u64 {
+        self.served_wrong.load(Ordering::Relaxed)
     }
 
     pub fn name(&self) -> &str {
@@ -172,7 +197,7 @@ impl Registry {
     }
 
     /// The members that may be asked; first the one that answered for this version before.
-    fn order(&self, module: &ModulePath, version: Option<&Version>) -> Vec<usize> {
+    pub(super) fn order(&self, module: &ModulePath, version: Option<&Version>) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.members.len()).filter(|at| self.members[*at].may_serve(module)).collect();
         if let Some(first) = version.and_then(|version| self.bound.get(&binding(module, version))) {
             order.sort_by_key(|at| *at != first);
@@ -219,6 +244,7 @@ impl Registry {
         let (freshness, age) = (entry.freshness, entry.age);
         let resolution = entry.into_resolution()?;
         let valid = resolution.is_valid();
+        self.note_wrong(module, &resolution, Wanted::Info);
         let info = match self.policy.rule(module, resolution, Wanted::Info)? {
             Ruled::AsAsked(info) | Ruled::Rewritten(info) => info,
         };
@@ -245,8 +271,19 @@ impl Registry {
         let info = Question::Info(Query::Version(version.clone()));
         let resolution = source.ask(module, &info, reach).await?.into_resolution()?;
         let life = if resolution.is_valid() { Life::Forever } else { Life::Never };
+        self.note_wrong(module, &resolution, wanted);
         self.policy.rule(module, resolution, wanted)?;
         Ok(life)
+    }
+
+    /// Counts and logs a wrong name that goes out as it was asked for.
+    fn note_wrong(&self, module: &ModulePath, resolution: &Resolution, wanted: Wanted) {
+        if self.policy.mode != Mode::Legacy || resolution.is_valid() {
+            return;
+        }
+        self.served_wrong.fetch_add(1, Ordering::Relaxed);
+        let Resolution { asked, right, .. } = resolution;
+        tracing::warn!(subject = %format!("{module}@{asked}"), right = right.version, ?wanted, "wrong version served");
     }
 }
 

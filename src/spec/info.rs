@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
 
 /// The id of a git object.
@@ -55,6 +55,13 @@ pub struct Commit {
     pub id: ObjectId,
     /// The committer's time.
     pub time: DateTime<Utc>,
+}
+
+/// Who made a commit when, by their own clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signature {
+    pub author: DateTime<FixedOffset>,
+    pub committer: DateTime<FixedOffset>,
 }
 
 /// Where an answer came from and which part of the repository it rests on. The order of the fields

@@ -3,6 +3,9 @@
 //! Rules: go.dev/ref/mod and golang.org/x/mod (module, semver, modfile, zip, sumdb).
 
 pub mod dirhash;
+pub mod examination;
+pub mod explanation;
+pub mod form;
 pub mod gomod;
 pub mod gosum;
 pub mod info;
@@ -11,6 +14,7 @@ pub mod location;
 pub mod path;
 pub mod pseudo;
 pub mod query;
+pub mod reason;
 pub mod refs;
 pub mod resolution;
 pub mod verdict;

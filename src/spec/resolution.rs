@@ -42,6 +42,13 @@ pub enum Fault {
     RevisionDiffers {
         expected: String,
     },
+    RevisionInUpperCase {
+        expected: String,
+    },
+    /// A branch's name or something else where digits of a commit's id belong.
+    RevisionNotHexadecimal {
+        expected: String,
+    },
     /// Fourteen digits that name no moment.
     TimeMalformed {
         found: String,
@@ -50,6 +57,9 @@ pub enum Fault {
     TimeDiffers {
         found: String,
         expected: String,
+        /// Where the wrong time may come from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<TimeNote>,
     },
     /// `v1.0.0-TIME-HASH`: without a base only v0 will do.
     MajorWithoutBase,
@@ -87,6 +97,52 @@ pub enum Fault {
     },
     /// A major version of two or more without go.mod lacks its +incompatible.
     IncompatibleMissing,
+    /// The tree holds no go.mod that makes it this module.
+    GoModDiffers {
+        /// In the go command's words.
+        why: String,
+        /// The module path that stands there; empty where there is no go.mod, or none that says.
+        found: String,
+        expected: String,
+    },
+    /// Who knows the revision does not take this name for it.
+    Refused {
+        by: String,
+        why: String,
+    },
+}
+
+/// What a wrong time is, if it is not the committer's in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeNote {
+    AuthorTime,
+    /// The committer's time as the clock on the wall showed it.
+    CommitterLocalTime {
+        zone: String,
+    },
+    AuthorLocalTime {
+        zone: String,
+    },
+    OtherCommit {
+        commit: String,
+    },
+    /// Right but for whole quarters of an hour, as a zone's local time is.
+    OtherZone {
+        zone: String,
+    },
+}
+
+impl fmt::Display for TimeNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TimeNote::AuthorTime => f.write_str("the author's time, not the committer's"),
+            TimeNote::CommitterLocalTime { zone } => write!(f, "the committer's local time ({zone}), not UTC"),
+            TimeNote::AuthorLocalTime { zone } => write!(f, "the author's local time ({zone})"),
+            TimeNote::OtherCommit { commit } => write!(f, "the time of another commit ({commit})"),
+            TimeNote::OtherZone { zone } => write!(f, "a local time ({zone}), not UTC"),
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -96,7 +152,8 @@ impl fmt::Display for Fault {
             Fault::RevisionTooShort { expected } => {
                 write!(f, "revision is shorter than canonical (expected {expected})")
             }
-            Fault::RevisionDiffers { expected } => {
+            Fault::RevisionInUpperCase { expected } => write!(f, "revision is in upper case (expected {expected})"),
+            Fault::RevisionDiffers { expected } | Fault::RevisionNotHexadecimal { expected } => {
                 write!(f, "does not match short name of revision (expected {expected})")
             }
             Fault::TimeMalformed { found, expected } => write!(f, "malformed time {found:?} (expected {expected})"),
@@ -127,6 +184,8 @@ impl fmt::Display for Fault {
             Fault::IncompatibleMissing => {
                 f.write_str("module has no go.mod file, so +incompatible must follow the version")
             }
+            Fault::GoModDiffers { why, .. } => f.write_str(why),
+            Fault::Refused { by, why } => write!(f, "refused by {by}: {why}"),
         }
     }
 }

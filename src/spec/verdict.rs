@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::info::Info;
+use super::path::ModulePath;
 use super::resolution::Fault;
+use super::version::Version;
 
 /// What is said of one version of one module, and what it rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +68,10 @@ impl Verdict {
     }
 
     /// The command for a wrong version that a dependency asks for: a requirement would lose to one that sorts higher.
+    /// None where no go.mod can hold the wrong one, since its major version is not the path's.
     pub fn replace_command(&self) -> Option<String> {
+        let path = ModulePath::parse(&self.module).ok()?;
+        Version::parse(&self.version).filter(|version| path.major_suffix().matches(version.semver()))?;
         let (module, right) = (&self.module, self.right()?);
         Some(format!("go mod edit -replace={module}@{}={module}@{right}", self.version))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
@@ -36,6 +37,13 @@ pub struct Record {
 /// Lookups have some hundred bytes, tiles of the usual height at most 8 KiB, data tiles somewhat more.
 const LIMIT: u64 = 1 << 20;
 const WITHOUT: Duration = Duration::from_secs(60);
+
+#[async_trait]
+impl Sumdb for Passed {
+    async fn get(&self, path: &str) -> Result<Bytes> {
+        Ok(self.record(&Path::parse(path)?).await?.body)
+    }
+}
 
 impl Passed {
     /// `proxies` in the order in which they are asked, each with its upstream's name.

@@ -13,11 +13,9 @@ mod protocol;
 mod proxy;
 #[cfg(test)]
 mod tests;
-mod verdict_api;
 mod xml_names;
 
 pub use dir::DirSource;
 pub use discover::Discover;
 pub use protocol::Limits;
 pub use proxy::ProxySource;
-pub use verdict_api::VerdictApi;

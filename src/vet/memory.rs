@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use super::module::Module;
@@ -13,7 +13,7 @@ use super::place::Place;
 use super::revision::Snapshot;
 use crate::error::{Error, Result};
 use crate::ports::{FileMode, Found, Repo, TreeFile};
-use crate::spec::info::{Commit, Info, ObjectId};
+use crate::spec::info::{Commit, Info, ObjectId, Signature};
 use crate::spec::location::{Location, LocationKind};
 use crate::spec::path::{ModulePath, has_prefix};
 use crate::spec::query::Query;
@@ -25,6 +25,7 @@ pub struct Memory {
     commits: BTreeMap<ObjectId, Node>,
     blobs: BTreeMap<ObjectId, Bytes>,
     refs: Vec<(String, ObjectId)>,
+    signatures: BTreeMap<ObjectId, Signature>,
     time: i64,
 }
 
@@ -66,6 +67,16 @@ impl Memory {
         self.commits.insert(commit.id, Node { commit, parents, files: tree });
         self.refs.retain(|(name, _)| name != "HEAD" && name != "refs/heads/main");
         self.refs.extend([("HEAD".to_owned(), commit.id), ("refs/heads/main".to_owned(), commit.id)]);
+        self
+    }
+
+    /// Says who made a commit when: RFC 3339 with zones. The committer's moment is the commit's time.
+    pub fn signed(mut self, name: &str, author: &str, committer: &str) -> Memory {
+        let parse = |text: &str| DateTime::parse_from_rfc3339(text).expect(text);
+        let signature = Signature { author: parse(author), committer: parse(committer) };
+        let node = self.commits.get_mut(&id(name)).expect(name);
+        node.commit.time = signature.committer.to_utc();
+        self.signatures.insert(id(name), signature);
         self
     }
 
@@ -144,6 +155,31 @@ impl Repo for Memory {
     fn ancestors(&self, of: ObjectId, candidates: &[ObjectId]) -> Result<Vec<bool>> {
         let reached = self.reachable([of]);
         Ok(candidates.iter().map(|candidate| reached.contains(candidate)).collect())
+    }
+
+    fn distances(&self, of: ObjectId, candidates: &[ObjectId]) -> Result<Vec<Option<u32>>> {
+        let mut distances = BTreeMap::new();
+        let mut level: BTreeSet<ObjectId> = BTreeSet::from([of]);
+        for distance in 0.. {
+            level.retain(|id| !distances.contains_key(id));
+            if level.is_empty() {
+                break;
+            }
+            distances.extend(level.iter().map(|id| (*id, distance)));
+            level = level.iter().flat_map(|id| self.commits[id].parents.clone()).collect();
+        }
+        Ok(candidates.iter().map(|candidate| distances.get(candidate).copied()).collect())
+    }
+
+    fn signature(&self, commit: ObjectId) -> Result<Option<Signature>> {
+        let plain = |node: &Node| Signature { author: node.commit.time.into(), committer: node.commit.time.into() };
+        let signed = self.signatures.get(&commit).copied();
+        Ok(signed.or_else(|| self.commits.get(&commit).map(plain)))
+    }
+
+    fn dated(&self, time: DateTime<Utc>) -> Result<Vec<ObjectId>> {
+        let tips = self.refs.iter().filter(|(name, _)| name != "HEAD").map(|(_, id)| *id);
+        Ok(self.reachable(tips).into_iter().filter(|id| self.commits[id].commit.time == time).collect())
     }
 
     fn read_file(&self, commit: ObjectId, path: &str, limit: u64) -> Result<Option<Bytes>> {

@@ -3,6 +3,7 @@
 //! Rules: `cmd/go/internal/modfetch/coderepo.go`, `codehost/git.go` and `modload/query.go`.
 
 pub mod build;
+mod examine;
 pub mod mode;
 pub mod module;
 pub mod place;

@@ -102,7 +102,7 @@ mod tests {
         let resolution = Resolution {
             asked: "v1.0.1-0.20190813064442-fde4db37ae7a".to_owned(),
             right,
-            faults: vec![Fault::TimeDiffers { found: "20190813064442".to_owned(), expected }],
+            faults: vec![Fault::TimeDiffers { found: "20190813064442".to_owned(), expected, note: None }],
         };
         (ModulePath::parse("example.com/dep").expect("path"), resolution)
     }

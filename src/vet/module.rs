@@ -32,6 +32,15 @@ pub struct Root {
     pub go_mod: Option<Bytes>,
 }
 
+/// Why a tree does not hold the module.
+#[derive(Debug, Clone)]
+pub(super) struct Misfit {
+    /// In the go command's words.
+    pub why: String,
+    /// The module path that stands there; empty if none does.
+    pub found: String,
+}
+
 /// Versions in ascending order and the tags that they rest on.
 #[derive(Debug, Clone)]
 pub struct Listing {
@@ -117,8 +126,16 @@ impl Module<'_> {
         }
     }
 
+    /// The revision of a version. A pseudo-version's digits may also be misspelt: to the go command such a
+    /// revision is unknown, here the right version can be named.
     pub fn find(&self, version: &str) -> Result<Revision> {
-        self.snapshot.find(&self.revision_name(version))
+        let name = self.revision_name(version);
+        match self.snapshot.find(&name) {
+            Err(absence) if absence.is_absence() && pseudo::is_pseudo(version) => {
+                self.snapshot.find_misspelt(&name)?.ok_or(absence)
+            }
+            found => found,
+        }
     }
 
     /// The folder that holds the module at a version: the one that the path names, or the one of its
@@ -129,6 +146,11 @@ impl Module<'_> {
 
     /// The same for a version whose commit is known.
     pub fn root_at(&self, commit: ObjectId, version: &str) -> Result<Root> {
+        self.place_at(commit, version)?.map_err(|misfit| Error::not_found(misfit.why))
+    }
+
+    /// The same, and why there is none as a fact.
+    pub(super) fn place_at(&self, commit: ObjectId, version: &str) -> Result<Result<Root, Misfit>> {
         let revision = self.revision_name(version);
         let place = self.place;
         let suffix = place.suffix();
@@ -136,7 +158,10 @@ impl Module<'_> {
         let outer = self.read(commit, &file)?;
         let outer_path = outer.as_deref().map(module_path);
         let outer_fits = outer_path.as_deref().is_some_and(|path| fits(path, suffix) || is_gopkg_in_fork(path, suffix));
-        let absent = |why: String| Error::not_found(format!("{why} at revision {revision}"));
+        let misfit = |why: String, found: Option<&str>| {
+            let found = found.unwrap_or_default().to_owned();
+            Ok(Err(Misfit { why: format!("{why} at revision {revision}"), found }))
+        };
 
         if let Some(folder) = place.suffix_folder() {
             let inner_file = join(&folder, "go.mod");
@@ -144,36 +169,41 @@ impl Module<'_> {
                 let path = module_path(&inner);
                 let inner_fits = fits(&path, suffix);
                 return match (inner_fits, outer_fits) {
-                    (true, true) => Err(absent(format!(
-                        "{}/{file} and ...{}/go.mod both have ...{} module paths",
-                        place.prefix(),
-                        suffix.as_str(),
-                        suffix.as_str()
-                    ))),
-                    (true, false) => Ok(Root { commit, folder, go_mod: Some(inner) }),
-                    _ if path.is_empty() => {
-                        Err(absent(format!("{}/{inner_file} is missing module path", place.root())))
+                    (true, true) => {
+                        let why = format!(
+                            "{}/{file} and ...{}/go.mod both have ...{} module paths",
+                            place.prefix(),
+                            suffix.as_str(),
+                            suffix.as_str()
+                        );
+                        misfit(why, Some(&path))
                     }
-                    _ => Err(absent(format!(
-                        "{}/{inner_file} has non-...{} module path {path:?}",
-                        place.root(),
-                        suffix.as_str()
-                    ))),
+                    (true, false) => Ok(Ok(Root { commit, folder, go_mod: Some(inner) })),
+                    _ if path.is_empty() => {
+                        misfit(format!("{}/{inner_file} is missing module path", place.root()), None)
+                    }
+                    _ => {
+                        let (root, suffix) = (place.root(), suffix.as_str());
+                        misfit(format!("{root}/{inner_file} has non-...{suffix} module path {path:?}"), Some(&path))
+                    }
                 };
             }
         }
         match (outer, outer_path) {
             (Some(go_mod), _) if outer_fits => {
-                Ok(Root { commit, folder: place.folder().to_owned(), go_mod: Some(go_mod) })
+                Ok(Ok(Root { commit, folder: place.folder().to_owned(), go_mod: Some(go_mod) }))
             }
-            (Some(_), path) => Err(absent(self.misfit(&file, &path.unwrap_or_default(), version))),
+            (Some(_), path) => {
+                let path = path.unwrap_or_default();
+                misfit(self.misfit(&file, &path, version), Some(&path))
+            }
             (None, _) if place.folder().is_empty() && (suffix.is_empty() || suffix.is_dotted()) => {
-                Ok(Root { commit, folder: String::new(), go_mod: None })
+                Ok(Ok(Root { commit, folder: String::new(), go_mod: None }))
             }
             (None, _) if place.suffix_folder().is_some() => {
-                Err(absent(format!("missing {0}/go.mod and ...{1}/go.mod", place.prefix(), suffix.as_str())))
+                misfit(format!("missing {0}/go.mod and ...{1}/go.mod", place.prefix(), suffix.as_str()), None)
             }
-            (None, _) => Err(absent(format!("missing {}/go.mod", place.prefix()))),
+            (None, _) => misfit(format!("missing {}/go.mod", place.prefix()), None),
         }
     }
 

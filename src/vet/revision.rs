@@ -11,6 +11,8 @@ use crate::spec::refs::Refs;
 /// The shortest prefix of a hash that is taken for one.
 const MIN_HASH_DIGITS: usize = 7;
 const HASH_DIGITS: usize = 40;
+/// Fewer digits than these name a commit by chance only.
+const FEWEST_DIGITS: usize = 4;
 
 /// A revision found.
 #[derive(Debug, Clone)]
@@ -56,6 +58,19 @@ impl Snapshot<'_> {
         let mut found = self.find(&id.to_string())?;
         found.origin.reference = "HEAD".to_owned();
         Ok(found)
+    }
+
+    /// The commit that digits in upper case, or fewer than the go command asks for, can only mean.
+    pub(super) fn find_misspelt(&self, name: &str) -> Result<Option<Revision>> {
+        let digits = name.to_ascii_lowercase();
+        let was_looked_up = digits == name && digits.len() >= MIN_HASH_DIGITS;
+        if was_looked_up || !(FEWEST_DIGITS..=HASH_DIGITS).contains(&digits.len()) || !is_hex(&digits) {
+            return Ok(None);
+        }
+        match self.find_hash(&digits) {
+            Err(error) if error.is_absence() => Ok(None),
+            found => found.map(Some),
+        }
     }
 
     fn find_hash(&self, digits: &str) -> Result<Revision> {

@@ -3,6 +3,7 @@
 
 use super::memory::{Memory, id};
 use crate::spec::resolution::Fault;
+use crate::spec::version::Version;
 
 const M: &str = "example.com/m";
 const GO_MOD: (&str, &str) = ("go.mod", "module example.com/m\n\ngo 1.20\n");
@@ -67,7 +68,8 @@ fn any_ancestor_tag_or_none_is_a_valid_base() {
 fn a_wrong_name_carries_every_reason_and_the_right_version() {
     let history = history();
     let short = id("c").short();
-    let time = || Fault::TimeDiffers { found: "20200101000301".to_owned(), expected: "20200101000300".to_owned() };
+    let time =
+        || Fault::TimeDiffers { found: "20200101000301".to_owned(), expected: "20200101000300".to_owned(), note: None };
     let not_ancestor = || Fault::BaseNotAncestor { tag: "v1.3.0".to_owned(), revision: short.clone() };
     let table = [
         ("time", format!("v1.0.1-0.20200101000301-{short}"), vec![time()]),
@@ -193,4 +195,75 @@ fn a_branch_named_like_a_version_is_none() {
     let history = Memory::new().commit("a", &[], &[GO_MOD]).branch("v1.2.3", "a");
     let version = pseudo("v0.0.0-", "20200101000000", "a");
     assert_eq!(history.version(M, "v1.2.3"), format!("resolves to version {version} (v1.2.3 is not a tag)"));
+}
+
+#[test]
+fn a_wrong_time_is_told_from_where_it_comes() {
+    let history = Memory::new().commit("a", &[], &[GO_MOD]).commit("b", &["a"], &[("b.go", "package m")]).signed(
+        "b",
+        "2020-01-05T01:02:03-08:00",
+        "2020-01-06T00:00:00+05:30",
+    );
+    let note = |time: &str| {
+        let version = Version::parse(&pseudo("v0.0.0-", time, "b")).expect("a version");
+        let examination = history.ask(M, |module| module.examine(&version)).expect(time);
+        assert_eq!(examination.canonical.expect(time).version, pseudo("v0.0.0-", "20200105183000", "b"));
+        match examination.faults.as_slice() {
+            [Fault::TimeDiffers { note, .. }] => note.as_ref().map(ToString::to_string).unwrap_or_default(),
+            faults => panic!("{time}: {faults:?}"),
+        }
+    };
+    let other = format!("the time of another commit ({})", id("a").short());
+    let table = [
+        ("author", "20200105090203", "the author's time, not the committer's"),
+        ("committer's wall", "20200106000000", "the committer's local time (UTC+05:30), not UTC"),
+        ("author's wall", "20200105010203", "the author's local time (UTC-08:00)"),
+        ("another commit", "20200101000000", &other),
+        ("some zone", "20200105163000", "a local time (UTC-02:00), not UTC"),
+        ("no zone is so far away", "20200107183000", ""),
+        ("a second off", "20200105183001", ""),
+    ];
+    for (row, time, expected) in table {
+        assert_eq!(note(time), expected, "{row}");
+    }
+}
+
+#[test]
+fn an_examination_shows_the_tags_around() {
+    let history = history();
+    let version = Version::parse(&pseudo("v1.3.1-0.", "20200101000300", "c")).expect("a version");
+    let examination = history.ask(M, |module| module.examine(&version)).expect("examined");
+    let before: Vec<_> = examination.history.before.iter().map(|tag| (tag.tag.as_str(), tag.distance)).collect();
+    assert_eq!(before, [("v1.1.0-rc.1", 1), ("v1.0.0", 2)]);
+    assert_eq!(examination.history.aside.as_deref(), Some("v1.3.0"));
+}
+
+#[test]
+fn a_misspelt_revision_is_found_where_it_can_only_mean_one() {
+    let history = history();
+    let right = pseudo("v1.1.0-rc.1.0.", "20200101000300", "c");
+    let upper = id("c").short().to_uppercase();
+    let expected = id("c").short();
+    let table = [
+        ("upper case", upper.clone(), vec![Fault::RevisionInUpperCase { expected: expected.clone() }]),
+        ("five digits", expected[..5].to_owned(), vec![Fault::RevisionTooShort { expected: expected.clone() }]),
+        (
+            "both",
+            upper[..6].to_owned(),
+            vec![
+                Fault::RevisionInUpperCase { expected: expected.clone() },
+                Fault::RevisionTooShort { expected: expected.clone() },
+            ],
+        ),
+    ];
+    for (row, digits, faults) in table {
+        let resolution = history.resolve(M, &format!("v1.0.1-0.20200101000300-{digits}")).expect(row);
+        assert_eq!((resolution.right.version, resolution.faults), (right.clone(), faults), "{row}");
+    }
+    for digits in [&upper[..3], "ABCDEFABCDEF"] {
+        let asked = format!("v1.0.1-0.20200101000300-{digits}");
+        assert_eq!(history.version(M, &asked), format!("unknown revision {digits}"));
+    }
+    // A hash by itself is asked for as the go command would.
+    assert_eq!(history.version(M, &upper), format!("unknown revision {upper}"));
 }

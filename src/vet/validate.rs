@@ -3,6 +3,7 @@
 
 use super::resolve::Naming;
 use crate::error::Result;
+use crate::spec::form;
 use crate::spec::info::ObjectId;
 use crate::spec::pseudo::{self, BaseFault, PseudoVersion};
 use crate::spec::resolution::{Fault, Resolution};
@@ -11,12 +12,8 @@ use crate::spec::version::compare;
 impl Naming<'_> {
     /// Valid as asked, or the right version with all faults, in the order in which the go command looks.
     pub(super) fn judge(&self, pseudo: &PseudoVersion) -> Result<Resolution> {
-        self.module.root(self.asked)?;
-        let (version, fault) = self.suffixed(self.asked)?;
-        let mut faults: Vec<Fault> = fault.into_iter().collect();
-        faults.extend(self.revision_fault(pseudo));
-        faults.extend(self.time_fault(pseudo));
-        faults.extend(self.base_fault(pseudo)?);
+        self.module.root_at(self.revision.commit.id, self.asked)?;
+        let (version, mut faults) = self.faults(pseudo)?;
         if faults.is_empty() {
             return Ok(Resolution::valid(self.asked, self.info(version)));
         }
@@ -29,18 +26,15 @@ impl Naming<'_> {
         Ok(Resolution { asked: self.asked.to_owned(), right, faults })
     }
 
-    fn revision_fault(&self, pseudo: &PseudoVersion) -> Option<Fault> {
-        let expected = self.revision.commit.id.short();
-        let found = pseudo.revision();
-        if found == expected {
-            None
-        } else if found.starts_with(&expected) {
-            Some(Fault::RevisionTooLong { expected })
-        } else if expected.starts_with(found) {
-            Some(Fault::RevisionTooShort { expected })
-        } else {
-            Some(Fault::RevisionDiffers { expected })
-        }
+    /// The version with `+incompatible` where it is needed, and all that is wrong with the asked one but for
+    /// where the module lies.
+    pub(super) fn faults(&self, pseudo: &PseudoVersion) -> Result<(String, Vec<Fault>)> {
+        let (version, fault) = self.suffixed(self.asked)?;
+        let mut faults: Vec<Fault> = fault.into_iter().collect();
+        faults.extend(form::revision_faults(pseudo, Some(&self.revision.commit.id.short())));
+        faults.extend(self.time_fault(pseudo));
+        faults.extend(self.base_fault(pseudo)?);
+        Ok((version, faults))
     }
 
     fn time_fault(&self, pseudo: &PseudoVersion) -> Option<Fault> {
@@ -49,7 +43,7 @@ impl Naming<'_> {
         let found = pseudo.timestamp().to_owned();
         match pseudo.time() {
             Some(time) if time == right => None,
-            Some(_) => Some(Fault::TimeDiffers { found, expected }),
+            Some(_) => Some(Fault::TimeDiffers { found, expected, note: None }),
             None => Some(Fault::TimeMalformed { found, expected }),
         }
     }

@@ -64,8 +64,7 @@ impl Compose<'_> {
                 Some(self.finding(Rule::UnverifiableVersion, vec![one_line(why)]))
             }
             Standing::Wrong => {
-                let mut reasons: Vec<String> =
-                    verdict.faults.iter().map(|fault| one_line(&fault.to_string())).collect();
+                let mut reasons = reasons(verdict);
                 if is_replaced {
                     reasons.push("replaced, so it is never fetched".to_owned());
                     return Some(self.finding(Rule::ReplacedVersion, reasons));
@@ -78,8 +77,18 @@ impl Compose<'_> {
     }
 
     pub fn warning(&self, warning: Warning) -> Finding {
-        let commands = warning.command.into_iter().collect();
-        Finding { commands, ..self.finding(warning.rule, vec![one_line(&warning.reason)]) }
+        let better = warning.better.iter().filter_map(|(module, version)| self.better(module, version));
+        Finding { commands: better.collect(), ..self.finding(warning.rule, vec![one_line(&warning.reason)]) }
+    }
+
+    /// What puts a better version in the place of one that is in use.
+    fn better(&self, module: &str, version: &str) -> Option<String> {
+        let (role, place) = self.subject.places.first()?;
+        Some(match (role, place.file.rsplit_once('/')) {
+            (Role::Replacement { left }, _) => edit(&place.file, &format!("-replace={left}={module}@{version}")),
+            (_, Some((folder, _))) => format!("go -C {folder} get {module}@{version}"),
+            (_, None) => format!("go get {module}@{version}"),
+        })
     }
 
     fn finding(&self, rule: Rule, reasons: Vec<String>) -> Finding {
@@ -101,8 +110,7 @@ impl Compose<'_> {
         let Subject { module, version, places, .. } = self.subject;
         let mut commands = Vec::new();
         for (role, place) in places {
-            let tool = if place.file.ends_with(".work") || place.file.ends_with(".work.sum") { "work" } else { "mod" };
-            let edit = match role {
+            let change = match role {
                 Role::Require => format!("-require={module}@{right}"),
                 // Nobody else asks for it, so nobody's requirement beats the right one.
                 Role::Indirect if self.way.is_some_and(|way| way.is_own) => format!("-require={module}@{right}"),
@@ -115,9 +123,7 @@ impl Compose<'_> {
                 }
                 Role::Sum | Role::Replaced => continue,
             };
-            let file = edited(&place.file);
-            let behind = if matches!(file.as_str(), "go.mod" | "go.work") { String::new() } else { format!(" {file}") };
-            let command = format!("go {tool} edit {edit}{behind}");
+            let command = edit(&place.file, &change);
             if !commands.contains(&command) {
                 commands.push(command);
             }
@@ -126,16 +132,47 @@ impl Compose<'_> {
     }
 }
 
-/// The file that is edited for a line of this one.
-fn edited(file: &str) -> String {
-    file.strip_suffix(".work.sum").map(|stem| format!("{stem}.work")).unwrap_or_else(|| {
-        match file.strip_suffix(".sum") {
-            Some(stem) => format!("{stem}.mod"),
-            None => file.to_owned(),
-        }
-    })
+/// Every fault in words, with what is known of where the wrong part comes from.
+fn reasons(verdict: &Verdict) -> Vec<String> {
+    let canonical = verdict.canonical.as_ref().map(|info| info.version.as_str());
+    let told = verdict.faults.iter().map(|fault| fault.reason(&verdict.version, canonical));
+    let told = told.map(|reason| match reason.note {
+        Some(note) => one_line(&format!("{}: {note}", reason.text)),
+        None => one_line(&reason.text),
+    });
+    // What is wrong by its text alone has no right version where nobody could be asked.
+    told.chain(verdict.why.as_deref().map(one_line)).collect()
+}
+
+/// The command that edits what a line of this file comes from.
+fn edit(file: &str, change: &str) -> String {
+    let (tool, edited) = match file.strip_suffix(".sum").unwrap_or(file) {
+        stem if stem.ends_with(".work") => ("work", stem.to_owned()),
+        _ => ("mod", file.strip_suffix(".sum").map_or_else(|| file.to_owned(), |stem| format!("{stem}.mod"))),
+    };
+    let behind = if matches!(edited.as_str(), "go.mod" | "go.work") { String::new() } else { format!(" {edited}") };
+    format!("go {tool} edit {change}{behind}")
 }
 
 fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_named_unless_go_finds_it_itself() {
+        for (file, expected) in [
+            ("go.mod", "go mod edit -x"),
+            ("go.sum", "go mod edit -x"),
+            ("a/go.sum", "go mod edit -x a/go.mod"),
+            ("go.work", "go work edit -x"),
+            ("go.work.sum", "go work edit -x"),
+            ("a/go.work.sum", "go work edit -x a/go.work"),
+        ] {
+            assert_eq!(edit(file, "-x"), expected, "{file}");
+        }
+    }
 }

@@ -1,20 +1,21 @@
 //! Asks for verdicts, many at a time, and for what else there is to say of a version.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use indicatif::ProgressBar;
 
+use crate::cli::server;
 use crate::error::{Error, Result};
+use crate::net::Client;
 use crate::registry::{AnswerBody, Question, Reach, Registry};
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
 use crate::spec::verdict::{Evidence, Standing, Verdict};
 use crate::spec::version::Version;
-use crate::upstream::VerdictApi;
 
 /// How many modules are asked about at a time.
 pub const AT_A_TIME: usize = 16;
@@ -28,14 +29,35 @@ pub type Key = (String, Version);
 /// Who answers.
 pub struct Judge {
     registry: Registry,
-    api: Option<VerdictApi>,
-    /// Whether the server turned out to give no verdicts.
-    is_plain: AtomicBool,
+    server: Option<Server>,
+}
+
+/// A server that may be a modvet, or any other module proxy.
+pub struct Server {
+    client: Client,
+    base: String,
+    /// Whether it gives verdicts; its first answer says so.
+    is_modvet: OnceLock<bool>,
+}
+
+impl Server {
+    pub fn new(client: Client, base: &str) -> Server {
+        Server { client, base: base.to_owned(), is_modvet: OnceLock::new() }
+    }
+
+    async fn verdict(&self, module: &ModulePath, version: &Version) -> Result<Option<Verdict>> {
+        if self.is_modvet.get() == Some(&false) {
+            return Ok(None);
+        }
+        let explanation = server::explanation(&self.client, &self.base, module, version).await?;
+        self.is_modvet.get_or_init(|| explanation.is_some());
+        Ok(explanation.map(|explanation| explanation.verdict))
+    }
 }
 
 impl Judge {
-    pub fn new(registry: Registry, api: Option<VerdictApi>) -> Judge {
-        Judge { registry, api, is_plain: AtomicBool::new(false) }
+    pub fn new(registry: Registry, server: Option<Server>) -> Judge {
+        Judge { registry, server }
     }
 
     /// The verdicts on all versions. Modules are asked about side by side, the versions of one in turn, so that
@@ -72,11 +94,10 @@ impl Judge {
     }
 
     async fn ask(&self, module: &ModulePath, version: &Version) -> Result<Verdict> {
-        if let Some(api) = self.api.as_ref().filter(|_| !self.is_plain.load(Ordering::Relaxed)) {
-            match api.verdict(module, version).await? {
-                Some(verdict) => return Ok(verdict),
-                None => self.is_plain.store(true, Ordering::Relaxed),
-            }
+        if let Some(server) = &self.server
+            && let Some(verdict) = server.verdict(module, version).await?
+        {
+            return Ok(verdict);
         }
         self.registry.verdict(module, version).await
     }

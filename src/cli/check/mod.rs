@@ -27,7 +27,7 @@ use crate::vet::mode::Mode;
 use compose::Compose;
 use finding::Severity;
 use format::Format;
-use judge::{Judge, Key};
+use judge::{Judge, Key, Server};
 use read::Reading;
 use report::{Judged, Report};
 use subject::{Fate, Subject};
@@ -131,15 +131,15 @@ struct Facts {
 async fn ask(mut settings: Settings, arguments: &Arguments, reading: &Reading, asked: Asked<'_>) -> Result<Facts> {
     // The go.mod files of wrong versions belong to the graph, whatever a server would do.
     (settings.mode, settings.refuse_mod) = (Mode::Rewrite, false);
-    let api = match arguments.reach.proxy {
-        Some(_) => wiring::verdict_api(&settings)?,
+    let server = match &arguments.reach.proxy {
+        Some(base) => Some(Server::new(wiring::client(&settings)?, base)),
         None => None,
     };
     let progress = ProgressBar::new((asked.keys.len() + asked.used.len()) as u64);
     progress
         .set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}").expect("a template that is right"));
     let works = wiring::open(settings, wiring::Lock::Wait).await?;
-    let judge = Judge::new(works.registry, api);
+    let judge = Judge::new(works.registry, server);
     let verdicts = judge.verdicts(asked.keys, &progress).await;
     let warnings = warnings::look(&judge, asked.used, &progress).await;
     let ways = match arguments.graph {

@@ -20,7 +20,8 @@ use crate::spec::version::Version;
 pub struct Warning {
     pub rule: Rule,
     pub reason: String,
-    pub command: Option<String>,
+    /// The module and version that it is better to use.
+    pub better: Option<(String, String)>,
 }
 
 /// All that was found, and of which modules nothing could be found out.
@@ -125,15 +126,15 @@ async fn retracted(judge: &Judge, module: &ModulePath, retraction: &Retraction) 
     let latest = judge.latest(module).await.ok().map(|info| info.version);
     let is_well =
         |latest: &String| Version::parse(latest).is_some_and(|version| !retraction.interval.contains(version.semver()));
-    let command = latest.filter(is_well).map(|latest| format!("go get {module}@{latest}"));
-    Warning { rule: Rule::RetractedVersion, reason, command }
+    let better = latest.filter(is_well).map(|latest| (module.to_string(), latest));
+    Warning { rule: Rule::RetractedVersion, reason, better }
 }
 
 async fn drift(judge: &Judge, module: &ModulePath, used: &Used) -> Result<Option<Warning>> {
     let Some(kept) = used.go_mod_h1.as_deref().filter(|_| !used.version.is_pseudo()) else { return Ok(None) };
     let now = go_mod_h1(&judge.go_mod(module, &used.version).await?);
     let reason = format!("the tag gives another go.mod than go.sum says: {now} (expected {kept})");
-    let warning = Warning { rule: Rule::TagDrift, reason, command: None };
+    let warning = Warning { rule: Rule::TagDrift, reason, better: None };
     Ok((kept.starts_with("h1:") && now != kept).then_some(warning))
 }
 
@@ -148,7 +149,7 @@ async fn incompatible(judge: &Judge, module: &ModulePath, version: &Version) -> 
     Some(Warning {
         rule: Rule::IncompatibleVersion,
         reason: format!("{path} is a module of its own (latest {latest})"),
-        command: Some(format!("go get {path}@{latest}")),
+        better: Some((path.to_string(), latest)),
     })
 }
 
@@ -159,6 +160,6 @@ pub fn released(verdict: &Verdict) -> Option<Warning> {
     Some(Warning {
         rule: Rule::ReleasedVersion,
         reason: format!("the same commit is tagged {release}"),
-        command: Some(format!("go get {}@{release}", verdict.module)),
+        better: Some((verdict.module.clone(), release.to_string())),
     })
 }

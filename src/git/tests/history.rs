@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::time::Instant;
 
 use super::*;
@@ -65,10 +66,50 @@ fn walks_and_prefixes_agree_with_git() {
         for (candidate, answer) in candidates.iter().zip(answers) {
             assert_eq!(answer, below.contains(candidate.as_str()), "{candidate} below {of}");
         }
+        steps_agree(&world, &*repo, of, &candidates);
     }
+    times_agree(&world, &*repo, &commits, &mut dice);
     prefixes_agree(&world, &*world.open(), &commits, &mut dice);
     world.restart();
     prefixes_agree(&world, &*world.open(), &commits, &mut dice);
+}
+
+/// The steps to ancestors, as they are counted level by level in what git lists.
+fn steps_agree(world: &World, repo: &dyn Repo, of: &str, candidates: &[String]) {
+    let listed = world.origin.git(&["rev-list", "--parents", of]);
+    let lines = listed.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let parents: HashMap<&str, Vec<&str>> = lines.map(|ids| (ids[0], ids[1..].to_vec())).collect();
+    let mut steps: HashMap<&str, u32> = HashMap::new();
+    let mut level = vec![of];
+    for step in 0.. {
+        level.retain(|id| !steps.contains_key(id));
+        if level.is_empty() {
+            break;
+        }
+        steps.extend(level.iter().map(|id| (*id, step)));
+        level = level.iter().flat_map(|id| parents[id].clone()).collect();
+    }
+    let ids: Vec<_> = candidates.iter().map(|candidate| id(candidate)).collect();
+    let expected: Vec<_> = candidates.iter().map(|candidate| steps.get(candidate.as_str()).copied()).collect();
+    assert_eq!(repo.distances(id(of), &ids).expect("history"), expected, "before {of}");
+}
+
+/// Who made a commit when, and which commits are of one second.
+fn times_agree(world: &World, repo: &dyn Repo, commits: &[String], dice: &mut Dice) {
+    let all = world.origin.git(&["log", "--branches", "--tags", "--format=%H %ct"]);
+    for _ in 0..20 {
+        let commit = &commits[dice.below(commits.len())];
+        let Some(seconds) = all.lines().find_map(|line| line.strip_prefix(&format!("{commit} "))) else { continue };
+        let time = DateTime::from_timestamp(seconds.parse().expect("a number"), 0).expect("a moment");
+        let same = all.lines().filter_map(|line| line.strip_suffix(&format!(" {seconds}")));
+        let mut expected: Vec<_> = same.map(id).collect();
+        let mut found = repo.dated(time).expect("history");
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected, "{commit} at {seconds}");
+        let signature = repo.signature(id(commit)).expect("here").expect("times");
+        assert_eq!((signature.author.to_utc(), signature.committer.to_utc()), (time, time), "{commit}");
+    }
 }
 
 /// Short prefixes, so that many are ambiguous. The origin holds unreachable commits and trees too, so git is asked

@@ -1,2 +1,3 @@
 mod cached;
+mod verdict;
 mod walk;

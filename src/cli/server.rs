@@ -1,0 +1,33 @@
+//! Asking a running modvet instead of finding out.
+
+use http::HeaderValue;
+use http::header::ACCEPT;
+use url::Url;
+
+use crate::error::{Error, Result};
+use crate::net::{Client, Request, Trust};
+use crate::spec::explanation::Explanation;
+use crate::spec::path::ModulePath;
+use crate::spec::version::Version;
+
+/// A verdict with a long history has some KiB.
+const LIMIT: u64 = 1 << 20;
+
+/// What the server at `base` says of a version; `None` where it is another module proxy, which has no verdicts.
+pub async fn explanation(
+    client: &Client,
+    base: &str,
+    module: &ModulePath,
+    version: &Version,
+) -> Result<Option<Explanation>> {
+    let address = format!("{}/api/v1/verdicts/{}@{}", base.trim_end_matches('/'), module.escaped(), version.escaped());
+    let url = Url::parse(&address).map_err(|cause| {
+        Error::gone(format!("{base:?} is no address")).because(cause).remedy("write for example http://127.0.0.1:3000")
+    })?;
+    let json = HeaderValue::from_static("application/json");
+    let response = client.send(Request::get(url).header(ACCEPT, json).trust(Trust::Named)).await?;
+    if response.status.as_u16() != 200 {
+        return Ok(None);
+    }
+    Ok(serde_json::from_slice(&response.bytes(LIMIT).await?).ok())
+}
