@@ -10,28 +10,26 @@ const SKIPPED: [&str; 4] = ["vendor", "testdata", "node_modules", ".git"];
 /// What a file is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FileKind {
-    GoMod,
-    GoWork,
-    GoSum,
-    GoWorkSum,
+    Mod,
+    Work,
+    Sum,
+    WorkSum,
 }
 
 impl FileKind {
     /// The file's name.
     pub fn name(self) -> &'static str {
         match self {
-            FileKind::GoMod => "go.mod",
-            FileKind::GoWork => "go.work",
-            FileKind::GoSum => "go.sum",
-            FileKind::GoWorkSum => "go.work.sum",
+            FileKind::Mod => "go.mod",
+            FileKind::Work => "go.work",
+            FileKind::Sum => "go.sum",
+            FileKind::WorkSum => "go.work.sum",
         }
     }
 
     fn of(path: &Path) -> Option<FileKind> {
         let name = path.file_name()?.to_str()?;
-        [FileKind::GoMod, FileKind::GoWork, FileKind::GoSum, FileKind::GoWorkSum]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        [FileKind::Mod, FileKind::Work, FileKind::Sum, FileKind::WorkSum].into_iter().find(|kind| kind.name() == name)
     }
 }
 

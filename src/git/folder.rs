@@ -21,7 +21,7 @@ impl Folder {
     pub fn prepare(path: PathBuf) -> Result<Folder> {
         settle();
         let folder = Folder(path);
-        if folder.open().is_err() {
+        if !folder.0.exists() || folder.open().is_err() {
             folder.create().map_err(|cause| {
                 tracing::error!("git: {cause}");
                 Error::internal("a folder for a git repository cannot be made")

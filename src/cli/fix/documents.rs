@@ -100,10 +100,10 @@ impl Directives {
         all
     }
 
-    fn parse(found: &Found, data: Vec<u8>) -> Result<Directives> {
+    pub fn parse(found: &Found, data: Vec<u8>) -> Result<Directives> {
         let (path, kind) = (found.path.clone(), found.kind);
         let broken = |error: SyntaxError| malformed(&found.path, error.line, &error.what);
-        if kind == FileKind::GoWork {
+        if kind == FileKind::Work {
             let GoWork { folders, replace, .. } = GoWork::parse(&data).map_err(broken)?;
             let (require, exclude) = (Vec::new(), Vec::new());
             return Ok(Directives { path, data, kind, module: None, folders, require, exclude, replace });
@@ -119,10 +119,10 @@ pub fn read(found: &[Found]) -> Result<Vec<Project>, Vec<Error>> {
     for found in found {
         let folder = found.path.parent().unwrap_or(Path::new("")).to_owned();
         let (is_work, at) = match found.kind {
-            FileKind::GoMod => (false, 0),
-            FileKind::GoSum => (false, 1),
-            FileKind::GoWork => (true, 0),
-            FileKind::GoWorkSum => (true, 1),
+            FileKind::Mod => (false, 0),
+            FileKind::Sum => (false, 1),
+            FileKind::Work => (true, 0),
+            FileKind::WorkSum => (true, 1),
         };
         let group = groups.entry((folder, is_work)).or_default();
         group[at] = Some(found.clone());
@@ -130,7 +130,7 @@ pub fn read(found: &[Found]) -> Result<Vec<Project>, Vec<Error>> {
     let mut projects = Vec::new();
     let mut errors = Vec::new();
     for ((folder, is_work), [directives, sums]) in groups {
-        let kinds = if is_work { [FileKind::GoWork, FileKind::GoWorkSum] } else { [FileKind::GoMod, FileKind::GoSum] };
+        let kinds = if is_work { [FileKind::Work, FileKind::WorkSum] } else { [FileKind::Mod, FileKind::Sum] };
         let beside = |kind: FileKind| Some(Found { path: folder.join(kind.name()), kind }).filter(|f| f.path.is_file());
         let directives = directives.or_else(|| beside(kinds[0])).map(|found| Directives::parse(&found, load(&found)?));
         let sums = sums.or_else(|| beside(kinds[1])).map(|found| read_sums(&found));

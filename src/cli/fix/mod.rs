@@ -142,7 +142,7 @@ async fn demands(judge: &Judge<'_>, projects: &[Project], search: bool) -> Vec<D
     let mut own: Own<'_> = BTreeMap::new();
     for project in projects {
         if let (Some(file), Ok(folder)) = (&project.directives, whole(&project.folder).canonicalize())
-            && file.kind == FileKind::GoMod
+            && file.kind == FileKind::Mod
         {
             own.insert(folder, file);
         }
@@ -167,7 +167,7 @@ async fn demands(judge: &Judge<'_>, projects: &[Project], search: bool) -> Vec<D
 
 /// The main modules: of a workspace, those of its modules that lie below the paths.
 fn roots<'a>(project: &Project, file: &'a Directives, own: &Own<'a>) -> Vec<&'a Directives> {
-    if file.kind == FileKind::GoMod {
+    if file.kind == FileKind::Mod {
         return vec![file];
     }
     let folders = file.folders.iter().map(|folder| whole(&project.folder).join(folder));
@@ -181,7 +181,7 @@ fn whole(folder: &Path) -> &Path {
 
 fn decide(projects: &[Project], mut demands: Vec<Demand>, findings: &plan::Findings) -> Result<Outcome> {
     let mut outcome = Outcome { judged: findings.len(), ..Outcome::default() };
-    let is_work = |project: &Project| project.directives.as_ref().is_some_and(|file| file.kind == FileKind::GoWork);
+    let is_work = |project: &Project| project.directives.as_ref().is_some_and(|file| file.kind == FileKind::Work);
     // A workspace comes last: what its modules replace is replaced for it too.
     let mut order: Vec<usize> = (0..projects.len()).collect();
     order.sort_by_key(|at| is_work(&projects[*at]));

@@ -121,6 +121,7 @@ pub fn unverified(project: &Project, findings: &Findings) -> Vec<Unverified> {
 /// Edits of one go.mod or go.work file.
 struct Plan<'a> {
     file: &'a Directives,
+    findings: &'a Findings,
     editor: Editor<'a>,
     changes: Vec<Change>,
 }
@@ -128,7 +129,7 @@ struct Plan<'a> {
 /// The go.mod or go.work as it is to be; `None` if it is well.
 pub fn directives(project: &Project, findings: &Findings, demand: &Demand) -> Result<Option<Fixed>> {
     let Some(file) = &project.directives else { return Ok(None) };
-    let mut plan = Plan { file, editor: Editor::new(&file.data), changes: Vec::new() };
+    let mut plan = Plan { file, findings, editor: Editor::new(&file.data), changes: Vec::new() };
     let mut all: BTreeSet<Pinned> = candidates(project).into_keys().collect();
     all.extend(demand.also.iter().cloned());
     for pinned in all {
@@ -146,7 +147,7 @@ pub fn directives(project: &Project, findings: &Findings, demand: &Demand) -> Re
     });
     let after = editor.finish().map_err(|error| Error::internal(error.to_string()))?;
     let is_read = match file.kind {
-        FileKind::GoWork => GoWork::parse(&after).map(drop),
+        FileKind::Work => GoWork::parse(&after).map(drop),
         _ => GoMod::parse(&after).map(drop),
     };
     is_read.map_err(|error| Error::internal(format!("the edit cannot be read: {error}")).about(file.path.display()))?;
@@ -214,7 +215,16 @@ impl Plan<'_> {
         }
     }
 
+    /// A required version must not be excluded; there, the wrong name excludes nothing and does no harm.
     fn excluded(&mut self, wrong: &Pinned, right: &str, reasons: &[String]) {
+        let is_right = |version: &str| {
+            let finding = self.findings.get(&Pinned::new(&wrong.module, version));
+            version == right || matches!(finding, Some(Finding::Wrong { right: cure, .. }) if cure == right)
+        };
+        let mut required = self.file.require.iter().filter(|line| line.path == wrong.module);
+        if required.any(|line| is_right(line.version.as_str())) {
+            return;
+        }
         for line in self.file.exclude.iter().filter(|line| is(&line.path, &line.version, wrong)) {
             self.correct(Directive::Exclude, line.line, &line.version_span, wrong, right, reasons);
         }
@@ -265,3 +275,6 @@ impl Plan<'_> {
 fn is(path: &str, version: &Version, pinned: &Pinned) -> bool {
     path == pinned.module && version.as_str() == pinned.version
 }
+
+#[cfg(test)]
+mod tests;

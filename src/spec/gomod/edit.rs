@@ -43,7 +43,7 @@ impl<'a> Editor<'a> {
     pub fn finish(mut self) -> Result<Vec<u8>, SyntaxError> {
         if !self.additions.is_empty() {
             let (at, text) = match last_block(self.data)? {
-                Some(block) => self.into_block(&block),
+                Some(block) => self.in_block(&block),
                 None => (self.data.len(), self.at_end()),
             };
             let text = text.replace('\n', self.line_end());
@@ -69,7 +69,7 @@ impl<'a> Editor<'a> {
     }
 
     /// Where the lines go in a block, and their text.
-    fn into_block(&self, block: &Block) -> (usize, String) {
+    fn in_block(&self, block: &Block) -> (usize, String) {
         let close = block.close.offset;
         let line = self.data[..close].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let lines: String = self.additions.iter().map(|addition| addition.lines("\t")).collect();
@@ -130,7 +130,7 @@ fn last_block(data: &[u8]) -> Result<Option<Block>, SyntaxError> {
         Statement::Block(block) => Some(block),
         Statement::Line(_) | Statement::Comments(_) => None,
     });
-    Ok(blocks.filter(replace).last())
+    Ok(blocks.rev().find(replace))
 }
 
 #[cfg(test)]
