@@ -39,8 +39,8 @@ const EXAMPLES: &str = "Examples:
   GOPROXY=http://127.0.0.1:3000 go get example.com/module@latest
   modvet check
   modvet resolve github.com/owner/repository@main
-  modvet fix --diff
   modvet explain example.com/module@v1.0.1-0.20190813064442-fde4db37ae7a
+  modvet fix --diff
 
 Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage or configuration,
 3 could not be verified (network, unknown revision).";

@@ -23,7 +23,7 @@ impl Named {
 
     /// A folder's workspace and module are read before its sums.
     fn order(&self) -> (&str, bool, &str) {
-        (self.folder(), matches!(self.kind, FileKind::GoSum | FileKind::GoWorkSum), &self.name)
+        (self.folder(), matches!(self.kind, FileKind::Sum | FileKind::WorkSum), &self.name)
     }
 }
 

@@ -64,9 +64,9 @@ pub fn read(files: &[Named]) -> Reading {
     let mut reading = Reading::default();
     for file in files {
         let done = match file.kind {
-            FileKind::GoWork => reading.workspace(file),
-            FileKind::GoMod => reading.module(file),
-            FileKind::GoSum | FileKind::GoWorkSum => reading.sums(file),
+            FileKind::Work => reading.workspace(file),
+            FileKind::Mod => reading.module(file),
+            FileKind::Sum | FileKind::WorkSum => reading.sums(file),
         };
         if let Err((line, what)) = done {
             reading.faults.push(Finding::broken(Place { file: file.name.clone(), line }, what));

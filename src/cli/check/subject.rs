@@ -186,9 +186,9 @@ mod tests {
                 let text = text.replace("WRONG", WRONG).replace("RIGHT", RIGHT);
                 std::fs::write(&path, text).expect("a writable folder");
                 let kind = match name.rsplit('/').next().expect("a last part") {
-                    "go.mod" => FileKind::GoMod,
-                    "go.work" => FileKind::GoWork,
-                    _ => FileKind::GoSum,
+                    "go.mod" => FileKind::Mod,
+                    "go.work" => FileKind::Work,
+                    _ => FileKind::Sum,
                 };
                 Named { path, name: (*name).to_owned(), kind }
             })
