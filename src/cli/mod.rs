@@ -2,6 +2,7 @@
 //! `wiring` alone names adapters; every command parses, calls, prints, and ends with an exit code.
 //! Commands and exit codes: DESIGN.md; `modvet help`.
 
+mod check;
 mod clock;
 mod environment;
 mod exit;
@@ -10,6 +11,7 @@ mod files;
 mod fix;
 mod identity;
 mod logging;
+mod reach;
 mod resolve;
 mod serve;
 mod server;
@@ -36,6 +38,7 @@ struct Arguments {
 const EXAMPLES: &str = "Examples:
   modvet serve --upstream \"$(go env GOPROXY)\"
   GOPROXY=http://127.0.0.1:3000 go get example.com/module@latest
+  modvet check
   modvet resolve github.com/owner/repository@main
   modvet explain example.com/module@v1.0.1-0.20190813064442-fde4db37ae7a
   modvet fix --diff
@@ -46,6 +49,7 @@ Exit codes: 0 all well, 1 something is wrong with what was checked, 2 bad usage 
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Arguments),
+    Check(check::Arguments),
     Explain(explain::Arguments),
     Resolve(resolve::Arguments),
     Fix(fix::Arguments),
@@ -56,6 +60,7 @@ pub fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
         Command::Fix(arguments) => fix::run(arguments),

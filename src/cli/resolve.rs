@@ -1,13 +1,12 @@
 //! `modvet resolve`: what a query stands for.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
+use super::reach::Reach;
 use super::{logging, wiring};
 use crate::config::Settings;
 use crate::error::{Error, Result};
@@ -29,18 +28,8 @@ pub struct Arguments {
     /// Print JSON: Path, Query, Version, Time, Origin and, for a wrong pseudo-version, Faults
     #[arg(long)]
     json: bool,
-    /// Read the configuration from this file
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Ask these upstreams, in the syntax of GOPROXY
-    #[arg(long, value_name = "LIST", conflicts_with = "proxy")]
-    upstream: Option<String>,
-    /// Ask a running modvet or any other module proxy
-    #[arg(long, value_name = "URL")]
-    proxy: Option<String>,
-    /// Keep what is fetched in this folder [default: modvet in the user's cache folder]
-    #[arg(long, value_name = "FOLDER", env = "MODVET_CACHE")]
-    cache: Option<PathBuf>,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -63,7 +52,7 @@ struct Answer<'a> {
 pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     logging::start("warn").map_err(Failure::usage)?;
     let (module, query) = parse(&arguments.subject).map_err(Failure::usage)?;
-    let settings = settings(&arguments).map_err(Failure::usage)?;
+    let settings = arguments.reach.settings().map_err(Failure::usage)?;
     let runtime = wiring::runtime()?;
     let resolution = runtime.block_on(resolve(settings, &module, &query))?;
     print(&arguments, &module, &query, &resolution);
@@ -77,18 +66,6 @@ fn parse(subject: &str) -> Result<(ModulePath, Query)> {
         _ => Err(Error::gone(format!("{subject:?}: no query (expected MODULE@QUERY)"))
             .remedy("write for example example.com/module@latest")),
     }
-}
-
-fn settings(arguments: &Arguments) -> Result<Settings> {
-    let folder = arguments.cache.clone().or_else(|| Some(dirs::cache_dir()?.join("modvet")));
-    let store = folder.ok_or_else(|| {
-        Error::gone("no cache folder is known for this user").remedy("name one with --cache or MODVET_CACHE")
-    })?;
-    let upstream = arguments.proxy.as_deref().or(arguments.upstream.as_deref());
-    let mut settings =
-        environment::settings(Sources { config: arguments.config.as_deref(), upstream, store: store.clone() })?;
-    settings.store_path = store;
-    Ok(settings)
 }
 
 async fn resolve(settings: Settings, module: &ModulePath, query: &Query) -> Result<Resolution> {

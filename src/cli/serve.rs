@@ -34,8 +34,8 @@ pub struct Arguments {
     /// Ask these upstreams, in the syntax of GOPROXY: https://proxy.example,direct
     #[arg(long, value_name = "LIST")]
     upstream: Option<String>,
-    /// Keep everything in this folder [default: ./modvet-data]
-    #[arg(long, value_name = "FOLDER", env = "MODVET_STORE")]
+    /// Keep everything in this folder [default: the file's store.path, $MODVET_STORE, ./modvet-data]
+    #[arg(long, value_name = "FOLDER")]
     store: Option<PathBuf>,
 }
 
@@ -57,7 +57,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
 }
 
 fn settings(arguments: &Arguments) -> Result<Settings> {
-    let store = PathBuf::from("modvet-data");
+    let store = environment::variable("MODVET_STORE").map_or_else(|| PathBuf::from("modvet-data"), PathBuf::from);
     let sources = Sources { config: arguments.config.as_deref(), upstream: arguments.upstream.as_deref(), store };
     let mut settings = environment::settings(sources)?;
     if let Some(address) = &arguments.listen {

@@ -4,7 +4,7 @@
 use super::question::{Question, Reach};
 use super::verdict::Finding;
 use super::walk::{Judgement, Member, Registry};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::spec::form;
 use crate::spec::info::{Info, ObjectId, is_hex};
 use crate::spec::path::{self, ModulePath};
@@ -110,10 +110,10 @@ async fn ask(member: &Member, module: &ModulePath, query: Query) -> Result<Info>
     Ok(entry.into_resolution()?.right)
 }
 
-/// Tells an absence from a failure.
+/// Tells a refusal from a failure: a proxy may lack a version, forbid it, or name another in its place.
 fn present(answer: Result<Info>) -> Result<Answered> {
     match answer {
-        Err(error) if !error.is_absence() => Err(error),
+        Err(error) if !error.is_absence() && !matches!(error.kind(), Kind::Forbidden | Kind::Wrong) => Err(error),
         answer => Ok(answer),
     }
 }

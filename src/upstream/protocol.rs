@@ -86,7 +86,15 @@ impl<F: Files> Protocol<F> {
         match query {
             Query::Version(version) if module.major_suffix().matches(version.semver()) && info.version != asked => {
                 let what = format!("returned info for version {} instead of requested version", info.version);
-                Err(Error::bad_gateway(format!("{} {what}", self.files.name())))
+                let what = format!("{} {what}", self.files.name());
+                // A proxy that puts pseudo-versions right, another modvet for example, says which one is.
+                if version.is_pseudo() {
+                    let remedy = format!("use {module}@{}", info.version);
+                    return Err(Error::new(Kind::Wrong, format!("invalid pseudo-version: {what}"))
+                        .right(&info.version)
+                        .remedy(remedy));
+                }
+                Err(Error::bad_gateway(what))
             }
             _ => Ok(info),
         }

@@ -3,14 +3,13 @@
 mod page;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
-use super::{logging, server, wiring};
+use super::reach::Reach;
+use super::{environment, logging, server, wiring};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::spec::explanation::Explanation;
@@ -33,18 +32,8 @@ pub struct Arguments {
     /// Print JSON: the verdict as /api/v1/verdicts/ answers it
     #[arg(long)]
     json: bool,
-    /// Read the configuration from this file
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Ask these upstreams, in the syntax of GOPROXY
-    #[arg(long, value_name = "LIST", conflicts_with = "proxy")]
-    upstream: Option<String>,
-    /// Ask a running modvet or any other module proxy
-    #[arg(long, value_name = "URL")]
-    proxy: Option<String>,
-    /// Keep what is fetched in this folder [default: modvet in the user's cache folder]
-    #[arg(long, value_name = "FOLDER", env = "MODVET_CACHE")]
-    cache: Option<PathBuf>,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -54,9 +43,9 @@ const EXAMPLES: &str = "Examples:
 pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     logging::start("warn").map_err(Failure::usage)?;
     let (module, version) = parse(&arguments.subject).map_err(Failure::usage)?;
-    let settings = settings(&arguments).map_err(Failure::usage)?;
+    let settings = arguments.reach.settings().map_err(Failure::usage)?;
     let runtime = wiring::runtime()?;
-    let explanation = runtime.block_on(explain(settings, arguments.proxy.as_deref(), &module, &version))?;
+    let explanation = runtime.block_on(explain(settings, arguments.reach.proxy.as_deref(), &module, &version))?;
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&explanation).expect("strings and times always serialize"));
     } else {
@@ -83,18 +72,6 @@ fn parse(subject: &str) -> Result<(ModulePath, Version)> {
             .remedy(format!("modvet resolve {subject} says which version it stands for"))
     })?;
     Ok((module, parsed))
-}
-
-fn settings(arguments: &Arguments) -> Result<Settings> {
-    let folder = arguments.cache.clone().or_else(|| Some(dirs::cache_dir()?.join("modvet")));
-    let store = folder.ok_or_else(|| {
-        Error::gone("no cache folder is known for this user").remedy("name one with --cache or MODVET_CACHE")
-    })?;
-    let upstream = arguments.proxy.as_deref().or(arguments.upstream.as_deref());
-    let mut settings =
-        environment::settings(Sources { config: arguments.config.as_deref(), upstream, store: store.clone() })?;
-    settings.store_path = store;
-    Ok(settings)
 }
 
 async fn explain(

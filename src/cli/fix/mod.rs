@@ -18,12 +18,12 @@ use self::graph::Own;
 use self::judge::{Finding, Judge};
 use self::plan::{Change, Demand, Fixed, Unverified};
 use self::print::Summary;
-use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
 use super::files::{self, FileKind};
+use super::reach::Reach;
 use super::{logging, wiring};
 use crate::config::Settings;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Put the right pseudo-versions into go.mod and go.work.
 ///
@@ -47,18 +47,8 @@ pub struct Arguments {
     /// Print JSON: files with their changes, unverified versions, the next commands
     #[arg(long)]
     json: bool,
-    /// Read the configuration from this file
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Ask these upstreams, in the syntax of GOPROXY
-    #[arg(long, value_name = "LIST", conflicts_with = "proxy")]
-    upstream: Option<String>,
-    /// Ask a running modvet or any other module proxy
-    #[arg(long, value_name = "URL")]
-    proxy: Option<String>,
-    /// Keep what is fetched in this folder [default: modvet in the user's cache folder]
-    #[arg(long, value_name = "FOLDER", env = "MODVET_CACHE")]
-    cache: Option<PathBuf>,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -80,7 +70,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
             return Ok(Exit::Usage);
         }
     };
-    let settings = settings(&arguments).map_err(Failure::usage)?;
+    let settings = arguments.reach.settings().map_err(Failure::usage)?;
     let outcome = if is_without_questions(&projects, arguments.graph) {
         Outcome::default()
     } else {
@@ -106,18 +96,6 @@ fn is_without_questions(projects: &[Project], graph: bool) -> bool {
 fn is_searched(project: &Project, graph: bool) -> bool {
     let requires = project.directives.as_ref().is_some_and(|file| !file.require.is_empty());
     requires && (graph || project.sums.is_none())
-}
-
-fn settings(arguments: &Arguments) -> Result<Settings> {
-    let folder = arguments.cache.clone().or_else(|| Some(dirs::cache_dir()?.join("modvet")));
-    let store = folder.ok_or_else(|| {
-        Error::gone("no cache folder is known for this user").remedy("name one with --cache or MODVET_CACHE")
-    })?;
-    let upstream = arguments.proxy.as_deref().or(arguments.upstream.as_deref());
-    let mut settings =
-        environment::settings(Sources { config: arguments.config.as_deref(), upstream, store: store.clone() })?;
-    settings.store_path = store;
-    Ok(settings)
 }
 
 async fn consider(settings: Settings, projects: &[Project], search: bool) -> Result<Outcome> {

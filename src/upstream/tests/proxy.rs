@@ -62,6 +62,11 @@ fn files(target: &str) -> Answer {
         "/go/old.y/m/@v/v0.0.0-20190101000000-abcdefabcdef.info" => info(PSEUDO),
         "/go/list.y/m/@v/list" => Answer::ok("v1.0.0\nv1.1.0\nv1.2.0-rc.1\nv2.0.0\n"),
         "/go/list.y/m/@v/v1.1.0.info" => info("v1.1.0"),
+        "/go/back.y/m/@v/list" => Answer::ok("v1.0.0\nv1.1.0\nv1.1.1\n"),
+        "/go/back.y/m/@v/v1.1.1.mod" => Answer::ok("module back.y/m\n\nretract [v1.1.0, v1.1.1]\n"),
+        "/go/back.y/m/@v/v1.0.0.info" => info("v1.0.0"),
+        // A go client never asks for a prefix; this upstream forbids what it does not know.
+        "/go/back.y/m/@v/v1.info" => Answer::new(403, "not available"),
         "/go/page.y/m/@v/list" => Answer::ok("<html>log in</html>"),
         "/go/401.y/m/@v/list" => Answer::new(401, "who"),
         "/go/403.y/m/@v/list" => {
@@ -159,6 +164,15 @@ async fn infos_are_what_was_asked_for() {
     }
     let error = upstream.source.info(&module("x.y/M"), &Query::parse("time")).await.expect_err("no time");
     assert!(error.what().starts_with(&claims("time.info is no version info (")), "{error}");
+}
+
+#[tokio::test]
+async fn a_prefix_is_the_highest_version_of_the_list_that_was_not_taken_back() {
+    let upstream = upstream(files).await;
+    let ask = async |query| upstream.source.info(&module("back.y/m"), &Query::parse(query)).await;
+    assert_eq!(ask("v1").await.expect("v1").right.version, "v1.0.0");
+    let error = ask("v1.1").await.expect_err("both taken back");
+    assert_eq!((error.kind(), error.what()), (Kind::NotFound, "no matching versions for query \"v1.1\""));
 }
 
 #[tokio::test]
