@@ -222,6 +222,24 @@ fn a_damaged_log_is_an_error_that_names_the_folder_and_the_way_out() {
     }
 }
 
+/// A kill can leave sled's settings or a snapshot half written; the log is whole, so nothing may be lost.
+#[test]
+fn what_sled_had_not_finished_is_made_anew() {
+    let rows: [(&str, Damage); 3] = [
+        ("settings of no bytes", |sled| fs::write(sled.join("conf"), "").expect("written")),
+        ("settings cut short", |sled| cut(&sled.join("conf"), 20)),
+        ("a snapshot cut short", |sled| fs::write(sled.join("snap.0000000000FFFFFF"), "cut").expect("written")),
+    ];
+    for (name, damage) in rows {
+        let folder = tempfile::tempdir().expect("folder");
+        open(folder.path()).put("key", b"meta", bytes(&noise(1, 200_000))).expect("put");
+        damage(&folder.path().join("sled"));
+        let store = SledStore::open(folder.path(), Options::default()).expect(name);
+        assert_eq!(keys(&store, ""), ["key"], "{name}");
+        assert!(read(&store.get("key").expect(name).expect(name).blob) == noise(1, 200_000), "{name}");
+    }
+}
+
 /// Bits flipped anywhere in the log, or its end cut off: an error or an absence, never other bytes, never a panic.
 #[test]
 fn a_log_flipped_or_cut_never_gives_other_bytes() {

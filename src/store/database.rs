@@ -42,7 +42,13 @@ impl Database {
         await_lock(&path.join("db")).map_err(|error| unopened(folder, &error))?;
         let open = move || -> sled::Result<Database> {
             let config = sled::Config::new().path(&path).segment_size(SEGMENT).cache_capacity(page_cache);
-            let sled = config.open()?;
+            let sled = match config.open() {
+                Err(sled::Error::Corruption { .. }) => {
+                    drop_derived(&path)?;
+                    config.open()?
+                }
+                opened => opened?,
+            };
             Ok(Database {
                 entries: Table::open(&sled, "entries", "read entry", "write entry")?,
                 references: Table::open(&sled, "references", "read reference", "write reference")?,
@@ -107,6 +113,21 @@ fn await_lock(path: &Path) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Removes what sled makes anew from its log and its settings. A kill while it writes one of them leaves it
+/// cut short, and sled then refuses to open although the log is whole.
+fn drop_derived(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name == "conf" || name.starts_with("snap.") {
+            tracing::warn!(file = %name, "a file that sled had not finished is made anew");
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// A store that cannot be opened, for whoever started it: the folder is named, and the way out.
