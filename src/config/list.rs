@@ -1,6 +1,7 @@
 //! The go command's own list of proxies: `https://proxy.example,direct`.
 //! Rules: go.dev/ref/mod#environment-variables (GOPROXY) and `proxyList` in `cmd/go/internal/modfetch/proxy.go`.
 
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::settings::{Upstream, UpstreamKind};
@@ -23,7 +24,7 @@ pub fn parse(list: &str) -> Result<Vec<Upstream>> {
         }
         let kind = kind(word)?;
         let ends = matches!(kind, UpstreamKind::Git);
-        let mut upstream = Upstream::new(name(&kind, upstreams.len()), kind);
+        let mut upstream = Upstream::new(name(&kind), kind);
         upstream.go_on_after_failure = go_on;
         upstreams.push(upstream);
         if ends {
@@ -64,16 +65,22 @@ fn without_password(word: &str) -> String {
     }
 }
 
-fn name(kind: &UpstreamKind, position: usize) -> String {
+/// A name by which answers are kept: no two addresses share one, so no answer of one is taken for another's.
+fn name(kind: &UpstreamKind) -> String {
     match kind {
         UpstreamKind::Git => "direct".to_owned(),
         UpstreamKind::Proxy(url) => {
             let host = url.host_str().unwrap_or("proxy").replace(['[', ']', ':'], "-");
-            if position == 0 { host } else { format!("{host}-{}", position + 1) }
+            let plain = url.scheme() == "https" && url.port().is_none() && url.path() == "/" && url.query().is_none();
+            if plain && host.contains('.') { host } else { format!("{host}-{}", digest(url.as_str())) }
         }
-        UpstreamKind::Dir(_) if position == 0 => "dir".to_owned(),
-        UpstreamKind::Dir(_) => format!("dir-{}", position + 1),
+        UpstreamKind::Dir(folder) => format!("dir-{}", digest(&folder.to_string_lossy())),
     }
+}
+
+/// Eight digits that tell addresses apart and show nothing of them.
+fn digest(address: &str) -> String {
+    hex::encode(&Sha256::digest(address)[..4])
 }
 
 #[cfg(test)]
@@ -85,13 +92,14 @@ mod tests {
         // list, what it means: names, a bar where the next one is asked after any failure
         let table = [
             ("https://a.example,direct", "a.example direct"),
-            ("https://a.example|https://b.example/x,direct", "a.example| b.example-2 direct"),
+            ("https://a.example|https://b.example/x,direct", "a.example| b.example-32a93f2b direct"),
             ("a.example", "a.example"),
             ("direct,https://a.example", "direct"),
             ("https://a.example,off,direct", "a.example"),
             ("off", ""),
             (", ,https://a.example,", "a.example"),
-            ("file:///srv/cache", "dir"),
+            ("file:///srv/cache", "dir-2a93e82e"),
+            ("http://127.0.0.1:3000,http://127.0.0.1:4000", "127.0.0.1-c51203df 127.0.0.1-b5ebfd43"),
         ];
         for (list, expected) in table {
             let found: Vec<String> = parse(list)

@@ -141,7 +141,8 @@ impl Registry {
             let member = &self.members[at];
             match self.ask(member, module, question, reach).await {
                 Ok((answer, version)) => {
-                    if let Some(version) = version {
+                    // What is answered without asking says nothing of who would answer.
+                    if let Some(version) = version.filter(|_| reach == Reach::Upstream) {
                         self.bound.insert(binding(module, &version), at);
                     }
                     return Ok(answer);
@@ -169,6 +170,13 @@ impl Registry {
     /// Whether a checksum database may be asked for a version: not for a wrong name, unless the mode
     /// lets wrong names pass as they are.
     pub async fn vouch(&self, module: &ModulePath, version: &Version, reach: Reach) -> Result<()> {
+        let believed = |m: &&Member| m.judgement == Judgement::Believed;
+        let barred = self.members.iter().any(|m| believed(&m))
+            && !self.members.iter().filter(believed).any(|m| m.may_serve(module));
+        if barred {
+            let error = Error::forbidden("private module: no checksum database is asked for it").about(module);
+            return Err(error.remedy("name it in GONOSUMDB or GOPRIVATE"));
+        }
         let judges = self.members.iter().any(|m| m.judgement == Judgement::Own && m.may_serve(module));
         if self.policy.mode == Mode::Legacy || !version.is_pseudo() || !judges {
             return Ok(());
