@@ -234,7 +234,8 @@ impl Verdicts {
             return module.resolve(query);
         }
         let key = format!("{}{}", self.prefix(module.place.module()), version.escaped());
-        let tag_sum = module.snapshot.refs.tag_sum(&module.place.tag_prefix());
+        // All tags: for a module in a folder a tag of the root on the same commit counts too.
+        let tag_sum = module.snapshot.refs.tag_sum("");
         if let Some(stored) = self.store.get(&key)?
             && let Ok(verdict) = serde_json::from_slice::<Verdict>(&stored.meta)
             && verdict.tag_sum == tag_sum
