@@ -22,6 +22,9 @@ use crate::vet::mode::Policy;
 use super::clock::SystemClock;
 use super::{environment, identity};
 
+/// Questions over git at a time for one upstream, well below the runtime's blocking threads.
+const GIT_JOBS: usize = 64;
+
 /// What happens if another process holds the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
@@ -178,6 +181,7 @@ fn direct(
             Ok(Arc::new(proxies.open(url, Trust::Found)?))
         }),
         store: store.clone(),
+        turns: Arc::new(tokio::sync::Semaphore::new(GIT_JOBS)),
         list_validity: upstream.list_validity,
     }
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 use crate::ports::{Body, Content, Examiner, Repo, Source, Store};
@@ -41,6 +42,8 @@ pub struct Direct {
     pub open: Arc<OpenRepo>,
     pub open_proxy: Arc<OpenProxy>,
     pub store: Arc<dyn Store>,
+    /// How many questions may be at work at once: each holds a blocking thread, also while it waits for the network.
+    pub turns: Arc<Semaphore>,
     /// How old refs may be for lists, branches and hashes.
     pub list_validity: Duration,
 }
@@ -175,6 +178,7 @@ impl Direct {
             let module = Module { place: &place, snapshot: Snapshot { repo: &*repo, refs } };
             question(&module, &*repo)
         };
+        let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
         let done = tokio::task::spawn_blocking(run).await;
         done.map_err(|panic| Error::internal("question over a repository ended early").because(panic))
             .and_then(|result| result)
