@@ -180,19 +180,75 @@ pub trait Store: Send + Sync {
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored>;
     /// Replaces the meta of an entry and keeps its body; `false` if there is no such entry.
     fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool>;
+    /// Replaces the metas that `change` gives for those of these entries that there are; nobody else writes an entry
+    /// between what `change` is shown and what it gives, and it must not use the store. All last at the end, by one flush.
+    fn update_metas(&self, keys: &[String], change: &mut ChangeMeta<'_>) -> Result<()>;
     /// `false` if there was none.
     fn delete(&self, key: &str) -> Result<bool>;
+    /// Deletes those of these entries that there are, by one flush, and says how many there were.
+    fn delete_many(&self, keys: &[String]) -> Result<u64>;
     /// Visits keys and metas in the order of keys until the visitor says no.
     fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()>;
+    /// As `scan`, and says of each body what can be said without reading it.
+    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()>;
+    /// Counts what there is. It looks at every entry: not for every request.
+    fn usage(&self) -> Result<Usage>;
     /// An empty file from which `put` takes a body without copying.
     fn scratch(&self) -> Result<NamedTempFile>;
 }
+
+/// Shown a key and its meta, gives the new meta, or none to leave it as it is.
+pub type ChangeMeta<'a> = dyn FnMut(&str, &[u8]) -> Option<Vec<u8>> + 'a;
 
 /// An entry as it lies in the store.
 #[derive(Debug, Clone)]
 pub struct Stored {
     pub meta: Bytes,
     pub blob: Blob,
+}
+
+/// An entry as `Store::scan_entries` shows it, its body unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryRow<'a> {
+    pub key: &'a str,
+    pub meta: &'a [u8],
+    /// Of the body, as its sha256 is.
+    pub size: u64,
+    pub sha256: [u8; 32],
+    pub place: Place,
+}
+
+/// Where a body lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Memory,
+    /// In the tables, among everything else.
+    Tables,
+    /// In a file of its own.
+    File,
+}
+
+/// What a store holds and takes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    pub entries: u64,
+    /// Bodies that are kept apart from their entries, each once.
+    pub blobs: u64,
+    /// Bytes of keys, metas and bodies; a body that is kept once for several entries counts once.
+    pub live: u64,
+    /// Of `live`, what lies in the tables.
+    pub live_in_tables: u64,
+    /// Bytes that the tables take on disk; a good deal more than what lives in them until they are compacted.
+    pub tables: u64,
+    /// Bytes that files take on disk.
+    pub files: u64,
+}
+
+impl Usage {
+    /// Bytes on disk.
+    pub fn disk(&self) -> u64 {
+        self.tables + self.files
+    }
 }
 
 /// Bytes of known length, read in pieces.

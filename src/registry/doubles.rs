@@ -16,7 +16,10 @@ use tokio::sync::Semaphore;
 
 use super::{Cached, Judgement, Member, OnFailure, Question, Shelf, Validity};
 use crate::error::{Error, Result};
-use crate::ports::{Blob, Body, Clock, Content, Pieces, Source, Store, Stored, Sumdb, Told, Validators};
+use crate::ports::{
+    Blob, Body, ChangeMeta, Clock, Content, EntryRow, Pieces, Place, Source, Store, Stored, Sumdb, Told, Usage,
+    Validators,
+};
 use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
@@ -329,8 +332,24 @@ impl Store for Drawer {
         Ok(entries.get_mut(key).map(|entry| entry.0 = Bytes::copy_from_slice(meta)).is_some())
     }
 
+    fn update_metas(&self, keys: &[String], change: &mut ChangeMeta<'_>) -> Result<()> {
+        let mut entries = self.entries.lock().expect("lock");
+        for key in keys {
+            let Some((meta, _)) = entries.get_mut(key) else { continue };
+            if let Some(new) = change(key, meta) {
+                *meta = new.into();
+            }
+        }
+        Ok(())
+    }
+
     fn delete(&self, key: &str) -> Result<bool> {
         Ok(self.entries.lock().expect("lock").remove(key).is_some())
+    }
+
+    fn delete_many(&self, keys: &[String]) -> Result<u64> {
+        let mut entries = self.entries.lock().expect("lock");
+        Ok(keys.iter().filter(|key| entries.remove(key.as_str()).is_some()).count() as u64)
     }
 
     fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()> {
@@ -338,6 +357,25 @@ impl Store for Drawer {
         let mut matching = entries.iter().filter(|(key, _)| key.starts_with(prefix));
         let _ = matching.all(|(key, (meta, _))| visit(key, meta));
         Ok(())
+    }
+
+    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
+        let entries = self.entries.lock().expect("lock");
+        let rows = entries.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(key, (meta, body))| EntryRow {
+            key,
+            meta,
+            size: body.len() as u64,
+            sha256: Sha256::digest(body).into(),
+            place: Place::Memory,
+        });
+        let _ = { rows }.all(|row| visit(&row));
+        Ok(())
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        let entries = self.entries.lock().expect("lock");
+        let live = entries.iter().map(|(key, (meta, body))| (key.len() + meta.len() + body.len()) as u64).sum();
+        Ok(Usage { entries: entries.len() as u64, live, ..Usage::default() })
     }
 
     fn scratch(&self) -> Result<NamedTempFile> {
