@@ -1,9 +1,10 @@
 //! Verdicts on what another proxy serves: its own answer for the revision, then the checksum database's, then
 //! git where a member may serve the path from there.
 
+use super::member::{Judgement, Member};
 use super::question::{Question, Reach};
 use super::verdict::Finding;
-use super::walk::{Judgement, Member, Registry};
+use super::walk::Registry;
 use crate::error::{Error, Kind, Result};
 use crate::spec::form;
 use crate::spec::info::{Info, ObjectId, is_hex};

@@ -21,6 +21,7 @@ use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
 use crate::spec::resolution::{Fault, Resolution};
+use crate::spec::scope::Scope;
 use crate::spec::version::Version;
 
 pub fn module(path: &str) -> ModulePath {
@@ -333,7 +334,7 @@ pub fn member(
         source: Cached::new(name, source.clone(), store.clone(), clock.clone(), Validity::default()),
         on_failure: OnFailure::Stop,
         judgement,
-        modules: None,
-        not_modules: None,
+        scope: Scope::default(),
+        shared: false,
     }
 }

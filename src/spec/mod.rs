@@ -17,6 +17,7 @@ pub mod query;
 pub mod reason;
 pub mod refs;
 pub mod resolution;
+pub mod scope;
 pub mod verdict;
 pub mod version;
 pub mod zip;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::error::{Error, Result};
 use crate::ports::Examiner;
 use crate::registry::doubles::{Drawer, Hands, Known, Ledger, info_of, member, module, version};
-use crate::registry::{ChecksumDatabase, Judgement, Member, Registry};
+use crate::registry::{Book, ChecksumDatabase, Judgement, Member, Registry};
 use crate::spec::examination::{Examination, History};
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
@@ -42,7 +42,8 @@ fn bench(git: Option<Arc<dyn Examiner>>) -> Bench {
         records: ledger.clone(),
         not_modules: "private.example.com".to_owned(),
     };
-    let registry = Registry::new("default", Mode::Rewrite, members).with_database(database);
+    let registry =
+        Registry::new("default", Mode::Rewrite, members, Book::new("default", store, clock)).with_database(database);
     Bench { public, ledger, registry }
 }
 
