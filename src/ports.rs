@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ use crate::spec::examination::Examination;
 use crate::spec::info::{Commit, Info, ObjectId, Signature};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
+use crate::spec::question::Question;
 use crate::spec::refs::Refs;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
@@ -25,15 +27,58 @@ use crate::spec::version::Version;
 #[async_trait]
 pub trait Source: Send + Sync {
     /// The versions of a module in ascending order, without pseudo-versions; none is no error.
-    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>>;
+    async fn list(&self, module: &ModulePath) -> Result<Told<Vec<Version>>>;
     /// What `latest` stands for.
-    async fn latest(&self, module: &ModulePath) -> Result<Info>;
+    async fn latest(&self, module: &ModulePath) -> Result<Told<Info>>;
     /// What a query stands for, and what is wrong with it if it is a wrong pseudo-version.
-    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution>;
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Told<Resolution>>;
     /// The go.mod of a version, also of a wrong pseudo-version whose revision exists.
-    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content>;
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>>;
     /// The module zip of a version, named as asked, also for a wrong pseudo-version whose revision exists.
-    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content>;
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>>;
+    /// Whether what was told with these validators certainly still holds. `false` says nothing: ask in full.
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool>;
+}
+
+/// What a source said, and by what it can be asked later whether it would say so again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told<T> {
+    pub what: T,
+    pub validators: Validators,
+}
+
+impl<T> Told<T> {
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Told<U> {
+        Told { what: change(self.what), validators: self.validators }
+    }
+}
+
+/// Without any, whoever was asked cannot say.
+impl<T> From<T> for Told<T> {
+    fn from(what: T) -> Told<T> {
+        Told { what, validators: Validators::default() }
+    }
+}
+
+/// What a source tells the states of an answer apart by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validators {
+    /// An upstream's `ETag`, as it was sent; of a file in a folder its size and time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// An upstream's `Last-Modified`, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+    /// The commit that a version's answers are made of; for all that rests on more than one ref, the sum over
+    /// all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+}
+
+impl Validators {
+    pub fn is_empty(&self) -> bool {
+        *self == Validators::default()
+    }
 }
 
 /// What can hold a version against the history of its repository.
@@ -135,19 +180,75 @@ pub trait Store: Send + Sync {
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored>;
     /// Replaces the meta of an entry and keeps its body; `false` if there is no such entry.
     fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool>;
+    /// Replaces the metas that `change` gives for those of these entries that there are; nobody else writes an entry
+    /// between what `change` is shown and what it gives, and it must not use the store. All last at the end, by one flush.
+    fn update_metas(&self, keys: &[String], change: &mut ChangeMeta<'_>) -> Result<()>;
     /// `false` if there was none.
     fn delete(&self, key: &str) -> Result<bool>;
+    /// Deletes those of these entries that there are, by one flush, and says how many there were.
+    fn delete_many(&self, keys: &[String]) -> Result<u64>;
     /// Visits keys and metas in the order of keys until the visitor says no.
     fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()>;
+    /// As `scan`, and says of each body what can be said without reading it.
+    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()>;
+    /// Counts what there is. It looks at every entry: not for every request.
+    fn usage(&self) -> Result<Usage>;
     /// An empty file from which `put` takes a body without copying.
     fn scratch(&self) -> Result<NamedTempFile>;
 }
+
+/// Shown a key and its meta, gives the new meta, or none to leave it as it is.
+pub type ChangeMeta<'a> = dyn FnMut(&str, &[u8]) -> Option<Vec<u8>> + 'a;
 
 /// An entry as it lies in the store.
 #[derive(Debug, Clone)]
 pub struct Stored {
     pub meta: Bytes,
     pub blob: Blob,
+}
+
+/// An entry as `Store::scan_entries` shows it, its body unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryRow<'a> {
+    pub key: &'a str,
+    pub meta: &'a [u8],
+    /// Of the body, as its sha256 is.
+    pub size: u64,
+    pub sha256: [u8; 32],
+    pub place: Place,
+}
+
+/// Where a body lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Memory,
+    /// In the tables, among everything else.
+    Tables,
+    /// In a file of its own.
+    File,
+}
+
+/// What a store holds and takes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    pub entries: u64,
+    /// Bodies that are kept apart from their entries, each once.
+    pub blobs: u64,
+    /// Bytes of keys, metas and bodies; a body that is kept once for several entries counts once.
+    pub live: u64,
+    /// Of `live`, what lies in the tables.
+    pub live_in_tables: u64,
+    /// Bytes that the tables take on disk; a good deal more than what lives in them until they are compacted.
+    pub tables: u64,
+    /// Bytes that files take on disk.
+    pub files: u64,
+}
+
+impl Usage {
+    /// Bytes on disk.
+    pub fn disk(&self) -> u64 {
+        self.tables + self.files
+    }
 }
 
 /// Bytes of known length, read in pieces.

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
+use super::shelf::name_in;
 use crate::error::{Error, Result};
 use crate::ports::{Body, Clock, Store};
 use crate::spec::path::ModulePath;
@@ -48,7 +49,7 @@ const TURNS: usize = 16;
 impl Binding {
     /// The upstream's name, without what tells its addresses apart.
     pub fn upstream_name(&self) -> Option<&str> {
-        self.upstream.as_deref()?.split('~').next()
+        self.upstream.as_deref().map(name_in)
     }
 }
 

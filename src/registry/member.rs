@@ -1,5 +1,7 @@
 //! One upstream of a registry: what it may be asked for, and what its word is worth.
 
+use std::sync::Arc;
+
 use super::cached::Cached;
 use crate::spec::path::ModulePath;
 use crate::spec::scope::Scope;
@@ -25,7 +27,8 @@ pub enum Judgement {
 
 /// One upstream of a registry.
 pub struct Member {
-    pub source: Cached,
+    /// Shared by all registries that have this upstream.
+    pub source: Arc<Cached>,
     pub on_failure: OnFailure,
     pub judgement: Judgement,
     pub scope: Scope,
@@ -40,7 +43,7 @@ impl Member {
 
     /// What bindings know it by.
     pub(super) fn shelf(&self) -> &str {
-        self.source.name()
+        self.source.shelf().as_str()
     }
 
     pub(super) fn may_serve(&self, module: &ModulePath) -> bool {

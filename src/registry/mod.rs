@@ -13,7 +13,7 @@ mod flight;
 pub mod member;
 mod order;
 pub mod peek;
-pub mod question;
+pub mod shelf;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -21,10 +21,11 @@ pub mod verdict;
 mod vouch;
 pub mod walk;
 
+pub use crate::spec::question::Question;
 pub use crate::vet::mode::Mode;
 pub use binding::{Binding, Book};
-pub use cached::{Cached, Named, Validity};
+pub use cached::{Cached, Named, Reach, Validity};
 pub use entry::{Entry, Freshness};
 pub use member::{Judgement, Member, OnFailure};
-pub use question::{Question, Reach};
-pub use walk::{Answer, AnswerBody, ChecksumDatabase, Life, Registry};
+pub use shelf::Shelf;
+pub use walk::{Answer, AnswerBody, Bound, ChecksumDatabase, Life, Registry};

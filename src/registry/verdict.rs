@@ -1,8 +1,8 @@
 //! Verdicts over a registry's members: which member knows, and what it rests on.
 
+use super::cached::Reach;
 use super::member::{Judgement, Member};
 use super::order::Order;
-use super::question::{Question, Reach};
 use super::walk::Registry;
 use crate::error::Result;
 use crate::spec::examination::{Examination, History};
@@ -12,6 +12,7 @@ use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
 use crate::spec::pseudo::PseudoVersion;
 use crate::spec::query::Query;
+use crate::spec::question::Question;
 use crate::spec::resolution::Fault;
 use crate::spec::verdict::{Evidence, Standing, Verdict};
 use crate::spec::version::Version;

@@ -9,15 +9,15 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::binding::{Binding, Book};
-use super::cached::Cached;
+use super::cached::{Cached, Reach};
 use super::entry::{Entry, Freshness};
 use super::member::{Judgement, Member};
 use super::order::Order;
-use super::{Question, Reach};
 use crate::error::{Error, Result, Said};
 use crate::ports::{Blob, Sumdb};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
+use crate::spec::question::Question;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
 use crate::vet::mode::{Mode, Policy, Ruled, Wanted};

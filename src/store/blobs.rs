@@ -142,35 +142,58 @@ impl Blobs {
     ///
     /// The removal of its last reference has to be persisted before. `true` if it is gone.
     pub(super) fn release(&self, sha256: Sha256) -> Result<bool> {
-        let _turn = self.turns.take(sha256);
-        if self.pins.is_pinned(&sha256) {
-            locked(&self.doomed).insert(sha256);
+        self.release_all(&[sha256]).map(|gone| gone == 1)
+    }
+
+    /// As `release`, for many by one flush; it says how many are gone.
+    ///
+    /// First no manifest speaks of them any more, then their bytes go; what lies in files goes only once that lasts.
+    pub(super) fn release_all(&self, blobs: &[Sha256]) -> Result<u64> {
+        let mut begun = Vec::new();
+        let mut files = false;
+        for sha256 in blobs {
+            let _turn = self.turns.take(*sha256);
+            if !self.is_loose(sha256)? {
+                continue;
+            }
+            self.doubt(sha256);
+            let manifest = self.manifest(sha256)?;
+            if manifest.is_some() {
+                self.database.manifests.insert(sha256, Manifest::Begun.encode())?;
+            }
+            files |= matches!(manifest, Some(Manifest::File { .. }));
+            begun.push(*sha256);
+        }
+        if files {
+            self.database.persist()?;
+        }
+        let mut gone = 0;
+        for sha256 in &begun {
+            let _turn = self.turns.take(*sha256);
+            // Somebody may have written it again meanwhile.
+            if matches!(self.manifest(sha256)?, None | Some(Manifest::Begun)) {
+                self.files.remove(sha256)?;
+                self.pieces.remove(sha256)?;
+                self.database.manifests.remove(sha256)?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Whether nothing refers to a blob and nobody reads it, in its turn.
+    fn is_loose(&self, sha256: &Sha256) -> Result<bool> {
+        if self.pins.is_pinned(sha256) {
+            locked(&self.doomed).insert(*sha256);
             return Ok(false);
         }
-        if self.database.references.scan(&sha256).next().transpose()?.is_some() {
-            return Ok(false);
-        }
-        self.doubt(&sha256);
-        match self.manifest(&sha256)? {
-            None => self.files.remove(&sha256)?,
-            Some(Manifest::File { .. }) => {
-                self.database.manifests.remove(&sha256)?;
-                self.database.persist()?;
-                self.files.remove(&sha256)?;
-            }
-            Some(Manifest::Begun | Manifest::Pieces { .. }) => {
-                self.database.manifests.insert(&sha256, Manifest::Begun.encode())?;
-                self.pieces.remove(&sha256)?;
-                self.database.manifests.remove(&sha256)?;
-            }
-        }
-        Ok(true)
+        Ok(self.database.references.scan(sha256).next().transpose()?.is_none())
     }
 
     /// Takes away what was still being read when its last reference went.
     pub(super) fn release_doomed(&self) -> Result<()> {
         let doomed = std::mem::take(&mut *locked(&self.doomed));
-        doomed.into_iter().try_for_each(|sha256| self.release(sha256).map(drop))
+        self.release_all(&Vec::from_iter(doomed)).map(drop)
     }
 
     /// Removes a file that no manifest speaks of.

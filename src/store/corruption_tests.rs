@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::suite::{assert_tidy, bytes, keys, noise, open, read};
 use super::{Options, SledStore, Swept};
 use crate::error::Kind;
-use crate::ports::Store;
+use crate::ports::{EntryRow, Place, Store};
 
 const LARGE: usize = 9 << 20;
 
@@ -339,7 +339,15 @@ fn usage_counts_equal_contents_once() {
     assert_eq!((usage.entries, usage.blobs), (4, 2));
     let bodies = LARGE as u64 + 200_000;
     assert!((bodies..bodies + 1000).contains(&usage.live), "{usage:?}");
-    assert!(usage.disk >= bodies, "{usage:?}");
+    assert!(usage.disk() >= bodies, "{usage:?}");
+    assert_eq!(usage.files, LARGE as u64);
+    let mut places = Vec::new();
+    let visit = &mut |row: &EntryRow<'_>| {
+        places.push((row.key.to_string(), row.place));
+        true
+    };
+    store.scan_entries("a", visit).expect("scanned");
+    assert_eq!(places, [("a".to_string(), Place::File), ("a/middle".to_string(), Place::Tables)]);
 }
 
 #[test]

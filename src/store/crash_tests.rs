@@ -68,7 +68,10 @@ fn write_once(store: &SledStore, writer: u64, dice: &mut impl Iterator<Item = u6
     match action {
         0 => {
             say(&format!("begin {key} gone"));
-            store.delete(&key).expect("deleted");
+            match seed {
+                0 => drop(store.delete(&key).expect("deleted")),
+                _ => drop(store.delete_many(std::slice::from_ref(&key)).expect("deleted")),
+            }
         }
         1 => {
             let Some(stored) = store.get(&key).expect("readable") else { return };
@@ -76,7 +79,12 @@ fn write_once(store: &SledStore, writer: u64, dice: &mut impl Iterator<Item = u6
             let (seed_and_size, _) = meta.rsplit_once('-').expect("mark");
             let meta = format!("{seed_and_size}-{mark}");
             say(&format!("begin {key} {meta}"));
-            assert!(store.put_meta(&key, meta.as_bytes()).expect("put"));
+            match seed {
+                0 => assert!(store.put_meta(&key, meta.as_bytes()).expect("put")),
+                _ => store
+                    .update_metas(std::slice::from_ref(&key), &mut |_, _| Some(meta.clone().into_bytes()))
+                    .expect("updated"),
+            }
         }
         _ => {
             let meta = format!("{seed}-{size}-{mark}");

@@ -14,7 +14,7 @@ use super::intake::Intake;
 use super::recent::Held;
 use super::turns::locked;
 use crate::error::Result;
-use crate::ports::{Body, Store, Stored};
+use crate::ports::{Body, ChangeMeta, EntryRow, Place, Store, Stored, Usage};
 
 /// Keeps everything in memory and nothing after it.
 #[derive(Default)]
@@ -57,26 +57,60 @@ impl Store for MemoryStore {
         }
     }
 
+    fn update_metas(&self, keys: &[String], change: &mut ChangeMeta<'_>) -> Result<()> {
+        let mut entries = locked(&self.entries);
+        for key in keys {
+            let Some(stored) = entries.get_mut(key) else { continue };
+            if let Some(meta) = change(key, &stored.meta) {
+                check(key, &meta)?;
+                stored.meta = meta.into();
+            }
+        }
+        Ok(())
+    }
+
     fn delete(&self, key: &str) -> Result<bool> {
         Ok(locked(&self.entries).remove(key).is_some())
     }
 
+    fn delete_many(&self, keys: &[String]) -> Result<u64> {
+        let mut entries = locked(&self.entries);
+        Ok(keys.iter().filter(|key| entries.remove(key.as_str()).is_some()).count() as u64)
+    }
+
     fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()> {
+        self.scan_entries(prefix, &mut |row| visit(row.key, row.meta))
+    }
+
+    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
         let mut from = Bound::Included(prefix.to_string());
         loop {
             // One step per lock: the visitor may use the store.
             let next = locked(&self.entries)
                 .range((from, Bound::Unbounded))
                 .next()
-                .map(|(key, stored)| (key.clone(), stored.meta.clone()));
+                .map(|(key, stored)| (key.clone(), stored.clone()));
             match next {
-                Some((key, meta)) if key.starts_with(prefix) && visit(&key, &meta) => from = Bound::Excluded(key),
+                Some((key, stored)) if key.starts_with(prefix) && visit(&row(&key, &stored)) => {
+                    from = Bound::Excluded(key);
+                }
                 _ => return Ok(()),
             }
         }
     }
 
+    fn usage(&self) -> Result<Usage> {
+        let entries = locked(&self.entries);
+        let live = |(key, stored): (&String, &Stored)| (key.len() + stored.meta.len()) as u64 + stored.blob.size();
+        Ok(Usage { entries: entries.len() as u64, live: entries.iter().map(live).sum(), ..Usage::default() })
+    }
+
     fn scratch(&self) -> Result<NamedTempFile> {
         NamedTempFile::new().during("make scratch file")
     }
+}
+
+fn row<'a>(key: &'a str, stored: &'a Stored) -> EntryRow<'a> {
+    let Stored { meta, blob } = stored;
+    EntryRow { key, meta, size: blob.size(), sha256: blob.sha256(), place: Place::Memory }
 }

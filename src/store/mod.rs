@@ -3,6 +3,8 @@
 //! Rules: docs/architecture.md, "The store"; the layout follows what sled 0.34 was measured to bear.
 
 mod blobs;
+mod bulk;
+mod count;
 mod database;
 mod failure;
 mod files;
@@ -24,7 +26,7 @@ mod crash_tests;
 mod suite;
 
 pub use memory::MemoryStore;
-pub use sled_store::{Options, SledStore, Usage};
+pub use sled_store::{Options, SledStore};
 pub use sweep::Swept;
 
 /// The sha256 of a body, by which equal contents are kept once.

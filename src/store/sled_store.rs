@@ -16,11 +16,11 @@ use super::files::Files;
 use super::intake::Intake;
 use super::lock::{Lock, check_format};
 use super::recent::{Held, RECENT_LIMIT, Recent};
-use super::record::{INLINE_LIMIT, Manifest, Record};
+use super::record::{INLINE_LIMIT, Record};
 use super::turns::Turns;
 use super::{Sha256, check};
 use crate::error::Result;
-use crate::ports::{Body, Store, Stored};
+use crate::ports::{Body, ChangeMeta, EntryRow, Store, Stored, Usage};
 
 /// How much sled writes for a byte of a blob in pieces, as measured.
 const WRITTEN_PER_BYTE: u64 = 4;
@@ -44,17 +44,6 @@ impl Default for Options {
     fn default() -> Self {
         Options { spill: 8 << 20, cache: 32 << 20, page_cache: 64 << 20, keep_free: 64 << 20, wait: Duration::ZERO }
     }
-}
-
-/// What a store holds and takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    pub entries: u64,
-    pub blobs: u64,
-    /// Bytes of keys, metas and bodies, equal bodies above 16 KiB counted once.
-    pub live: u64,
-    /// Bytes on disk.
-    pub disk: u64,
 }
 
 /// The store on disk: sled, and files for large blobs. One process owns it.
@@ -95,25 +84,6 @@ impl SledStore {
             folder: folder.to_path_buf(),
             keep_free: options.keep_free,
         })
-    }
-
-    /// Counts what there is. It reads all entries: not for every request.
-    pub fn usage(&self) -> Result<Usage> {
-        let mut usage = Usage { entries: 0, blobs: 0, live: 0, disk: self.database.disk()? };
-        for row in self.database.entries.scan(b"") {
-            let (key, value) = row?;
-            usage.entries += 1;
-            usage.live += (key.len() + value.len()) as u64;
-        }
-        for row in self.database.manifests.scan(b"") {
-            let manifest = Manifest::decode(&row?.1);
-            usage.blobs += 1;
-            usage.live += manifest.size();
-            if let Manifest::File { size } = manifest {
-                usage.disk += size;
-            }
-        }
-        Ok(usage)
     }
 
     /// The record of an entry; one that cannot be read counts as none.
@@ -195,7 +165,7 @@ impl SledStore {
     }
 
     /// Removes an entry and its reference, in the turn of its key; its blob is left.
-    fn take_away(&self, key: &str) -> Result<bool> {
+    pub(super) fn take_away(&self, key: &str) -> Result<bool> {
         let Some(value) = self.database.entries.remove(key.as_bytes())? else { return Ok(false) };
         self.recent.forget(key);
         if let Some(sha256) = blob_of(&value) {
@@ -292,32 +262,21 @@ impl Store for SledStore {
     fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool> {
         check(key, meta)?;
         self.check_room(0)?;
-        {
-            let _turn = self.turns.take(key.to_string());
-            let Some(mut record) = self.record(key)? else { return Ok(false) };
-            record.meta = Bytes::copy_from_slice(meta);
-            self.database.entries.insert(key.as_bytes(), record.encode())?;
-            self.recent.forget(key);
-        }
-        self.database.persist()?;
-        Ok(true)
+        let changed = self.change_metas(&[key], &mut |_, _| Some(meta.to_vec()))?;
+        Ok(changed == 1)
+    }
+
+    fn update_metas(&self, keys: &[String], change: &mut ChangeMeta<'_>) -> Result<()> {
+        self.check_room(0)?;
+        self.change_metas(keys, change).map(drop)
     }
 
     fn delete(&self, key: &str) -> Result<bool> {
-        let blob = {
-            let _turn = self.turns.take(key.to_string());
-            let blob = self.record(key)?.and_then(|record| record.blob());
-            if !self.take_away(key)? {
-                return Ok(false);
-            }
-            blob
-        };
-        self.database.persist()?;
-        if let Some(sha256) = blob {
-            self.blobs.release(sha256)?;
-        }
-        self.blobs.release_doomed()?;
-        Ok(true)
+        self.delete_all(&[key]).map(|deleted| deleted == 1)
+    }
+
+    fn delete_many(&self, keys: &[String]) -> Result<u64> {
+        self.delete_all(keys)
     }
 
     fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()> {
@@ -331,6 +290,14 @@ impl Store for SledStore {
             }
         }
         Ok(())
+    }
+
+    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
+        self.scan_rows(prefix, visit)
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        self.count()
     }
 
     fn scratch(&self) -> Result<NamedTempFile> {

@@ -1,0 +1,53 @@
+//! What there is and what it takes, told without reading a body.
+
+use bytes::Bytes;
+
+use super::record::{Manifest, Record};
+use super::sled_store::SledStore;
+use crate::error::Result;
+use crate::ports::{EntryRow, Place, Usage};
+
+impl SledStore {
+    /// Shows entries in the order of keys until the visitor says no.
+    pub(super) fn scan_rows(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
+        for row in self.database.entries.scan(prefix.as_bytes()) {
+            let (key, value) = row?;
+            let record = Record::decode(Bytes::copy_from_slice(&value));
+            // A damaged one is removed when it is asked for.
+            let (Ok(key), Some(record)) = (std::str::from_utf8(&key), record) else { continue };
+            let Record { ref meta, size, sha256, .. } = record;
+            if !visit(&EntryRow { key, meta, size, sha256, place: self.place(&record)? }) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, record: &Record) -> Result<Place> {
+        let Some(sha256) = record.blob() else { return Ok(Place::Tables) };
+        Ok(match self.blobs.manifest(&sha256)? {
+            Some(Manifest::File { .. }) => Place::File,
+            _ => Place::Tables,
+        })
+    }
+
+    /// Counts entries and blobs and what they take.
+    pub(super) fn count(&self) -> Result<Usage> {
+        let mut usage = Usage { tables: self.database.disk()?, ..Usage::default() };
+        for row in self.database.entries.scan(b"") {
+            let (key, value) = row?;
+            usage.entries += 1;
+            usage.live_in_tables += (key.len() + value.len()) as u64;
+        }
+        for row in self.database.manifests.scan(b"") {
+            usage.blobs += 1;
+            match Manifest::decode(&row?.1) {
+                Manifest::Begun => {}
+                Manifest::Pieces { size, .. } => usage.live_in_tables += size,
+                Manifest::File { size } => usage.files += size,
+            }
+        }
+        usage.live = usage.live_in_tables + usage.files;
+        Ok(usage)
+    }
+}
