@@ -1,6 +1,6 @@
 //! The server on port 0 in front of sources in memory, asked over real sockets.
 
-mod api;
+pub mod api;
 mod files;
 mod go_client;
 mod golden;
