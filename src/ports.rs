@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ use crate::spec::examination::Examination;
 use crate::spec::info::{Commit, Info, ObjectId, Signature};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
+use crate::spec::question::Question;
 use crate::spec::refs::Refs;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
@@ -25,15 +27,58 @@ use crate::spec::version::Version;
 #[async_trait]
 pub trait Source: Send + Sync {
     /// The versions of a module in ascending order, without pseudo-versions; none is no error.
-    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>>;
+    async fn list(&self, module: &ModulePath) -> Result<Told<Vec<Version>>>;
     /// What `latest` stands for.
-    async fn latest(&self, module: &ModulePath) -> Result<Info>;
+    async fn latest(&self, module: &ModulePath) -> Result<Told<Info>>;
     /// What a query stands for, and what is wrong with it if it is a wrong pseudo-version.
-    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution>;
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Told<Resolution>>;
     /// The go.mod of a version, also of a wrong pseudo-version whose revision exists.
-    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content>;
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>>;
     /// The module zip of a version, named as asked, also for a wrong pseudo-version whose revision exists.
-    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content>;
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>>;
+    /// Whether what was told with these validators certainly still holds. `false` says nothing: ask in full.
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool>;
+}
+
+/// What a source said, and by what it can be asked later whether it would say so again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told<T> {
+    pub what: T,
+    pub validators: Validators,
+}
+
+impl<T> Told<T> {
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Told<U> {
+        Told { what: change(self.what), validators: self.validators }
+    }
+}
+
+/// Without any, whoever was asked cannot say.
+impl<T> From<T> for Told<T> {
+    fn from(what: T) -> Told<T> {
+        Told { what, validators: Validators::default() }
+    }
+}
+
+/// What a source tells the states of an answer apart by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validators {
+    /// An upstream's `ETag`, as it was sent; of a file in a folder its size and time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// An upstream's `Last-Modified`, as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+    /// The commit that a version's answers are made of; for all that rests on more than one ref, the sum over
+    /// all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+}
+
+impl Validators {
+    pub fn is_empty(&self) -> bool {
+        *self == Validators::default()
+    }
 }
 
 /// What can hold a version against the history of its repository.

@@ -111,9 +111,9 @@ fn lives_and_types_are_those_of_the_page() {
         assert_eq!(answered.header("content-type"), Some(media), "{tail}");
         assert_eq!(answered.header("cache-control"), Some(life), "{tail}");
         assert_eq!(answered.header("x-modvet-upstream"), Some("tree"), "{tail}");
-        assert_eq!(answered.header("x-modvet-cache"), Some("absent"), "{tail}");
+        assert_eq!(answered.header("x-modvet-cache"), Some("miss"), "{tail}");
         let again = ask(&modvet, "GET", &format!("/{MODULE}/{tail}"), &[]);
-        assert_eq!(again.header("x-modvet-cache"), Some("fresh"), "{tail}");
+        assert_eq!(again.header("x-modvet-cache"), Some("hit"), "{tail}");
     }
 }
 

@@ -14,8 +14,9 @@ use super::{identity, logging, wiring};
 use crate::config::Settings;
 use crate::config::settings::parse_listen;
 use crate::error::{Error, Result};
+use crate::http::desk::Desk;
 use crate::http::serve::{Limits, serve};
-use crate::http::site::{Counter, Desk, Site};
+use crate::http::site::{Counter, Site};
 use crate::sumdb;
 
 /// Run the proxy.

@@ -13,7 +13,7 @@ use crate::net::{self, AllowInsecure, AllowPrivate, Client, Credential, Credenti
 use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
 use crate::registry::direct::Direct;
 use crate::registry::walk::Judgement;
-use crate::registry::{Cached, ChecksumDatabase, Member, Named, OnFailure, Registry, Validity};
+use crate::registry::{Cached, ChecksumDatabase, Member, Named, OnFailure, Registry, Shelf, Validity};
 use crate::store::{self, SledStore};
 use crate::sumdb;
 use crate::upstream::{DirSource, Discover, Limits, ProxySource};
@@ -106,10 +106,11 @@ fn connect(
     let mut members = Vec::new();
     let mut sumdbs: Vec<(String, Arc<dyn Sumdb>)> = Vec::new();
     for upstream in &settings.upstreams {
+        let shelf = shelf(upstream);
         let mut examiner: Option<Arc<dyn Examiner>> = None;
         let (source, judgement): (Arc<dyn Source>, _) = match &upstream.kind {
             UpstreamKind::Git => {
-                let direct = Arc::new(direct(upstream, &discover, &repositories, &proxies, &store));
+                let direct = Arc::new(direct(upstream, &shelf, &discover, &repositories, &proxies, &store));
                 examiner = Some(direct.clone());
                 (direct, Judgement::Own)
             }
@@ -124,12 +125,12 @@ fn connect(
         };
         let named = if judgement == Judgement::Own { Named::Asked } else { Named::Kept };
         let validity = Validity { listing: upstream.list_validity, ..Validity::default() };
-        let cached = Cached::new(&upstream.name, source, store.clone(), clock.clone(), validity).named(named);
+        let cached = Cached::new(shelf, source, store.clone(), clock.clone(), validity).named(named);
         members.push(Member {
-            source: match examiner {
+            source: Arc::new(match examiner {
                 Some(examiner) => cached.examined_by(examiner),
                 None => cached,
-            },
+            }),
             on_failure: if upstream.go_on_after_failure { OnFailure::GoOn } else { OnFailure::Stop },
             judgement,
             modules: Some(upstream.modules.clone()).filter(|patterns| !patterns.is_empty()),
@@ -143,6 +144,21 @@ fn connect(
         registry = registry.with_database(ChecksumDatabase { name, records, not_modules });
     }
     Ok(Works { registry, sumdbs, store, clock })
+}
+
+fn shelf(upstream: &Upstream) -> Shelf {
+    let address = match &upstream.kind {
+        UpstreamKind::Git => String::new(),
+        UpstreamKind::Dir(folder) => folder.to_string_lossy().into_owned(),
+        UpstreamKind::Proxy(url) => {
+            let mut plain = url.clone();
+            // An http address has room for a user, so neither can fail.
+            let _ = plain.set_username("");
+            let _ = plain.set_password(None);
+            plain.into()
+        }
+    };
+    Shelf::new(&upstream.name, kind(upstream), &address)
 }
 
 /// What other proxies are reached with.
@@ -161,6 +177,7 @@ impl Proxies {
 
 fn direct(
     upstream: &Upstream,
+    shelf: &Shelf,
     discover: &Arc<Discover>,
     repositories: &Arc<Repositories>,
     proxies: &Proxies,
@@ -168,7 +185,7 @@ fn direct(
 ) -> Direct {
     let (discover, repositories, proxies) = (discover.clone(), repositories.clone(), proxies.clone());
     Direct {
-        name: upstream.name.clone(),
+        shelf: shelf.as_str().to_owned(),
         locate: Arc::new(move |module| {
             let discover = discover.clone();
             Box::pin(async move { discover.locate(&module).await })

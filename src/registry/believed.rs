@@ -1,7 +1,7 @@
 //! Verdicts on what another proxy serves: its own answer for the revision, then the checksum database's, then
 //! git where a member may serve the path from there.
 
-use super::question::{Question, Reach};
+use super::cached::Reach;
 use super::verdict::Finding;
 use super::walk::{Judgement, Member, Registry};
 use crate::error::{Error, Kind, Result};
@@ -10,6 +10,7 @@ use crate::spec::info::{Info, ObjectId, is_hex};
 use crate::spec::path::{self, ModulePath};
 use crate::spec::pseudo::{self, PseudoVersion};
 use crate::spec::query::Query;
+use crate::spec::question::Question;
 use crate::spec::reason::Rule;
 use crate::spec::resolution::Fault;
 use crate::spec::verdict::Evidence;

@@ -11,13 +11,14 @@ use sha2::{Digest, Sha256};
 
 use super::entry::{Entry, Freshness, Kept, Meta, SMALL};
 use super::flight::Flights;
-use super::question::{Question, Reach};
+use super::shelf::Shelf;
 use crate::error::{Error, Result};
-use crate::ports::{Body, Clock, Content, Examiner, Source, Store};
+use crate::ports::{Body, Clock, Content, Examiner, Source, Store, Told};
 use crate::spec::examination::Examination;
 use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
+use crate::spec::question::Question;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
 
@@ -41,6 +42,14 @@ const HOT: Duration = Duration::from_secs(10);
 const HOT_BYTES: u64 = 8 << 20;
 const REMEMBERED: usize = 10_000;
 
+/// How far an answer may be fetched from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    Upstream,
+    /// `Disable-Module-Fetch: true`: only what is kept.
+    Cache,
+}
+
 /// What becomes of the version that a branch, a hash or `latest` stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
@@ -50,7 +59,7 @@ pub enum Named {
     Kept,
 }
 
-/// An upstream's answers, kept in the store under `upstream/NAME/`.
+/// An upstream's answers, kept in the store under `upstream/SHELF/`.
 pub struct Cached {
     inner: Arc<Inner>,
     flights: Flights<(Kept, Freshness)>,
@@ -58,7 +67,7 @@ pub struct Cached {
 }
 
 struct Inner {
-    name: String,
+    shelf: Shelf,
     source: Arc<dyn Source>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -89,7 +98,7 @@ struct Brought {
 
 impl Cached {
     pub fn new(
-        name: impl Into<String>,
+        shelf: Shelf,
         source: Arc<dyn Source>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
@@ -97,7 +106,7 @@ impl Cached {
     ) -> Cached {
         let hot = Cache::with_weighter(4096, HOT_BYTES, Weight);
         let refusals = Cache::new(REMEMBERED);
-        let inner = Inner { name: name.into(), source, store, clock, validity, named: Named::Asked, hot, refusals };
+        let inner = Inner { shelf, source, store, clock, validity, named: Named::Asked, hot, refusals };
         Cached { inner: Arc::new(inner), flights: Flights::default(), examiner: None }
     }
 
@@ -123,7 +132,12 @@ impl Cached {
 
     /// The upstream's name.
     pub fn name(&self) -> &str {
-        &self.inner.name
+        self.inner.shelf.name()
+    }
+
+    /// Where its answers stand in the store.
+    pub fn shelf(&self) -> &Shelf {
+        &self.inner.shelf
     }
 
     /// The kept answer if it is fresh, else the upstream's, else the stale one.
@@ -147,7 +161,7 @@ impl Cached {
 
 impl Inner {
     fn key(&self, module: &ModulePath, question: &Question) -> String {
-        format!("upstream/{}/{}/{}", self.name, module.escaped(), question.address())
+        format!("upstream/{}/{}/{}", self.shelf.as_str(), module.escaped(), question.address())
     }
 
     fn hot(&self, key: &str, now: DateTime<Utc>) -> Option<Kept> {
@@ -194,7 +208,7 @@ impl Inner {
                 Ok((self.keep(key, module, brought, kept).await?, freshness))
             }
             (Err(error), Some(kept)) if !error.is_absence() => {
-                tracing::warn!(upstream = self.name, subject = question.subject(&module), %error, "serving what is stale");
+                tracing::warn!(upstream = self.shelf.name(), subject = question.subject(&module), %error, "serving what is stale");
                 Ok((kept, Freshness::Stale))
             }
             (Err(error), _) => Err(error),
@@ -214,19 +228,24 @@ impl Inner {
     }
 
     async fn bring(&self, module: &ModulePath, question: &Question) -> Result<Brought> {
-        tracing::debug!(upstream = self.name, what = question.name(), subject = question.subject(module), "asking");
+        tracing::debug!(
+            upstream = self.shelf.name(),
+            what = question.name(),
+            subject = question.subject(module),
+            "asking"
+        );
         match question {
             Question::List => {
-                let versions = self.source.list(module).await?;
+                let versions = self.source.list(module).await?.what;
                 let text: String = versions.iter().map(|version| format!("{version}\n")).collect();
                 Ok(Brought { body: Body::Bytes(text.into()), h1: None, lasting: false, names: None })
             }
             Question::Latest => {
-                let info = self.source.latest(module).await?;
+                let info = self.source.latest(module).await?.what;
                 let body = Body::Bytes(info.to_json().into());
                 Ok(Brought { body, h1: None, lasting: false, names: Some(info) })
             }
-            Question::Info(query) => Ok(Brought::resolution(query, self.source.info(module, query).await?)),
+            Question::Info(query) => Ok(Brought::resolution(query, self.source.info(module, query).await?.what)),
             Question::GoMod(version) => Ok(Brought::content(self.source.go_mod(module, version).await?)),
             Question::Zip(version) => Ok(Brought::content(self.source.zip(module, version).await?)),
         }
@@ -312,7 +331,8 @@ impl Brought {
         }
     }
 
-    fn content(content: Content) -> Brought {
+    fn content(told: Told<Content>) -> Brought {
+        let content = told.what;
         Brought { body: content.body, h1: content.h1, lasting: true, names: None }
     }
 }

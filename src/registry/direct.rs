@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
-use crate::ports::{Body, Content, Examiner, Repo, Source, Store};
+use crate::ports::{Body, Content, Examiner, Repo, Source, Store, Told, Validators};
 use crate::spec::dirhash;
 use crate::spec::examination::Examination;
 use crate::spec::info::Info;
 use crate::spec::location::{Location, LocationKind};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
+use crate::spec::question::Question;
+use crate::spec::refs::Refs;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
 use crate::vet::build;
@@ -37,7 +39,8 @@ const ANY_AGE: Duration = Duration::MAX;
 
 /// A `Source` over git repositories.
 pub struct Direct {
-    pub name: String,
+    /// Under which its verdicts are kept.
+    pub shelf: String,
     pub locate: Arc<Locate>,
     pub open: Arc<OpenRepo>,
     pub open_proxy: Arc<OpenProxy>,
@@ -70,12 +73,12 @@ enum Found {
 
 #[async_trait]
 impl Source for Direct {
-    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>> {
+    async fn list(&self, module: &ModulePath) -> Result<Told<Vec<Version>>> {
         let (place, url) = match self.find(module).await? {
             Found::Git(place, url) => (place, url),
             Found::Proxy(proxy) => return proxy.list(module).await,
         };
-        let verdicts = Verdicts { store: self.store.clone(), upstream: self.name.clone() };
+        let verdicts = Verdicts { store: self.store.clone(), shelf: self.shelf.clone() };
         self.job(place, url, self.list_validity, move |module, _| {
             let versions = module.versions("")?.versions;
             let below_root = !module.place.folder().is_empty() || !module.place.suffix().is_empty();
@@ -87,25 +90,30 @@ impl Source for Direct {
                     _ => {}
                 }
             }
-            Ok(versions)
+            Ok(Told { what: versions, validators: resting_on(&module.snapshot.refs) })
         })
         .await
     }
 
-    async fn latest(&self, module: &ModulePath) -> Result<Info> {
-        Ok(self.info(module, &Query::Latest).await?.right)
+    async fn latest(&self, module: &ModulePath) -> Result<Told<Info>> {
+        Ok(self.info(module, &Query::Latest).await?.map(|resolution| resolution.right))
     }
 
-    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Told<Resolution>> {
         let (place, url) = match self.find(module).await? {
             Found::Git(place, url) => (place, url),
             Found::Proxy(proxy) => return proxy.info(module, query).await,
         };
         let query = query.clone();
-        self.resolve(place, url, query, |_, resolution| Ok(resolution)).await
+        self.resolve(place, url, query.clone(), move |module, resolution| {
+            let settled = query.is_version() && resolution.is_valid();
+            let validators = if settled { made_of(&resolution) } else { resting_on(&module.snapshot.refs) };
+            Ok(Told { what: resolution, validators })
+        })
+        .await
     }
 
-    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
         let (place, url) = match self.find(module).await? {
             Found::Git(place, url) => (place, url),
             Found::Proxy(proxy) => return proxy.go_mod(module, version).await,
@@ -115,12 +123,13 @@ impl Source for Direct {
             must_be(&asked, &resolution)?;
             let bytes: Bytes = module.go_mod(asked.as_str())?;
             let h1 = Some(dirhash::go_mod_h1(&bytes));
-            Ok(Content { body: Body::Bytes(bytes), h1 })
+            let what = Content { body: Body::Bytes(bytes), h1 };
+            Ok(Told { what, validators: made_of(&resolution) })
         })
         .await
     }
 
-    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
         let (place, url) = match self.find(module).await? {
             Found::Git(place, url) => (place, url),
             Found::Proxy(proxy) => return proxy.zip(module, version).await,
@@ -134,7 +143,26 @@ impl Source for Direct {
             buffered
                 .into_inner()
                 .map_err(|error| Error::internal("the zip cannot be written").because(error.into_error()))?;
-            Ok(Content { body: Body::File(file), h1: Some(sums.h1) })
+            let what = Content { body: Body::File(file), h1: Some(sums.h1) };
+            Ok(Told { what, validators: made_of(&resolution) })
+        })
+        .await
+    }
+
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+        let (place, url) = match self.find(module).await? {
+            Found::Git(place, url) => (place, url),
+            Found::Proxy(proxy) => return proxy.unchanged(module, question, validators).await,
+        };
+        let Some(revision) = validators.revision.clone() else { return Ok(false) };
+        let version = question.version().cloned();
+        self.job(place, url, self.list_validity, move |module, _| {
+            if revision == module.snapshot.refs.repo_sum() {
+                return Ok(true);
+            }
+            // A pseudo-version's commit may have become unreachable: that is an absence, as for a tag.
+            let Some(version) = version else { return Ok(false) };
+            Ok(module.find(version.as_str())?.commit.id.to_string() == revision)
         })
         .await
     }
@@ -144,7 +172,7 @@ impl Source for Direct {
 impl Examiner for Direct {
     async fn examine(&self, module: &ModulePath, version: &Version) -> Result<Option<Examination>> {
         let Found::Git(place, url) = self.find(module).await? else { return Ok(None) };
-        let verdicts = Verdicts { store: self.store.clone(), upstream: self.name.clone() };
+        let verdicts = Verdicts { store: self.store.clone(), shelf: self.shelf.clone() };
         let asked = version.clone();
         self.job(place, url, self.list_validity, move |module, _| verdicts.examine(module, &asked)).await.map(Some)
     }
@@ -195,7 +223,7 @@ impl Direct {
     ) -> Result<T> {
         // A tag or a commit that is here already needs no look at the refs.
         let max_age = if query.is_version() { ANY_AGE } else { self.list_validity };
-        let verdicts = Verdicts { store: self.store.clone(), upstream: self.name.clone() };
+        let verdicts = Verdicts { store: self.store.clone(), shelf: self.shelf.clone() };
         let list_validity = self.list_validity;
         self.job(place, url, max_age, move |module, repo| {
             let first = verdicts.resolve(module, &query);
@@ -216,6 +244,17 @@ impl Direct {
     }
 }
 
+/// A branch, a list, what is the latest, and whether a name is wrong rest on any of the refs.
+fn resting_on(refs: &Refs) -> Validators {
+    Validators { revision: Some(refs.repo_sum()), ..Validators::default() }
+}
+
+/// A version's answers are made of its commit.
+fn made_of(resolution: &Resolution) -> Validators {
+    let commit = resolution.right.origin.as_ref().map(|origin| origin.hash.clone());
+    Validators { revision: commit.filter(|hash| !hash.is_empty()), ..Validators::default() }
+}
+
 /// Files are to be had under a version's own name only.
 fn must_be(asked: &Version, resolution: &Resolution) -> Result<()> {
     let right = &resolution.right.version;
@@ -228,7 +267,7 @@ fn must_be(asked: &Version, resolution: &Resolution) -> Result<()> {
 /// What was judged before.
 struct Verdicts {
     store: Arc<dyn Store>,
-    upstream: String,
+    shelf: String,
 }
 
 impl Verdicts {
@@ -257,7 +296,7 @@ impl Verdicts {
     /// The examination of a version, kept with the sum over all refs: the same refs, no walk.
     fn examine(&self, module: &Module<'_>, version: &Version) -> Result<Examination> {
         let module_path = module.place.module();
-        let key = format!("examination/{}/{}/@v/{}", self.upstream, module_path.escaped(), version.escaped());
+        let key = format!("examination/{}/{}/@v/{}", self.shelf, module_path.escaped(), version.escaped());
         let repo_sum = module.snapshot.refs.repo_sum();
         if let Some(stored) = self.store.get(&key)?
             && let Ok(examined) = serde_json::from_slice::<Examined>(&stored.meta)
@@ -284,6 +323,6 @@ impl Verdicts {
     }
 
     fn prefix(&self, module: &ModulePath) -> String {
-        format!("verdict/{}/{}/@v/", self.upstream, module.escaped())
+        format!("verdict/{}/{}/@v/", self.shelf, module.escaped())
     }
 }

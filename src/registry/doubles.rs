@@ -14,11 +14,11 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
 
-use super::{Cached, Judgement, Member, OnFailure, Question, Validity};
+use super::{Cached, Judgement, Member, OnFailure, Question, Shelf, Validity};
 use crate::error::{Error, Result};
 use crate::ports::{
     Blob, Body, ChangeMeta, Clock, Compaction, Content, EntryRow, Pieces, Place, Progress, ProgressFn, Source, Store,
-    Stored, Sumdb, Usage, Verified,
+    Stored, Sumdb, Told, Usage, Validators, Verified,
 };
 use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
@@ -39,7 +39,7 @@ pub fn info_of(text: &str) -> Info {
 }
 
 /// What a source knows to say at one address.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Reply {
     List(Vec<Version>),
     Info(Box<Resolution>),
@@ -54,11 +54,26 @@ impl Reply {
     }
 }
 
+/// What a source tells states of its answers apart by.
+#[allow(dead_code)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Apart {
+    #[default]
+    Nothing,
+    Etag,
+    LastModified,
+    /// As git does: by the commits of versions, and for all else by the sum over what it knows.
+    Revision,
+}
+
 /// A source in memory, by the addresses of the protocol.
 #[derive(Default)]
 pub struct Known {
     replies: Mutex<HashMap<String, Reply>>,
     asked: Mutex<Vec<String>>,
+    checked: Mutex<Vec<String>>,
+    apart: Mutex<Apart>,
+    commits: Mutex<HashMap<String, String>>,
     failure: Mutex<Option<Error>>,
     gate: Mutex<Option<Arc<Semaphore>>>,
 }
@@ -126,20 +141,67 @@ impl Known {
         self.asked.lock().expect("lock").iter().filter(|asked| **asked == wanted).count()
     }
 
+    // Asked by the tests of what is looked at again.
+    #[allow(dead_code)]
+    /// By what its answers from now on can be told apart.
+    pub fn tell_apart_by(&self, apart: Apart) {
+        *self.apart.lock().expect("lock") = apart;
+    }
+
+    #[allow(dead_code)]
+    /// What a version is made of, where answers are told apart by revision.
+    pub fn commit(&self, path: &str, text: &str, commit: &str) {
+        self.commits.lock().expect("lock").insert(format!("{path}@{text}"), commit.to_owned());
+    }
+
+    #[allow(dead_code)]
+    /// How often it was asked whether the answer at an address still holds.
+    pub fn checks(&self, path: &str, address: &str) -> usize {
+        let wanted = format!("{path}/{address}");
+        self.checked.lock().expect("lock").iter().filter(|checked| **checked == wanted).count()
+    }
+
     pub fn total(&self) -> usize {
         self.asked.lock().expect("lock").len()
     }
 
-    async fn say(&self, module: &ModulePath, question: Question) -> Result<Reply> {
-        let address = format!("{module}/{}", crate::spec::path::unescape(&question.address()).expect("escaped"));
-        self.asked.lock().expect("lock").push(address.clone());
+    /// As slow and as broken as the test wants it.
+    async fn reached(&self) -> Result<()> {
         let gate = self.gate.lock().expect("lock").clone();
         if let Some(gate) = gate {
             gate.acquire().await.expect("never closed").forget();
         }
-        if let Some(error) = self.failure.lock().expect("lock").clone() {
-            return Err(error);
+        self.failure.lock().expect("lock").clone().map_or(Ok(()), Err)
+    }
+
+    async fn say(&self, module: &ModulePath, question: Question) -> Result<Told<Reply>> {
+        let address = address(module, &question);
+        self.asked.lock().expect("lock").push(address.clone());
+        self.reached().await?;
+        let reply = self.reply(module, &question)?;
+        Ok(Told { validators: self.validators(module, &question, &reply), what: reply })
+    }
+
+    fn validators(&self, module: &ModulePath, question: &Question, reply: &Reply) -> Validators {
+        let state = |text: String| Some(hex::encode(&Sha256::digest(text)[..4]));
+        let none = Validators::default();
+        match *self.apart.lock().expect("lock") {
+            Apart::Nothing => none,
+            Apart::Etag => Validators { etag: state(format!("{reply:?}")), ..none },
+            Apart::LastModified => Validators { last_modified: state(format!("{reply:?}")), ..none },
+            Apart::Revision => {
+                let commits = self.commits.lock().expect("lock");
+                let revision = match question.version() {
+                    Some(version) => commits.get(&format!("{module}@{version}")).cloned(),
+                    None => state(format!("{:?}", BTreeMap::from_iter(commits.iter()))),
+                };
+                Validators { revision, ..none }
+            }
         }
+    }
+
+    fn reply(&self, module: &ModulePath, question: &Question) -> Result<Reply> {
+        let address = address(module, question);
         let (reply, known) = {
             let replies = self.replies.lock().expect("lock");
             let known = replies.keys().any(|key| key.starts_with(&format!("{module}/@")));
@@ -153,43 +215,58 @@ impl Known {
         }
     }
 
-    async fn bytes(&self, module: &ModulePath, question: Question) -> Result<Content> {
-        match self.say(module, question).await? {
-            Reply::Bytes(bytes) => Ok(Content { body: Body::Bytes(bytes), h1: Some("h1:double=".to_owned()) }),
+    async fn bytes(&self, module: &ModulePath, question: Question) -> Result<Told<Content>> {
+        let told = self.say(module, question).await?;
+        Ok(told.map(|reply| match reply {
+            Reply::Bytes(bytes) => {
+                let h1 = Some(format!("h1:{}=", hex::encode(&Sha256::digest(&bytes)[..4])));
+                Content { body: Body::Bytes(bytes), h1 }
+            }
             _ => panic!("taught something else than bytes"),
-        }
+        }))
     }
+}
+
+fn address(module: &ModulePath, question: &Question) -> String {
+    format!("{module}/{}", crate::spec::path::unescape(&question.address()).expect("escaped"))
 }
 
 #[async_trait]
 impl Source for Known {
-    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>> {
-        match self.say(module, Question::List).await? {
-            Reply::List(versions) => Ok(versions),
+    async fn list(&self, module: &ModulePath) -> Result<Told<Vec<Version>>> {
+        Ok(self.say(module, Question::List).await?.map(|reply| match reply {
+            Reply::List(versions) => versions,
             _ => panic!("taught something else than a list"),
-        }
+        }))
     }
 
-    async fn latest(&self, module: &ModulePath) -> Result<Info> {
-        match self.say(module, Question::Latest).await? {
-            Reply::Info(resolution) => Ok(resolution.right),
+    async fn latest(&self, module: &ModulePath) -> Result<Told<Info>> {
+        Ok(self.say(module, Question::Latest).await?.map(|reply| match reply {
+            Reply::Info(resolution) => resolution.right,
             _ => panic!("taught something else than an info"),
-        }
+        }))
     }
 
-    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
-        match self.say(module, Question::Info(query.clone())).await? {
-            Reply::Info(resolution) => Ok(*resolution),
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Told<Resolution>> {
+        Ok(self.say(module, Question::Info(query.clone())).await?.map(|reply| match reply {
+            Reply::Info(resolution) => *resolution,
             _ => panic!("taught something else than an info"),
-        }
+        }))
     }
 
-    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
         self.bytes(module, Question::GoMod(version.clone())).await
     }
 
-    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
         self.bytes(module, Question::Zip(version.clone())).await
+    }
+
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+        self.checked.lock().expect("lock").push(address(module, question));
+        self.reached().await?;
+        let now = self.validators(module, question, &self.reply(module, question)?);
+        Ok(!now.is_empty() && now == *validators)
     }
 }
 
@@ -378,11 +455,12 @@ pub fn member(
     clock: &Arc<Hands>,
     judgement: Judgement,
 ) -> Member {
-    Member {
-        source: Cached::new(name, source.clone(), store.clone(), clock.clone(), Validity::default()),
-        on_failure: OnFailure::Stop,
-        judgement,
-        modules: None,
-        not_modules: None,
-    }
+    let shelf = Shelf::new(name, "double", "");
+    let cached = Cached::new(shelf, source.clone(), store.clone(), clock.clone(), Validity::default());
+    member_over(cached, judgement)
+}
+
+/// A member without patterns.
+pub fn member_over(cached: Cached, judgement: Judgement) -> Member {
+    Member { source: Arc::new(cached), on_failure: OnFailure::Stop, judgement, modules: None, not_modules: None }
 }

@@ -18,18 +18,18 @@ pub enum Freshness {
     Absent,
     /// Kept, and still good.
     Fresh,
-    /// Kept and past its validity, but the upstream is out of reach.
+    /// Kept and past its validity, or not what the upstream says now.
     Stale,
-    /// Kept and past its validity, so the upstream was asked again.
+    /// Kept and past its validity: the upstream was asked again, and it is the same or renewed.
     Revalidated,
 }
 
 impl Freshness {
-    /// The word in log, header and page.
+    /// The word in log, header, page and metric.
     pub fn as_str(self) -> &'static str {
         match self {
-            Freshness::Absent => "absent",
-            Freshness::Fresh => "fresh",
+            Freshness::Absent => "miss",
+            Freshness::Fresh => "hit",
             Freshness::Stale => "stale",
             Freshness::Revalidated => "revalidated",
         }

@@ -9,15 +9,16 @@ pub mod direct;
 pub(crate) mod doubles;
 pub mod entry;
 mod flight;
-pub mod question;
+pub mod shelf;
 mod tally;
 #[cfg(test)]
 mod tests;
 pub mod verdict;
 pub mod walk;
 
+pub use crate::spec::question::Question;
 pub use crate::vet::mode::Mode;
-pub use cached::{Cached, Named, Validity};
+pub use cached::{Cached, Named, Reach, Validity};
 pub use entry::{Entry, Freshness};
-pub use question::{Question, Reach};
+pub use shelf::Shelf;
 pub use walk::{Answer, AnswerBody, ChecksumDatabase, Judgement, Life, Member, OnFailure, Registry};

@@ -1,6 +1,6 @@
 //! What the members of a walk have said, and which of it the client is told.
 
-use super::question::Reach;
+use super::cached::Reach;
 use super::walk::{Judgement, Member, OnFailure};
 use crate::error::{Error, Kind, Result};
 

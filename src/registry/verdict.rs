@@ -1,6 +1,6 @@
 //! Verdicts over a registry's members: which member knows, and what it rests on.
 
-use super::question::{Question, Reach};
+use super::cached::Reach;
 use super::tally::Tally;
 use super::walk::{Judgement, Member, Registry};
 use crate::error::Result;
@@ -11,6 +11,7 @@ use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
 use crate::spec::pseudo::PseudoVersion;
 use crate::spec::query::Query;
+use crate::spec::question::Question;
 use crate::spec::resolution::Fault;
 use crate::spec::verdict::{Evidence, Standing, Verdict};
 use crate::spec::version::Version;

@@ -7,14 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use quick_cache::sync::Cache;
 
-use super::cached::Cached;
+use super::cached::{Cached, Reach};
 use super::entry::{Entry, Freshness};
-use super::question::{Question, Reach};
 use super::tally::Tally;
 use crate::error::{Error, Kind, Result};
 use crate::ports::{Blob, Sumdb};
 use crate::spec::path::{self, ModulePath};
 use crate::spec::query::Query;
+use crate::spec::question::Question;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
 use crate::vet::mode::{Mode, Policy, Ruled, Wanted};
@@ -40,7 +40,8 @@ pub enum Judgement {
 
 /// One upstream of a registry.
 pub struct Member {
-    pub source: Cached,
+    /// Shared by all registries that have this upstream.
+    pub source: Arc<Cached>,
     pub on_failure: OnFailure,
     pub judgement: Judgement,
     /// What it may serve, as GOPRIVATE patterns; `None` is everything.

@@ -14,6 +14,7 @@ pub mod location;
 pub mod path;
 pub mod pseudo;
 pub mod query;
+pub mod question;
 pub mod reason;
 pub mod refs;
 pub mod resolution;

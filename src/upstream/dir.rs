@@ -1,9 +1,10 @@
 //! A folder in GOPROXY layout, such as `$(go env GOMODCACHE)/cache/download`.
 //! Rules: go.dev/ref/mod#goproxy-protocol (`file://`) and #module-cache.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,10 +14,11 @@ use url::Url;
 
 use super::protocol::{Files, Limits, Protocol, disk};
 use crate::error::{Error, Result};
-use crate::ports::{Content, Source};
+use crate::ports::{Content, Source, Told, Validators};
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
+use crate::spec::question::Question;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
 
@@ -50,48 +52,70 @@ impl DirSource {
 
 #[async_trait]
 impl Source for DirSource {
-    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>> {
+    async fn list(&self, module: &ModulePath) -> Result<Told<Vec<Version>>> {
         self.0.list(module).await
     }
 
-    async fn latest(&self, module: &ModulePath) -> Result<Info> {
+    async fn latest(&self, module: &ModulePath) -> Result<Told<Info>> {
         self.0.latest(module).await
     }
 
-    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Told<Resolution>> {
         self.0.info(module, query).await
     }
 
-    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
         self.0.go_mod(module, version).await
     }
 
-    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
         self.0.zip(module, version).await
+    }
+
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+        self.0.unchanged(module, question, validators).await
     }
 }
 
 #[async_trait]
 impl Files for Folder {
-    async fn read(&self, path: &str, limit: u64) -> Result<Bytes> {
+    async fn read(&self, path: &str, limit: u64) -> Result<Told<Bytes>> {
         let (root, path) = (self.root.clone(), path.to_owned());
         blocking(move || {
-            let (file, _) = open(&root, &path, limit)?;
+            let (file, metadata) = open(&root, &path, limit)?;
             let mut bytes = Vec::new();
             // The file may have grown since it was measured.
             file.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-            if bytes.len() as u64 > limit { Err(too_large(&path, limit)) } else { Ok(bytes.into()) }
+            if bytes.len() as u64 > limit {
+                return Err(too_large(&path, limit));
+            }
+            Ok(Told { what: bytes.into(), validators: validators(&metadata) })
         })
         .await
     }
 
-    async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<()> {
+    async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<Validators> {
         let (root, path) = (self.root.clone(), path.to_owned());
         let mut to = to.reopen().map_err(disk)?;
         blocking(move || {
-            let (file, size) = open(&root, &path, limit)?;
+            let (file, metadata) = open(&root, &path, limit)?;
             let copied = io::copy(&mut file.take(limit), &mut to).map_err(disk)?;
-            if copied == size { Ok(()) } else { Err(Error::bad_gateway(format!("{path} changed while it was read"))) }
+            if copied != metadata.len() {
+                return Err(Error::bad_gateway(format!("{path} changed while it was read")));
+            }
+            Ok(validators(&metadata))
+        })
+        .await
+    }
+
+    async fn unchanged(&self, path: &str, before: &Validators) -> Result<bool> {
+        if before.etag.is_none() {
+            return Ok(false);
+        }
+        let (root, path, before) = (self.root.clone(), path.to_owned(), before.clone());
+        blocking(move || {
+            let (_, metadata) = open(&root, &path, u64::MAX)?;
+            Ok(validators(&metadata).etag == before.etag)
         })
         .await
     }
@@ -105,8 +129,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     spawn_blocking(work).await.map_err(|e| Error::internal("a folder was not read").because(e))?
 }
 
-/// A file within the folder, and its size.
-fn open(root: &Path, path: &str, limit: u64) -> Result<(File, u64)> {
+/// Size and time, as they were when the file was opened.
+fn validators(metadata: &Metadata) -> Validators {
+    let since = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Validators { etag: since.map(|since| format!("{}-{}", metadata.len(), since.as_nanos())), ..Validators::default() }
+}
+
+/// A file within the folder, and what is known of it.
+fn open(root: &Path, path: &str, limit: u64) -> Result<(File, Metadata)> {
     // A folder that is not there has been unmounted, say: that is no word on any module.
     let root = fs::canonicalize(root).map_err(unreadable)?;
     let real = fs::canonicalize(root.join(path)).map_err(|error| match error.kind() {
@@ -128,7 +158,7 @@ fn open(root: &Path, path: &str, limit: u64) -> Result<(File, u64)> {
     if metadata.len() > limit {
         return Err(too_large(path, limit));
     }
-    Ok((file, metadata.len()))
+    Ok((file, metadata))
 }
 
 fn too_large(path: &str, limit: u64) -> Error {

@@ -12,12 +12,13 @@ use tokio::task::spawn_blocking;
 
 use super::list;
 use crate::error::{Error, Kind, Result};
-use crate::ports::{Body, Content, Source};
+use crate::ports::{Body, Content, Source, Told, Validators};
 use crate::spec::dirhash::go_mod_h1;
 use crate::spec::gomod::{GoMod, Retraction};
 use crate::spec::info::Info;
 use crate::spec::path::{ModulePath, check_version_element, escape};
 use crate::spec::query::Query;
+use crate::spec::question::Question;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::{Semver, Version};
 use crate::spec::zip;
@@ -43,9 +44,11 @@ impl Default for Limits {
 #[async_trait]
 pub(super) trait Files: Send + Sync {
     /// A whole file; an absence is `Kind::NotFound` or `Kind::Gone`.
-    async fn read(&self, path: &str, limit: u64) -> Result<Bytes>;
+    async fn read(&self, path: &str, limit: u64) -> Result<Told<Bytes>>;
     /// A file into an empty one.
-    async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<()>;
+    async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<Validators>;
+    /// Whether a file is certainly the one that these validators came with.
+    async fn unchanged(&self, path: &str, validators: &Validators) -> Result<bool>;
     /// Whose files they are, in words for people.
     fn name(&self) -> &str;
 }
@@ -59,30 +62,37 @@ pub(super) struct Protocol<F> {
 }
 
 impl<F: Files> Protocol<F> {
-    async fn list_text(&self, module: &ModulePath) -> Result<String> {
-        let bytes = self.files.read(&format!("{}/@v/list", module.escaped()), self.limits.list).await?;
-        if is_page(&bytes) {
+    async fn list_text(&self, module: &ModulePath) -> Result<Told<String>> {
+        let read = self.files.read(&format!("{}/@v/list", module.escaped()), self.limits.list).await?;
+        if is_page(&read.what) {
             return Err(self.not_what_it_claims("list", "a page"));
         }
-        String::from_utf8(bytes.into()).map_err(|_| self.not_what_it_claims("list", "no text"))
+        let text = String::from_utf8(read.what.into()).map_err(|_| self.not_what_it_claims("list", "no text"))?;
+        Ok(Told { what: text, validators: read.validators })
     }
 
-    async fn file_info(&self, module: &ModulePath, path: &str) -> Result<Info> {
-        let bytes = self.files.read(&format!("{}/{path}", module.escaped()), self.limits.info).await?;
-        let info = parse_info(&bytes).map_err(|why| self.not_what_it_claims(path, &why))?;
+    async fn file_info(&self, module: &ModulePath, path: &str) -> Result<Told<Info>> {
+        let read = self.files.read(&format!("{}/{path}", module.escaped()), self.limits.info).await?;
+        let info = self.read_info(module, path, &read.what)?;
+        Ok(Told { what: info, validators: read.validators })
+    }
+
+    fn read_info(&self, module: &ModulePath, path: &str, bytes: &[u8]) -> Result<Info> {
+        let info = parse_info(bytes).map_err(|why| self.not_what_it_claims(path, &why))?;
         match Version::parse(&info.version) {
             Some(version) if module.major_suffix().matches(version.semver()) => Ok(info),
             _ => Err(self.not_what_it_claims(path, &format!("no version of this module ({:?})", info.version))),
         }
     }
 
-    async fn stat(&self, module: &ModulePath, query: &Query) -> Result<Info> {
+    async fn stat(&self, module: &ModulePath, query: &Query) -> Result<Told<Info>> {
         let asked = query.as_str();
         if check_version_element(asked).is_err() || asked.contains('!') {
             // Such a name cannot stand in an address: this upstream cannot be asked.
             return Err(Error::not_found("disallowed version string"));
         }
-        let info = self.file_info(module, &format!("@v/{}.info", escape(asked))).await?;
+        let told = self.file_info(module, &format!("@v/{}.info", escape(asked))).await?;
+        let info = &told.what;
         match query {
             Query::Version(version) if module.major_suffix().matches(version.semver()) && info.version != asked => {
                 let what = format!("returned info for version {} instead of requested version", info.version);
@@ -96,14 +106,15 @@ impl<F: Files> Protocol<F> {
                 }
                 Err(Error::bad_gateway(what))
             }
-            _ => Ok(info),
+            _ => Ok(told),
         }
     }
 
-    async fn find(&self, module: &ModulePath, query: &Query) -> Result<Info> {
+    async fn find(&self, module: &ModulePath, query: &Query) -> Result<Told<Info>> {
         match query {
             Query::Latest => self.latest_info(module).await,
-            Query::Prefix(prefix) => self.highest_below(module, prefix).await,
+            // It rests on several files: none of their validators speaks for it.
+            Query::Prefix(prefix) => self.highest_below(module, prefix).await.map(Told::from),
             Query::Version(_) | Query::Revision(_) => self.stat(module, query).await,
         }
     }
@@ -111,14 +122,14 @@ impl<F: Files> Protocol<F> {
     /// The highest version that begins so, as a go client finds it: from the list, without what was taken
     /// back. It never asks for the prefix itself, and not every proxy would answer.
     async fn highest_below(&self, module: &ModulePath, prefix: &Semver) -> Result<Info> {
-        let mut versions = list::versions(&self.list_text(module).await?, module);
+        let mut versions = list::versions(&self.list_text(module).await?.what, module);
         let retractions = match list::highest(&versions, None) {
             Some(latest) => self.retractions(module, latest).await?,
             None => Vec::new(),
         };
         versions.retain(|version| !retractions.iter().any(|retraction| retraction.interval.contains(version.semver())));
         match list::highest(&versions, Some(prefix)) {
-            Some(version) => self.stat(module, &Query::Version(version.clone())).await,
+            Some(version) => Ok(self.stat(module, &Query::Version(version.clone())).await?.what),
             None => Err(Error::not_found(format!("no matching versions for query \"{prefix}\""))),
         }
     }
@@ -127,30 +138,30 @@ impl<F: Files> Protocol<F> {
     async fn retractions(&self, module: &ModulePath, version: &Version) -> Result<Vec<Retraction>> {
         let path = format!("{}/@v/{}.mod", module.escaped(), version.escaped());
         match self.files.read(&path, self.limits.go_mod).await {
-            Ok(bytes) => Ok(GoMod::parse_lax(&bytes).map(|go_mod| go_mod.retract).unwrap_or_default()),
+            Ok(read) => Ok(GoMod::parse_lax(&read.what).map(|go_mod| go_mod.retract).unwrap_or_default()),
             Err(error) if error.is_absence() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    async fn latest_info(&self, module: &ModulePath) -> Result<Info> {
+    async fn latest_info(&self, module: &ModulePath) -> Result<Told<Info>> {
         match self.file_info(module, "@latest").await {
             Err(error) if error.is_absence() => {}
             answer => return answer,
         }
-        let text = self.list_text(module).await?;
+        let text = self.list_text(module).await?.what;
         let versions = list::versions(&text, module);
         let version = list::highest(&versions, None).cloned().or_else(|| list::newest(&text));
         let version = version.ok_or_else(|| Error::not_found("no matching versions for query \"latest\""))?;
-        self.stat(module, &Query::Version(version)).await
+        Ok(self.stat(module, &Query::Version(version)).await?.what.into())
     }
 
-    async fn checked_zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+    async fn checked_zip(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
         // Somebody may have tidied up temporary folders since the start.
         std::fs::create_dir_all(&self.scratch).map_err(disk)?;
         let file = NamedTempFile::new_in(&self.scratch).map_err(disk)?;
         let path = format!("{}/@v/{}.zip", module.escaped(), version.escaped());
-        self.files.copy(&path, self.limits.zip, &file).await?;
+        let validators = self.files.copy(&path, self.limits.zip, &file).await?;
         let (module, version, name) = (module.clone(), version.clone(), self.files.name().to_owned());
         let check = spawn_blocking(move || {
             let verified = zip::verify(file.reopen().map_err(disk)?, &module, &version)?;
@@ -161,7 +172,7 @@ impl<F: Files> Protocol<F> {
             Kind::BadGateway => Error::bad_gateway(format!("{name} sent a wrong zip: {}", error.what())),
             _ => error,
         })?;
-        Ok(Content { body: Body::File(file), h1: Some(h1) })
+        Ok(Told { what: Content { body: Body::File(file), h1: Some(h1) }, validators })
     }
 
     fn not_what_it_claims(&self, path: &str, why: &str) -> Error {
@@ -171,33 +182,45 @@ impl<F: Files> Protocol<F> {
 
 #[async_trait]
 impl<F: Files> Source for Protocol<F> {
-    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>> {
+    async fn list(&self, module: &ModulePath) -> Result<Told<Vec<Version>>> {
         let text = self.list_text(module).await.map_err(|error| error.about(module))?;
-        Ok(list::versions(&text, module))
+        Ok(text.map(|text| list::versions(&text, module)))
     }
 
-    async fn latest(&self, module: &ModulePath) -> Result<Info> {
+    async fn latest(&self, module: &ModulePath) -> Result<Told<Info>> {
         self.latest_info(module).await.map_err(|error| error.about(format!("{module}@latest")))
     }
 
-    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Told<Resolution>> {
         let info = self.find(module, query).await.map_err(|error| error.about(format!("{module}@{query}")))?;
-        Ok(Resolution::valid(query.as_str(), info))
+        Ok(info.map(|info| Resolution::valid(query.as_str(), info)))
     }
 
-    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
         let path = format!("@v/{}.mod", version.escaped());
         let read = self.files.read(&format!("{}/{path}", module.escaped()), self.limits.go_mod).await;
-        let checked = read.and_then(|bytes| match is_page(&bytes) {
+        let checked = read.and_then(|read| match is_page(&read.what) {
             true => Err(self.not_what_it_claims(&path, "a page")),
-            false => Ok(bytes),
+            false => Ok(read),
         });
-        let bytes = checked.map_err(|error| error.about(format!("{module}@{version}")))?;
-        Ok(Content { h1: Some(go_mod_h1(&bytes)), body: Body::Bytes(bytes) })
+        let read = checked.map_err(|error| error.about(format!("{module}@{version}")))?;
+        Ok(read.map(|bytes| Content { h1: Some(go_mod_h1(&bytes)), body: Body::Bytes(bytes) }))
     }
 
-    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
         self.checked_zip(module, version).await.map_err(|error| error.about(format!("{module}@{version}")))
+    }
+
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+        let path = match question {
+            // `@latest` is the file of both.
+            Question::Info(Query::Latest) => Question::Latest.address(),
+            // Made of several files.
+            Question::Info(Query::Prefix(_)) => return Ok(false),
+            question => question.address(),
+        };
+        let path = format!("{}/{path}", module.escaped());
+        self.files.unchanged(&path, validators).await.map_err(|error| error.about(question.subject(module)))
     }
 }
 

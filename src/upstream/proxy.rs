@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, VIA};
-use http::{HeaderValue, StatusCode};
+use http::header::{CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tempfile::NamedTempFile;
 use tokio::fs::File;
@@ -16,10 +16,11 @@ use url::Url;
 use super::protocol::{Files, Limits, Protocol, disk};
 use crate::error::{Error, Result};
 use crate::net::{Client, Request, Response, Trust};
-use crate::ports::{Content, Source, Sumdb};
+use crate::ports::{Content, Source, Sumdb, Told, Validators};
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
+use crate::spec::question::Question;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
 
@@ -94,7 +95,7 @@ impl ProxySource {
         if path.split('/').any(|element| matches!(element, "" | "." | "..")) {
             return Err(Error::gone(format!("invalid checksum database path {path:?}")));
         }
-        self.0.files.read(&format!("sumdb/{path}"), self.0.limits.sumdb).await
+        Ok(self.0.files.read(&format!("sumdb/{path}"), self.0.limits.sumdb).await?.what)
     }
 }
 
@@ -107,29 +108,38 @@ impl Sumdb for ProxySource {
 
 #[async_trait]
 impl Source for ProxySource {
-    async fn list(&self, module: &ModulePath) -> Result<Vec<Version>> {
+    async fn list(&self, module: &ModulePath) -> Result<Told<Vec<Version>>> {
         self.0.list(module).await
     }
 
-    async fn latest(&self, module: &ModulePath) -> Result<Info> {
+    async fn latest(&self, module: &ModulePath) -> Result<Told<Info>> {
         self.0.latest(module).await
     }
 
-    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
+    async fn info(&self, module: &ModulePath, query: &Query) -> Result<Told<Resolution>> {
         self.0.info(module, query).await
     }
 
-    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+    async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
         self.0.go_mod(module, version).await
     }
 
-    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Content> {
+    async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
         self.0.zip(module, version).await
+    }
+
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+        self.0.unchanged(module, question, validators).await
     }
 }
 
 impl Remote {
     async fn ask(&self, path: &str) -> Result<Response> {
+        let response = self.client.send(self.request(path)).await?;
+        if response.status == StatusCode::OK { Ok(response) } else { Err(self.refusal(response).await) }
+    }
+
+    fn request(&self, path: &str) -> Request {
         let mut url = self.base.clone();
         let elements: Vec<_> =
             path.split('/').map(|element| utf8_percent_encode(element, ELEMENT).to_string()).collect();
@@ -138,8 +148,7 @@ impl Remote {
         if let Some(name) = &self.via {
             request = request.header(VIA, name.clone());
         }
-        let response = self.client.send(request).await?;
-        if response.status == StatusCode::OK { Ok(response) } else { Err(self.refusal(response).await) }
+        request
     }
 
     async fn refusal(&self, response: Response) -> Error {
@@ -168,12 +177,15 @@ impl Remote {
 
 #[async_trait]
 impl Files for Remote {
-    async fn read(&self, path: &str, limit: u64) -> Result<Bytes> {
-        self.ask(path).await?.bytes(limit).await
+    async fn read(&self, path: &str, limit: u64) -> Result<Told<Bytes>> {
+        let response = self.ask(path).await?;
+        let validators = validators(&response.headers);
+        Ok(Told { what: response.bytes(limit).await?, validators })
     }
 
-    async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<()> {
+    async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<Validators> {
         let mut response = self.ask(path).await?;
+        let validators = validators(&response.headers);
         let mut file = File::from_std(to.reopen().map_err(disk)?);
         let mut size = 0;
         while let Some(piece) = response.piece().await? {
@@ -184,12 +196,38 @@ impl Files for Remote {
             }
             file.write_all(&piece).await.map_err(disk)?;
         }
-        file.flush().await.map_err(disk)
+        file.flush().await.map_err(disk)?;
+        Ok(validators)
+    }
+
+    async fn unchanged(&self, path: &str, validators: &Validators) -> Result<bool> {
+        let conditions = [(IF_NONE_MATCH, &validators.etag), (IF_MODIFIED_SINCE, &validators.last_modified)];
+        let conditions: Vec<(HeaderName, HeaderValue)> = conditions
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value.as_deref()?).ok()?)))
+            .collect();
+        if conditions.is_empty() {
+            return Ok(false);
+        }
+        let request =
+            conditions.into_iter().fold(self.request(path), |request, (name, value)| request.header(name, value));
+        let response = self.client.send(request).await?;
+        match response.status {
+            StatusCode::NOT_MODIFIED => Ok(true),
+            // What it is now is not read here: it goes through all checks when it is asked for.
+            StatusCode::OK => Ok(false),
+            _ => Err(self.refusal(response).await),
+        }
     }
 
     fn name(&self) -> &str {
         &self.name
     }
+}
+
+fn validators(headers: &HeaderMap) -> Validators {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
+    Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED), revision: None }
 }
 
 /// An error's plain text up to its first line that is empty or no text for people.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::error::{Error, Kind, Result};
 use crate::ports::Store as _;
 use crate::registry::doubles::{Drawer, Hands, Known, Reply, module, version};
-use crate::registry::{Cached, Freshness, Named, Question, Reach, Validity};
+use crate::registry::{Cached, Freshness, Named, Question, Reach, Shelf, Validity};
 use crate::spec::query::Query;
 
 const PATH: &str = "example.com/Mod";
@@ -26,7 +26,13 @@ fn bench() -> Bench {
 
 /// As after a start: nothing in memory.
 fn reopened(source: &Arc<Known>, store: &Arc<Drawer>, clock: &Arc<Hands>) -> Arc<Cached> {
-    let cached = Cached::new("corp", source.clone(), store.clone(), clock.clone(), Validity::default());
+    let cached = Cached::new(
+        Shelf::new("corp", "double", ""),
+        source.clone(),
+        store.clone(),
+        clock.clone(),
+        Validity::default(),
+    );
     Arc::new(cached.named(Named::Kept))
 }
 
@@ -129,7 +135,8 @@ async fn a_version_is_fetched_once_in_its_life() {
     assert_eq!(bench.source.total(), 3);
     let mut keys = bench.store.keys();
     keys.sort();
-    let base = "upstream/corp/example.com/!mod/@v/v1.0.0";
+    let shelf = bench.cached.shelf().as_str();
+    let base = format!("upstream/{shelf}/example.com/!mod/@v/v1.0.0");
     assert_eq!(keys, [".info", ".mod", ".zip"].map(|ending| format!("{base}{ending}")));
 }
 

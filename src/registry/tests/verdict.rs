@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use crate::error::{Error, Result};
 use crate::ports::Examiner;
-use crate::registry::doubles::{Drawer, Hands, Known, Ledger, info_of, member, module, version};
-use crate::registry::{ChecksumDatabase, Judgement, Member, Registry};
+use crate::registry::doubles::{Drawer, Hands, Known, Ledger, info_of, member, member_over, module, version};
+use crate::registry::{Cached, ChecksumDatabase, Judgement, Registry, Shelf, Validity};
 use crate::spec::examination::{Examination, History};
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
@@ -33,8 +33,9 @@ fn bench(git: Option<Arc<dyn Examiner>>) -> Bench {
     let (public, store, clock, ledger) = (Known::new(), Drawer::new(), Hands::new(), Ledger::new());
     let mut members = vec![member("public", &public, &store, &clock, Judgement::Believed)];
     if let Some(examiner) = git {
-        let direct = member("direct", &Known::new(), &store, &clock, Judgement::Own);
-        members.push(Member { source: direct.source.examined_by(examiner), ..direct });
+        let shelf = Shelf::new("direct", "double", "");
+        let direct = Cached::new(shelf, Known::new(), store, clock, Validity::default());
+        members.push(member_over(direct.examined_by(examiner), Judgement::Own));
     }
     ledger.enter("sum.example.org/supported", "");
     let database = ChecksumDatabase {

@@ -43,15 +43,15 @@ impl Folder {
 async fn reads_files_as_a_proxy_would_give_them() {
     let folder = folder();
     let path = module("x.y/M");
-    assert_eq!(folder.source.list(&path).await.expect("a list"), ["v1.0.0", "v1.1.0"].map(version));
-    assert_eq!(folder.source.latest(&path).await.expect("from the list").version, "v1.1.0");
-    let info = folder.source.info(&path, &Query::parse("v1.0.0")).await.expect("an info");
+    assert_eq!(folder.source.list(&path).await.expect("a list").what, ["v1.0.0", "v1.1.0"].map(version));
+    assert_eq!(folder.source.latest(&path).await.expect("from the list").what.version, "v1.1.0");
+    let info = folder.source.info(&path, &Query::parse("v1.0.0")).await.expect("an info").what;
     assert_eq!(info.right.to_json(), r#"{"Version":"v1.0.0","Time":"2019-01-01T00:00:00Z"}"#);
-    let info = folder.source.info(&path, &Query::parse("v1")).await.expect("from the list");
+    let info = folder.source.info(&path, &Query::parse("v1")).await.expect("from the list").what;
     assert_eq!(info.right.version, "v1.1.0");
-    assert_eq!(bytes(folder.source.go_mod(&path, &version("v1.0.0")).await.expect("a go.mod")), b"module x.y/M\n");
+    assert_eq!(bytes(folder.source.go_mod(&path, &version("v1.0.0")).await.expect("a go.mod").what), b"module x.y/M\n");
     let (zip, h1) = packed("x.y/M", "v1.0.0");
-    let content = folder.source.zip(&path, &version("v1.0.0")).await.expect("a zip");
+    let content = folder.source.zip(&path, &version("v1.0.0")).await.expect("a zip").what;
     assert_eq!(content.h1, Some(h1));
     assert_eq!(bytes(content), zip);
     assert!(folder.root.path().join("x.y/!m/@v/v1.0.0.zip").exists(), "the folder keeps its own");
@@ -104,7 +104,7 @@ async fn links_that_lead_out_are_not_followed() {
     std::os::unix::fs::symlink("!m", folder.root.path().join("x.y/in")).expect("a link");
     let error = folder.source.list(&module("x.y/out")).await.expect_err("out of the folder");
     assert_eq!((error.kind(), error.what()), (Kind::Forbidden, "x.y/out/@v/list leads out of the module folder"));
-    assert_eq!(folder.source.list(&module("x.y/in")).await.expect("within the folder").len(), 2);
+    assert_eq!(folder.source.list(&module("x.y/in")).await.expect("within the folder").what.len(), 2);
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn only_plain_file_urls_name_a_folder() {
     let folder = folder();
     let url = Url::from_directory_path(folder.root.path()).expect("absolute");
     let source = DirSource::from_url(&url, folder.scratch.path(), Limits::default()).expect("a folder");
-    assert_eq!(source.list(&module("x.y/M")).await.expect("a list").len(), 2);
+    assert_eq!(source.list(&module("x.y/M")).await.expect("a list").what.len(), 2);
     for url in ["file:///srv/x?y", "file:///srv/x#y", "https://proxy.test/"] {
         let refused = DirSource::from_url(&Url::parse(url).expect(url), folder.scratch.path(), Limits::default());
         assert_eq!(refused.expect_err(url).kind(), Kind::Gone);

@@ -3,6 +3,7 @@
 mod dir;
 mod discover;
 mod proxy;
+mod unchanged;
 
 use std::io::Cursor;
 use std::sync::Mutex;

@@ -86,9 +86,9 @@ fn files(target: &str) -> Answer {
 #[tokio::test]
 async fn lists_versions() {
     let upstream = upstream(files).await;
-    let list = upstream.source.list(&module("x.y/M")).await.expect("a list");
+    let list = upstream.source.list(&module("x.y/M")).await.expect("a list").what;
     assert_eq!(list, ["v1.0.0", "v1.2.0-rc.1", "v1.10.0"].map(version));
-    assert_eq!(upstream.source.list(&module("empty.y/m")).await.expect("no version is no error"), []);
+    assert_eq!(upstream.source.list(&module("empty.y/m")).await.expect("no version is no error").what, []);
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn infos_are_what_was_asked_for() {
         ("null", "null", Err(claims("null.info is no JSON object"))),
     ];
     for (row, asked, expected) in table {
-        let answer = upstream.source.info(&module("x.y/M"), &Query::parse(asked)).await;
+        let answer = upstream.source.info(&module("x.y/M"), &Query::parse(asked)).await.map(|told| told.what);
         match (answer, expected) {
             (Ok(found), Ok(version)) => {
                 assert_eq!((found.right.version.as_str(), found.asked.as_str()), (version, asked), "{row}");
@@ -170,7 +170,7 @@ async fn infos_are_what_was_asked_for() {
 async fn a_prefix_is_the_highest_version_of_the_list_that_was_not_taken_back() {
     let upstream = upstream(files).await;
     let ask = async |query| upstream.source.info(&module("back.y/m"), &Query::parse(query)).await;
-    assert_eq!(ask("v1").await.expect("v1").right.version, "v1.0.0");
+    assert_eq!(ask("v1").await.expect("v1").what.right.version, "v1.0.0");
     let error = ask("v1.1").await.expect_err("both taken back");
     assert_eq!((error.kind(), error.what()), (Kind::NotFound, "no matching versions for query \"v1.1\""));
 }
@@ -180,9 +180,9 @@ async fn without_latest_the_list_tells() {
     let upstream = upstream(files).await;
     let table = [("the newest", "old.y/m", PSEUDO), ("the highest release", "list.y/m", "v1.1.0")];
     for (row, path, version) in table {
-        assert_eq!(upstream.source.latest(&module(path)).await.expect(row).version, version, "{row}");
+        assert_eq!(upstream.source.latest(&module(path)).await.expect(row).what.version, version, "{row}");
     }
-    let prefix = upstream.source.info(&module("list.y/m"), &Query::parse("v1")).await.expect("from the list");
+    let prefix = upstream.source.info(&module("list.y/m"), &Query::parse("v1")).await.expect("from the list").what;
     assert_eq!((prefix.asked.as_str(), prefix.right.version.as_str()), ("v1", "v1.1.0"));
     let error = upstream.source.latest(&module("empty.y/m")).await.expect_err("nothing there");
     assert_eq!((error.kind(), error.what()), (Kind::NotFound, "no matching versions for query \"latest\""));
@@ -195,7 +195,7 @@ async fn mods_and_zips_are_checked() {
     let upstream = upstream(files).await;
     let (zip, h1) = packed("x.y/M", "v1.0.0");
     let path = module("x.y/M");
-    let found = upstream.source.go_mod(&path, &version("v1.0.0")).await.expect("a go.mod");
+    let found = upstream.source.go_mod(&path, &version("v1.0.0")).await.expect("a go.mod").what;
     assert_eq!(found.h1, Some(crate::spec::dirhash::go_mod_h1(b"module x.y/M\n")));
     assert_eq!(bytes(found), b"module x.y/M\n");
     for (row, asked, what) in [("a page", "v1.1.0", "is a page"), ("too large", "v1.2.0", "larger answer")] {
@@ -203,7 +203,7 @@ async fn mods_and_zips_are_checked() {
         assert_eq!(error.kind(), Kind::BadGateway, "{row}");
         assert!(error.what().contains(what), "{row}: {error}");
     }
-    let found = upstream.source.zip(&path, &version("v1.0.0")).await.expect("a zip");
+    let found = upstream.source.zip(&path, &version("v1.0.0")).await.expect("a zip").what;
     assert_eq!(found.h1, Some(h1));
     assert_eq!(Bytes::from(bytes(found)), zip);
     fs::remove_dir(upstream.scratch.path()).expect("nothing is left behind");

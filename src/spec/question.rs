@@ -1,8 +1,9 @@
 //! What a client can ask of a module.
+//! Rules: go.dev/ref/mod#goproxy-protocol.
 
-use crate::spec::path::{self, ModulePath};
-use crate::spec::query::Query;
-use crate::spec::version::Version;
+use super::path::{self, ModulePath};
+use super::query::Query;
+use super::version::Version;
 
 /// One question of the GOPROXY protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,14 +13,6 @@ pub enum Question {
     Info(Query),
     GoMod(Version),
     Zip(Version),
-}
-
-/// How far an answer may be fetched from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    Upstream,
-    /// `Disable-Module-Fetch: true`: only what is kept.
-    Cache,
 }
 
 impl Question {
