@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
-use super::{identity, logging, wiring};
+use super::identity::Identity;
+use super::reload::Reloader;
+use super::{logging, wiring};
 use crate::config::Settings;
 use crate::config::settings::parse_listen;
 use crate::error::{Error, Result};
 use crate::http::serve::{Limits, serve};
-use crate::http::site::{Counter, Desk, Site};
-use crate::sumdb;
+use crate::http::site::{Desk, Reload as _, Site};
 
 /// Run the proxy.
 ///
@@ -53,7 +55,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     logging::start("info").map_err(Failure::usage)?;
     let settings = settings(&arguments).map_err(Failure::usage)?;
     let runtime = wiring::runtime()?;
-    runtime.block_on(listen(settings))
+    runtime.block_on(listen(settings, arguments))
 }
 
 fn settings(arguments: &Arguments) -> Result<Settings> {
@@ -64,33 +66,35 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         settings.listen = parse_listen(address)?;
     }
     if let Some(folder) = &arguments.store {
-        settings.store_path = folder.clone();
+        settings.store.path = folder.clone();
     }
     Ok(settings)
 }
 
 /// The listener is up before the store: opening one can take a while, and clients wait for it.
-async fn listen(settings: Settings) -> Result<Exit, Failure> {
+async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failure> {
+    // From here on the signal is not the end of the process.
+    let mut reloads = signal(SignalKind::hangup()).expect("handlers can be set at start");
     let listener = bind(settings.listen).await.map_err(Failure::usage)?;
     let address = listener.local_addr().map_err(|e| Error::internal("the listener has no address").because(e))?;
-    identity::refuse_itself(&settings.upstreams, address).await.map_err(Failure::usage)?;
-    let pseudonym = identity::pseudonym();
+    let identity = Identity::new(Some(address));
+    for upstream in &settings.upstreams {
+        identity.refuse(upstream).await.map_err(Failure::usage)?;
+    }
     println!("listening on http://{address}");
     for upstream in &settings.upstreams {
-        tracing::info!(name = upstream.name, kind = %wiring::kind(upstream), "upstream");
+        tracing::info!(name = upstream.name, kind = upstream.kind.word(), "upstream");
     }
     let (open, door) = watch::channel(None);
-    let desk = Arc::new(Desk::new(door, PATIENCE, pseudonym.as_str()));
+    let desk = Arc::new(Desk::new(door, PATIENCE, identity.pseudonym()));
     let (stop, mut stopped) = watch::channel(false);
     let opening = async {
-        let works = wiring::open_as(&pseudonym, settings, wiring::Lock::Refuse).await?;
-        let counter = Counter {
-            sumdb: sumdb::Passed::new(works.sumdbs, works.store.clone(), works.clock.clone()),
-            registry: works.registry,
-        };
-        open.send_replace(Some(Arc::new(Site::new(counter, []))));
+        let works = Arc::new(wiring::open_as(&identity, &settings, wiring::Lock::Refuse).await?);
+        let read = Box::new(move || self::settings(&arguments));
+        let reloader = Arc::new(Reloader::new(read, identity.clone(), works.clone(), settings.clone()));
+        open.send_replace(Some(Arc::new(Site::new(works.catalog.clone()).reloaded_by(reloader.clone()))));
         tracing::info!("store is open");
-        Ok::<(), Error>(())
+        Ok::<_, Error>(reloader)
     };
     let serving = tokio::spawn(serve(listener, desk, Limits::default(), async move {
         tokio::select! {
@@ -99,10 +103,25 @@ async fn listen(settings: Settings) -> Result<Exit, Failure> {
         }
     }));
     let opened = opening.await;
-    if opened.is_err() {
-        stop.send_replace(true);
-    }
+    let reloading = match &opened {
+        Ok(reloader) => {
+            let reloader = reloader.clone();
+            Some(tokio::spawn(async move {
+                while reloads.recv().await.is_some() {
+                    // What comes of it is in the log.
+                    let _ = reloader.reload().await;
+                }
+            }))
+        }
+        Err(_) => {
+            stop.send_replace(true);
+            None
+        }
+    };
     serving.await.map_err(|e| Error::internal("the server ended early").because(e))?;
+    if let Some(reloading) = reloading {
+        reloading.abort();
+    }
     opened.map_err(Failure::usage)?;
     tracing::info!("stopped");
     Ok(Exit::Well)
@@ -118,7 +137,6 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
 
 /// SIGINT or SIGTERM.
 async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("handlers can be set at start");
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}

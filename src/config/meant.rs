@@ -9,8 +9,8 @@ use super::lines::{Lines, Placed};
 use super::settings::{AllowInsecure, Given, Settings, StoreSettings, parse_listen};
 use crate::error::Error;
 use crate::registry::definition::{
-    DEFAULT, Fault, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable, is_host,
-    mode, size, strict_mod,
+    DEFAULT, Fault, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable,
+    is_host, mode, size, strict_mod,
 };
 use crate::vet::mode::Policy;
 
@@ -134,7 +134,9 @@ impl Reader {
         let mut registries = self.registries(registries);
         if let Some(listed) = given.upstreams {
             if !registries.is_empty() {
-                tracing::warn!("the registries of the file are left out: they name upstreams that a list stands in for");
+                tracing::warn!(
+                    "the registries of the file are left out: they name upstreams that a list stands in for"
+                );
             }
             (upstreams, registries) = (listed, Vec::new());
         } else if !written {

@@ -1,9 +1,9 @@
 //! What is served: registries by name, each with its checksum databases; and the way of one request.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use hyper::header::VIA;
 use hyper::{HeaderMap, Method, Response};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -13,6 +13,8 @@ use super::body::Body;
 use super::respond::{self, Asked};
 use super::route::{RegistryName, Route};
 use crate::error::{Error, Result};
+use crate::registry::catalog::Catalog;
+use crate::registry::definition::DEFAULT;
 use crate::registry::{Question, Reach, Registry};
 use crate::spec::path::ModulePath;
 use crate::spec::version::Version;
@@ -26,23 +28,56 @@ pub struct Counter {
 
 /// All registries.
 pub struct Site {
-    counters: HashMap<RegistryName, Counter>,
+    catalog: Arc<Catalog<Counter>>,
+    reload: Option<Arc<dyn Reload>>,
+}
+
+/// Reads the configuration again.
+#[async_trait]
+pub trait Reload: Send + Sync {
+    /// If it does not work, all stays as it was.
+    async fn reload(&self) -> Result<Reloaded>;
+}
+
+/// A configuration that was read again.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Reloaded {
+    pub upstreams: usize,
+    pub registries: usize,
+    /// The keys whose new values wait for a restart.
+    pub waiting: Vec<String>,
 }
 
 impl Site {
-    /// The registry at `/`, and those at `/registries/NAME/`, named by themselves.
-    pub fn new(default: Counter, named: impl IntoIterator<Item = Counter>) -> Site {
-        let name = |counter: &Counter| RegistryName::Named(counter.registry.name().to_owned());
-        let mut counters: HashMap<_, _> = named.into_iter().map(|counter| (name(&counter), counter)).collect();
-        counters.insert(RegistryName::Default, default);
-        Site { counters }
+    pub fn new(catalog: Arc<Catalog<Counter>>) -> Site {
+        Site { catalog, reload: None }
     }
 
-    fn counter(&self, name: &RegistryName) -> Result<&Counter> {
-        self.counters.get(name).ok_or_else(|| match name {
-            RegistryName::Named(name) => Error::not_found("unknown registry").about(format!("registries/{name}")),
-            RegistryName::Default => Error::internal("there is no default registry"),
-        })
+    /// The same, with somebody who reads the configuration again.
+    pub fn reloaded_by(self, reload: Arc<dyn Reload>) -> Site {
+        Site { reload: Some(reload), ..self }
+    }
+
+    pub async fn reload(&self) -> Result<Reloaded> {
+        match &self.reload {
+            Some(reload) => reload.reload().await,
+            None => Err(Error::forbidden("there is no configuration to be read again")),
+        }
+    }
+
+    /// What is defined, and by whom it is changed.
+    pub fn catalog(&self) -> &Arc<Catalog<Counter>> {
+        &self.catalog
+    }
+
+    /// The registry of a name, as it is now: changes do not disturb who holds it.
+    pub fn counter(&self, name: &RegistryName) -> Result<Arc<Counter>> {
+        let (name, unknown) = match name {
+            RegistryName::Named(name) => (name.as_str(), Error::not_found("unknown registry")),
+            RegistryName::Default => (DEFAULT, Error::internal("there is no default registry")),
+        };
+        let current = self.catalog.current();
+        current.registries.get(name).cloned().ok_or_else(|| unknown.about(format!("registries/{name}")))
     }
 }
 

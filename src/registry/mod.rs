@@ -4,6 +4,8 @@
 
 mod believed;
 pub mod cached;
+pub mod catalog;
+pub mod definition;
 pub mod direct;
 #[cfg(test)]
 pub(crate) mod doubles;

@@ -1,6 +1,6 @@
 //! From definitions to what answers: whatever did not change is kept as it is, with all that it remembers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -9,9 +9,7 @@ use super::kept::Kept;
 use super::{Build, Current, Offer, Seal, Written};
 use crate::error::{Error, Result};
 use crate::registry::Member;
-use crate::registry::definition::{
-    DEFAULT, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind,
-};
+use crate::registry::definition::{DEFAULT, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
 use crate::secret::Secret;
 
 /// All definitions, and what was made of them.
@@ -109,6 +107,15 @@ impl<R> State<R> {
             }
         }
         Ok(())
+    }
+
+    /// Of a name that both the configuration and the store have, the configuration's counts.
+    pub(super) fn log_hidden(&self) {
+        let upstreams = self.kept.upstreams.keys().filter(|name| self.is_written_upstream(name));
+        let registries = self.kept.registries.keys().filter(|name| self.is_written_registry(name));
+        for (what, name) in upstreams.map(|name| ("upstream", name)).chain(registries.map(|name| ("registry", name))) {
+            tracing::warn!(what, name, "the configuration file and the API both define it: the file's counts");
+        }
     }
 
     /// The secret of a definition, read or opened.
@@ -210,7 +217,8 @@ impl<R> State<R> {
         let (mut members, mut proxies) = (Vec::new(), Vec::new());
         for name in &definition.upstreams {
             let offer = &made[name].it;
-            let upstream = self.upstream(name).cloned().unwrap_or_else(|| UpstreamDefinition::new(name, UpstreamKind::Git));
+            let upstream =
+                self.upstream(name).cloned().unwrap_or_else(|| UpstreamDefinition::new(name, UpstreamKind::Git));
             let shared = all.iter().filter(|registry| registry.upstreams.contains(name)).count() > 1;
             from.push_str(&format!(" {:p} {upstream:?} {shared}", Arc::as_ptr(&offer.cached)));
             members.push(member(&upstream, offer, shared));
@@ -232,11 +240,4 @@ fn member(definition: &UpstreamDefinition, offer: &Offer, _shared: bool) -> Memb
         modules: patterns(&definition.modules),
         not_modules: patterns(&definition.not_modules),
     }
-}
-
-/// The names that both the configuration and the store have; the configuration's count.
-pub(super) fn hidden<R>(state: &State<R>) -> BTreeSet<String> {
-    let upstreams = state.kept.upstreams.keys().filter(|name| state.is_written_upstream(name));
-    let registries = state.kept.registries.keys().filter(|name| state.is_written_registry(name));
-    upstreams.chain(registries).cloned().collect()
 }

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::ports::{Body, Store};
-use crate::registry::definition::{RegistryDefinition, RegistryTable, Sealed, SecretRef, UpstreamDefinition, UpstreamTable};
+use crate::registry::definition::{
+    RegistryDefinition, RegistryTable, Sealed, SecretRef, UpstreamDefinition, UpstreamTable,
+};
 
 const UPSTREAMS: &str = "definition/upstream/";
 const REGISTRIES: &str = "definition/registry/";

@@ -4,9 +4,9 @@ mod change;
 mod compose;
 mod kept;
 mod seal;
-mod view;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -21,9 +21,9 @@ use crate::secret::Secret;
 use crate::spec::path::ModulePath;
 use crate::vet::mode::Policy;
 
+pub use change::Fields;
 use compose::State;
 pub use seal::Seal;
-pub use change::Fields;
 pub use view::{Defined, RegistryView, Source, UpstreamView};
 
 /// What the configuration says of upstreams and registries.
@@ -123,8 +123,16 @@ impl<R: Send + Sync + 'static> Catalog<R> {
     ) -> Result<Catalog<R>> {
         let kept = kept::read(&*store)?;
         let mut state = State::new(written, kept, build, seal);
+        state.log_hidden();
         let current = state.compose()?;
         Ok(Catalog { store, state: Mutex::new(state), current: RwLock::new(Arc::new(current)) })
+    }
+
+    /// What a test made itself: nothing is defined, so nothing can be changed.
+    #[cfg(test)]
+    pub(crate) fn standing(store: Arc<dyn Store>, current: Current<R>) -> Catalog<R> {
+        let state = State::new(Written::default(), kept::Kept::default(), Arc::new(tests::Unbuilt), None);
+        Catalog { store, state: Mutex::new(state), current: RwLock::new(Arc::new(current)) }
     }
 
     /// What answers requests now. Cheap.
@@ -138,6 +146,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         let mut state = self.state();
         let mut next = state.with(written, build, seal);
         next.refuse_orphans(&state)?;
+        next.log_hidden();
         let current = next.compose()?;
         *state = next;
         self.publish(current);

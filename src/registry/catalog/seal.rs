@@ -30,7 +30,8 @@ impl Seal {
     /// A key of 32 bytes, in hex or base64.
     pub fn new(key: &Secret) -> Result<Seal> {
         let text = key.expose().trim();
-        let decoded = hex::decode(text).ok().or_else(|| STANDARD.decode(text).ok()).or_else(|| URL_SAFE.decode(text).ok());
+        let decoded =
+            hex::decode(text).ok().or_else(|| STANDARD.decode(text).ok()).or_else(|| URL_SAFE.decode(text).ok());
         let Some(bytes) = decoded.filter(|bytes| bytes.len() == KEY) else {
             let what = format!("no key of the store (expected {KEY} bytes in hex or base64)");
             return Err(Error::gone(what).remedy(HOW));

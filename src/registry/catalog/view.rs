@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use super::Catalog;
 use super::change::{unknown_registry, unknown_upstream};
 use super::compose::State;
-use super::Catalog;
 use crate::error::Result;
 use crate::registry::definition::{AuthTable, DEFAULT, RegistryDefinition, UpstreamDefinition, UpstreamTable};
 use crate::vet::mode::Mode;
@@ -98,7 +98,8 @@ impl<R: Send + Sync + 'static> Catalog<R> {
     pub fn upstreams(&self) -> Vec<Defined<UpstreamDefinition>> {
         let state = self.state();
         let source = |name: &str| if state.is_written_upstream(name) { Source::File } else { Source::Api };
-        let defined = |upstream: &UpstreamDefinition| Defined { definition: upstream.clone(), source: source(&upstream.name) };
+        let defined =
+            |upstream: &UpstreamDefinition| Defined { definition: upstream.clone(), source: source(&upstream.name) };
         state.upstreams().into_iter().map(defined).collect()
     }
 }

@@ -187,9 +187,6 @@ impl RegistryDefinition {
 
     /// Its own policy, `default` where it says nothing.
     pub fn policy(&self, default: Policy) -> Policy {
-        Policy {
-            mode: self.mode.unwrap_or(default.mode),
-            refuse_mod: self.refuse_mod.unwrap_or(default.refuse_mod),
-        }
+        Policy { mode: self.mode.unwrap_or(default.mode), refuse_mod: self.refuse_mod.unwrap_or(default.refuse_mod) }
     }
 }

@@ -16,8 +16,19 @@ use crate::vet::mode::Mode;
 
 /// What stands behind `/registries/` or beside it, now or one day: a registry of such a name would be mistaken for it.
 const TAKEN: [&str; 13] = [
-    "api", "checksum", "entries", "explain", "healthz", "metrics", "mirrors", "modules", "readyz", "registries", "reload",
-    "sumdb", "upstreams",
+    "api",
+    "checksum",
+    "entries",
+    "explain",
+    "healthz",
+    "metrics",
+    "mirrors",
+    "modules",
+    "readyz",
+    "registries",
+    "reload",
+    "sumdb",
+    "upstreams",
 ];
 
 const NAME: &str = "letters, digits, dots, hyphens and underscores, the first a letter or digit";
@@ -107,7 +118,8 @@ impl RegistryDefinition {
                 continue;
             }
             let there = known.clone().collect::<Vec<_>>().join(", ");
-            let what = format!("registry {} names the unknown upstream {upstream:?} (expected one of: {there})", self.name);
+            let what =
+                format!("registry {} names the unknown upstream {upstream:?} (expected one of: {there})", self.name);
             faults.push(Fault::other(format!("upstreams.{at}"), what));
         }
     }
