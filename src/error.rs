@@ -19,12 +19,41 @@ pub enum Kind {
     Wrong,
     /// Rules or rights say no; the client must stop.
     Forbidden,
+    /// What is there stands against it, and has to change first.
+    Conflict,
     /// Somebody else failed and there is nothing stale to give.
     BadGateway,
     /// Not now: we are starting or full.
     Unavailable,
     /// Our fault.
     Internal,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 8] = [
+        Kind::NotFound,
+        Kind::Gone,
+        Kind::Wrong,
+        Kind::Forbidden,
+        Kind::Conflict,
+        Kind::BadGateway,
+        Kind::Unavailable,
+        Kind::Internal,
+    ];
+
+    /// The word for programs; the API says it with every error.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::NotFound => "not_found",
+            Kind::Gone => "gone",
+            Kind::Wrong => "wrong",
+            Kind::Forbidden => "forbidden",
+            Kind::Conflict => "conflict",
+            Kind::BadGateway => "bad_gateway",
+            Kind::Unavailable => "unavailable",
+            Kind::Internal => "internal",
+        }
+    }
 }
 
 /// A kind, a subject (`path@version`), what is the matter, and the way out.
@@ -67,6 +96,10 @@ impl Error {
 
     pub fn forbidden(what: impl Into<String>) -> Self {
         Error::new(Kind::Forbidden, what)
+    }
+
+    pub fn conflict(what: impl Into<String>) -> Self {
+        Error::new(Kind::Conflict, what)
     }
 
     pub fn bad_gateway(what: impl Into<String>) -> Self {

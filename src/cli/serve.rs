@@ -17,8 +17,9 @@ use super::{logging, wiring};
 use crate::config::Settings;
 use crate::config::settings::parse_listen;
 use crate::error::{Error, Result};
+use crate::http::desk::Desk;
 use crate::http::serve::{Limits, serve};
-use crate::http::site::{Desk, Reload as _, Site};
+use crate::http::site::{Reload as _, Site};
 
 /// Run the proxy.
 ///

@@ -19,8 +19,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::body::Body;
-use super::respond::{self, Asked};
-use super::site::Desk;
+use super::desk::Desk;
+use super::incoming::Incoming as RequestBody;
+use super::respond::{self, Asked, Peer};
 use super::stall::Impatient;
 use crate::error::Error;
 
@@ -154,12 +155,14 @@ impl Office {
     /// A panic costs its own request only.
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let turn = self.requests.clone().try_acquire_owned().ok();
-        let (head, _) = request.into_parts();
-        let asked = Asked { method: head.method, headers: head.headers };
-        let answer = AssertUnwindSafe(self.desk.answer(&asked, head.uri.path(), turn)).catch_unwind().await;
+        let (head, body) = request.into_parts();
+        let asked = Asked { method: head.method, headers: head.headers, peer: Peer::Network };
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let answering = self.desk.answer(&asked, target, RequestBody::Wire(body), turn);
+        let answer = AssertUnwindSafe(answering).catch_unwind().await;
         Ok(answer.unwrap_or_else(|_| {
             tracing::error!(target = head.uri.path(), "answering panicked");
-            respond::refused(&Error::internal("internal error"))
+            respond::refused(&Error::internal("internal error"), &asked)
         }))
     }
 }

@@ -58,7 +58,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         let definition = read_upstream(fields.clone())?;
         let name = definition.name.clone();
         if state.upstream(&name).is_some() {
-            return Err(Error::forbidden("there is an upstream of this name").about(format!("name: {name:?}")));
+            return Err(Error::conflict("there is an upstream of this name").about(format!("name: {name:?}")));
         }
         let definition = sealed(&state, definition)?;
         let mut next = state.clone();
@@ -87,7 +87,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         if !users.is_empty() {
             let what = format!("it stands in {}: {}", plural(users.len()), users.join(", "));
             let remedy = "take it out of them first: DELETE /api/v1/registries/NAME/upstreams/UPSTREAM";
-            return Err(Error::forbidden(what).about(format!("upstream {name}")).remedy(remedy));
+            return Err(Error::conflict(what).about(format!("upstream {name}")).remedy(remedy));
         }
         let mut next = state.clone();
         next.kept.upstreams.remove(name);
@@ -103,7 +103,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         let name = definition.name.clone();
         let is_implied = !state.is_written_registry(&name) && !state.kept.registries.contains_key(&name);
         if !is_implied {
-            return Err(Error::forbidden("there is a registry of this name").about(format!("name: {name:?}")));
+            return Err(Error::conflict("there is a registry of this name").about(format!("name: {name:?}")));
         }
         self.put_registry(&mut state, definition)
     }
@@ -124,7 +124,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         changeable_registry(&state, name)?;
         if !state.kept.registries.contains_key(name) {
             let what = "it is all upstreams of the configuration, as long as nobody defines another";
-            return Err(Error::forbidden(what).about(format!("registry {name}")));
+            return Err(Error::conflict(what).about(format!("registry {name}")));
         }
         let mut next = state.clone();
         next.kept.registries.remove(name);
@@ -139,7 +139,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         self.rearrange(registry, |names| {
             if let Some(at) = names.iter().position(|name| name == upstream) {
                 let what = format!("upstream {upstream} stands there already, at position {}", at + 1);
-                return Err(Error::forbidden(what).about(format!("registry {registry}")));
+                return Err(Error::conflict(what).about(format!("registry {registry}")));
             }
             let at = place(position.unwrap_or(names.len() as u64 + 1), names.len() + 1)?;
             names.insert(at, upstream.to_owned());
@@ -205,7 +205,7 @@ fn plural(count: usize) -> &'static str {
 }
 
 fn written(what: String) -> Error {
-    Error::forbidden("is defined in the configuration file, and only changed there").about(what)
+    Error::conflict("is defined in the configuration file, and only changed there").about(what)
 }
 
 fn changeable_upstream<'a, R>(state: &'a State<R>, name: &str) -> Result<&'a UpstreamDefinition> {

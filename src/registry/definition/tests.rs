@@ -87,7 +87,7 @@ fn what_no_upstream_may_have_is_named_by_its_key() {
         ),
         (
             proxy(json!({ "url": "https://u:hunter2@:x y" })),
-            "url: \"…@\" (expected a URL without credentials; they stand in auth)",
+            "url: \"…@…\" (expected a URL without credentials; they stand in auth)",
         ),
         (proxy(json!({ "url": "ftp://x.example" })), "url: \"ftp\" (expected https or http)"),
         (
