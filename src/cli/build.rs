@@ -19,7 +19,7 @@ use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
 use crate::registry::catalog::{Build, Offer, Tested};
 use crate::registry::definition::{Auth, AuthScheme, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
 use crate::registry::direct::Direct;
-use crate::registry::{Cached, ChecksumDatabase, Judgement, Member, Named, Registry, Shelf, Validity};
+use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Member, Named, Registry, Shelf, Validity};
 use crate::spec::path::ModulePath;
 use crate::sumdb;
 use crate::upstream::probe::{self, Probed};
@@ -52,12 +52,21 @@ pub struct Folders {
     clock: Arc<dyn Clock>,
     runtime: Handle,
     open: Mutex<HashMap<String, Arc<Repositories>>>,
+    /// What registries wrote down of modules: one book for each, whoever reads in it.
+    books: Mutex<HashMap<String, Arc<Book>>>,
 }
 
 impl Folders {
     pub fn new(store: &Path, client: Client, clock: Arc<dyn Clock>) -> Folders {
         let (root, runtime) = (store.join("git"), Handle::current());
-        Folders { root, client, clock, runtime, open: Mutex::default() }
+        Folders { root, client, clock, runtime, open: Mutex::default(), books: Mutex::default() }
+    }
+
+    /// The book of a registry.
+    fn book(&self, registry: &str, store: &Arc<dyn Store>) -> Arc<Book> {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Book::new(registry, store.clone(), self.clock.clone());
+        books.entry(registry.to_owned()).or_insert_with(new).clone()
     }
 
     /// The repositories of an upstream, by its shelf.
@@ -99,7 +108,8 @@ impl Build<Counter> for Builder {
         let shelf = shelf(definition);
         let client = self.view(definition, secret)?;
         let proxies = self.proxies(&client);
-        let (mut examiner, mut sumdb): (Option<Arc<dyn Examiner>>, Option<Arc<dyn Sumdb>>) = (None, None);
+        let mut examiner: Option<Arc<dyn Examiner>> = None;
+        let mut sumdb: Option<Arc<dyn Sumdb>> = None;
         let source: Arc<dyn Source> = match &definition.kind {
             UpstreamKind::Git => {
                 let direct = Arc::new(self.direct(definition, &shelf, client, proxies));
@@ -133,7 +143,8 @@ impl Build<Counter> for Builder {
         members: Vec<Member>,
         proxies: Vec<(String, Arc<dyn Sumdb>)>,
     ) -> Counter {
-        let mut registry = Registry::new(&definition.name, policy, members);
+        let book = self.folders.book(&definition.name, &self.store);
+        let mut registry = Registry::new(&definition.name, policy, members, book);
         let passed = || sumdb::Passed::new(proxies.clone(), self.store.clone(), self.clock.clone());
         if let Some((name, not_modules)) = self.database.clone() {
             registry = registry.with_database(ChecksumDatabase { name, records: Arc::new(passed()), not_modules });

@@ -6,20 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
 use super::identity::Identity;
-use super::reload::Reloader;
-use super::{logging, wiring};
+use super::reload::{Read, Reloader};
+use super::{control, logging, wiring};
 use crate::config::Settings;
 use crate::config::settings::parse_listen;
 use crate::error::{Error, Result};
-use crate::http::desk::Desk;
+use crate::http::admin::AdminToken;
+use crate::http::desk::{Desk, Door};
 use crate::http::serve::{Limits, serve};
-use crate::http::site::{Reload as _, Site};
+use crate::http::site::Site;
 
 /// Run the proxy.
 ///
@@ -75,57 +76,82 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
 /// The listener is up before the store: opening one can take a while, and clients wait for it.
 async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failure> {
     // From here on the signal is not the end of the process.
-    let mut reloads = signal(SignalKind::hangup()).expect("handlers can be set at start");
+    let reloads = signal(SignalKind::hangup()).expect("handlers can be set at start");
     let listener = bind(settings.listen).await.map_err(Failure::usage)?;
     let address = listener.local_addr().map_err(|e| Error::internal("the listener has no address").because(e))?;
     let identity = Identity::new(Some(address));
     for upstream in &settings.upstreams {
         identity.refuse(upstream).await.map_err(Failure::usage)?;
-    }
-    println!("listening on http://{address}");
-    for upstream in &settings.upstreams {
         tracing::info!(name = upstream.name, kind = upstream.kind.word(), "upstream");
     }
     let (open, door) = watch::channel(None);
-    let desk = Arc::new(Desk::new(door, PATIENCE, identity.pseudonym()));
-    let (stop, mut stopped) = watch::channel(false);
-    let opening = async {
-        let works = Arc::new(wiring::open_as(&identity, &settings, wiring::Lock::Refuse).await?);
-        let read = Box::new(move || self::settings(&arguments));
-        let reloader = Arc::new(Reloader::new(read, identity.clone(), works.clone(), settings.clone()));
-        open.send_replace(Some(Arc::new(Site::new(works.catalog.clone()).reloaded_by(reloader.clone()))));
-        tracing::info!("store is open");
-        Ok::<_, Error>(reloader)
-    };
-    let serving = tokio::spawn(serve(listener, desk, Limits::default(), async move {
-        tokio::select! {
-            () = signalled() => {}
-            _ = stopped.wait_for(|stop| *stop) => {}
-        }
-    }));
-    let opened = opening.await;
-    let reloading = match &opened {
-        Ok(reloader) => {
-            let reloader = reloader.clone();
-            Some(tokio::spawn(async move {
-                while reloads.recv().await.is_some() {
-                    // What comes of it is in the log.
-                    let _ = reloader.reload().await;
-                }
-            }))
-        }
-        Err(_) => {
+    let desk = Arc::new(desk(door, &identity, &settings).map_err(Failure::usage)?);
+    let (stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(serve(listener, desk.clone(), Limits::default(), end(stopped.clone())));
+    let signalling = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            signalled().await;
             stop.send_replace(true);
-            None
+        }
+    });
+    let folder = settings.store.path.clone();
+    let opened = match site(&identity, settings, Some(Box::new(move || self::settings(&arguments)))).await {
+        Ok(site) => {
+            open.send_replace(Some(site.clone()));
+            tracing::info!("store is open");
+            // Only now it is true: while another process holds the store, nothing would be answered.
+            println!("listening on http://{address}");
+            Ok((control::serve_socket(&folder, desk, end(stopped)), tokio::spawn(reload(site, reloads))))
+        }
+        Err(error) => {
+            stop.send_replace(true);
+            Err(error)
         }
     };
-    serving.await.map_err(|e| Error::internal("the server ended early").because(e))?;
-    if let Some(reloading) = reloading {
-        reloading.abort();
+    let served = serving.await;
+    signalling.abort();
+    let (controlling, reloading) = opened.map_err(Failure::usage)?;
+    reloading.abort();
+    if let Some(controlling) = controlling {
+        controlling.await.map_err(|e| Error::internal("the control socket ended early").because(e))?;
     }
-    opened.map_err(Failure::usage)?;
+    served.map_err(|e| Error::internal("the server ended early").because(e))?;
     tracing::info!("stopped");
     Ok(Exit::Well)
+}
+
+fn desk(door: Door, identity: &Identity, settings: &Settings) -> Result<Desk> {
+    let desk = Desk::new(door, PATIENCE, identity.pseudonym());
+    let Some(reference) = &settings.admin_token else { return Ok(desk) };
+    let token = environment::secret(reference).map_err(|error| error.about("api.admin_token"))?;
+    let token = AdminToken::new(&token);
+    let token = token.ok_or_else(|| Error::gone("it is empty (expected a token)").about("api.admin_token"))?;
+    Ok(desk.with_admin_token(token))
+}
+
+/// Opens the store and everything that answers out of it; with `read`, the configuration can be read again.
+pub async fn site(identity: &Identity, settings: Settings, read: Option<Read>) -> Result<Arc<Site>> {
+    let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse).await?);
+    let site = Site::new(works.catalog.clone());
+    Ok(Arc::new(match read {
+        Some(read) => site.reloaded_by(Arc::new(Reloader::new(read, identity.clone(), works, settings))),
+        None => site,
+    }))
+}
+
+/// Reads the configuration again at every SIGHUP.
+async fn reload(site: Arc<Site>, mut reloads: Signal) {
+    while reloads.recv().await.is_some() {
+        // What comes of it is in the log.
+        let _ = site.reload().await;
+    }
+}
+
+/// Done when the end was asked for.
+async fn end(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone asks for nothing any more either.
+    let _ = stopped.wait_for(|stop| *stop).await;
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {

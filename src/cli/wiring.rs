@@ -14,7 +14,7 @@ use crate::net::{self, AllowInsecure, AllowPrivate, Client, InsteadOf, Secret};
 use crate::ports::{Clock, Store};
 use crate::registry::catalog::{Catalog, Seal, Written};
 use crate::registry::definition::DEFAULT;
-use crate::store::{self, SledStore};
+use crate::store::{self, OnWait, SledStore};
 
 /// What happens if another process holds the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,11 +109,11 @@ async fn open_store(folder: PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn S
         std::fs::create_dir_all(&folder).map_err(|error| {
             Error::gone(format!("{}: the store's folder cannot be made", folder.display())).because(error)
         })?;
-        let wait = match lock {
-            Lock::Refuse => Duration::ZERO,
-            Lock::Wait => Duration::from_secs(600),
+        let (wait, on_wait) = match lock {
+            Lock::Refuse => (Duration::ZERO, None),
+            Lock::Wait => (Duration::from_secs(600), Some(OnWait(Arc::new(say_waiting)))),
         };
-        SledStore::open(&folder, store::Options { spill, wait, ..store::Options::default() })
+        SledStore::open(&folder, store::Options { spill, wait, on_wait, ..store::Options::default() })
     };
     let opened = tokio::task::spawn_blocking(opening).await;
     let store = Arc::new(opened.map_err(|error| Error::internal("opening the store ended early").because(error))??);
@@ -124,6 +124,11 @@ async fn open_store(folder: PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn S
         }
     });
     Ok(store)
+}
+
+/// A command that says nothing for minutes looks as if it hung.
+fn say_waiting(held: &Error) {
+    eprintln!("modvet: waiting: {}", held.chain());
 }
 
 /// The one client for all that goes out, without the credentials of any upstream.

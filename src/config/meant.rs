@@ -92,7 +92,7 @@ impl Reader {
     fn allow_private(&mut self, entries: &[String]) {
         for (at, entry) in entries.iter().enumerate() {
             let is_range = entry.parse::<IpNet>().is_ok();
-            if !is_range && !(is_host(entry) && !has_port(entry)) {
+            if !is_range && (!is_host(entry) || has_port(entry)) {
                 let fault = Fault::wrong(format!("allow_private.{at}"), entry, "a host name, an address or a range");
                 self.note("net", &[fault]);
             }

@@ -148,89 +148,86 @@ mod tests {
         assert_eq!(settings.instead_of, [("https://a.example/".to_owned(), "http://127.0.0.1:1/".to_owned())]);
     }
 
+    /// A file, and all that is said of it.
+    type Row = (&'static str, &'static str);
+
+    const VALUES: &[Row] = &[
+        ("listen = 'here'", "line 1: listen: \"here\" (expected an address and a port such as 127.0.0.1:3000)"),
+        ("listen = 3", "line 1: listen: 3 (expected a text)"),
+        ("listen = ", "line 1: string values must be quoted, expected literal string"),
+        (
+            "\n[pseudo_versions]\nmode = 'lax'",
+            "line 3: pseudo_versions.mode: \"lax\" (expected strict, rewrite or legacy)",
+        ),
+        ("[store]\nkeep_days = -1", "line 2: store.keep_days: -1 (expected a whole number)"),
+        ("[store]\nspill = 'much'", "line 2: store.spill: \"much\" (expected a size such as 8MiB)"),
+        (
+            "[store]\nkey_file = 'a'\nkey_env = 'B'",
+            "line 3: store.key_env: key_file and key_env (expected only one of them)",
+        ),
+        ("[git]\nallow_insecure = 'x'", "line 2: git.allow_insecure: \"x\" (expected a list of hosts, or true)"),
+        (
+            "[git]\nallow_insecure = ['a.example',\n'https://b.example']",
+            "line 3: git.allow_insecure: \"https://b.example\" (expected a host or host:port)",
+        ),
+        (
+            "[net]\nallow_private = ['10.0.0.0/33']",
+            "line 2: net.allow_private: \"10.0.0.0/33\" (expected a host name, an address or a range)",
+        ),
+        (
+            "[api]\nadmin_token_file = 'a'\nadmin_token_env = 'B'",
+            "line 3: api.admin_token_env: admin_token_file and admin_token_env (expected only one of them)",
+        ),
+    ];
+
+    /// The same behind an upstream of three lines.
+    const DEFINITIONS: &[Row] = &[
+        ("[[upstream]]\nkind = 'git'", "line 4: upstream.name is missing"),
+        ("[[upstream]]\nname = 'b'\nkind = 'svn'", "line 6: upstream.kind: \"svn\" (expected git, proxy or dir)"),
+        (
+            "[[upstream]]\nname = 'b'\nkind = 'proxy'\nurl = 'https://u:p@x.example'",
+            "line 7: upstream.url: \"…@x.example\" (expected a URL without credentials; they stand in auth)",
+        ),
+        ("[[upstream]]\nname = 'b'\nkind = 'dir'", "line 4: upstream.path is missing"),
+        (
+            "[[upstream]]\nname = 'b'\nkind = 'dir'\npath = '/nobody/has/this'",
+            "line 7: upstream.path: \"/nobody/has/this\" (expected a folder that is there)",
+        ),
+        (
+            "auth = { host = 'x.example', token = 'hunter2' }",
+            "line 4: unknown key `token` in [upstream.auth]\n\
+             the secret itself never stands in the file: name it by token_file or token_env",
+        ),
+        (
+            "[[upstream]]\nname = 'a'\nkind = 'git'",
+            "line 5: upstream.name: \"a\" (expected a name that no other upstream has)",
+        ),
+        (
+            "[[registry]]\nname = 'ci'\nupstreams = ['a',\n'b']",
+            "line 7: registry.upstreams: registry ci names the unknown upstream \"b\" (expected one of: a)",
+        ),
+        (
+            "[[registry]]\nname = 'ci'\nupstreams = ['a', 'a']",
+            "line 6: registry.upstreams: registry ci has \"a\" twice (expected each upstream once)",
+        ),
+        (
+            "[[registry]]\nname = 'ci'\nupstreams = []\n[[registry]]\nname = 'ci'\nupstreams = []",
+            "line 8: registry.name: \"ci\" (expected a name that no other registry has)",
+        ),
+        (
+            "[[registry]]\nname = 'api'\nupstreams = ['a']",
+            "line 5: registry.name: \"api\" (expected a name that is no word of modvet's own addresses)",
+        ),
+    ];
+
     #[test]
     fn every_bad_value_is_named_with_its_line_key_and_what_was_expected() {
-        let git = |name: &str| format!("[[upstream]]\nname = '{name}'\nkind = 'git'\n");
-        let registry = |upstreams: &str| format!("[[registry]]\nname = 'ci'\nupstreams = {upstreams}\n");
-        let table: Vec<(String, &[&str])> = vec![
-            (
-                "listen = 'here'".into(),
-                &["line 1: listen: \"here\" (expected an address and a port such as 127.0.0.1:3000)"],
-            ),
-            ("listen = 3".into(), &["line 1: listen: 3 (expected a text)"]),
-            ("listen = ".into(), &["line 1: string values must be quoted, expected literal string"]),
-            (
-                "\n[pseudo_versions]\nmode = 'lax'".into(),
-                &["line 3: pseudo_versions.mode: \"lax\" (expected strict, rewrite or legacy)"],
-            ),
-            (
-                "[store]\nspill = 'much'\nkeep_days = -1".into(),
-                &["line 3: store.keep_days: -1 (expected a whole number)"],
-            ),
-            ("[store]\nspill = 'much'".into(), &["line 2: store.spill: \"much\" (expected a size such as 8MiB)"]),
-            (
-                "[store]\nkey_file = 'a'\nkey_env = 'B'".into(),
-                &["line 3: store.key_env: key_file and key_env (expected only one of them)"],
-            ),
-            (
-                "[git]\nallow_insecure = 'x'".into(),
-                &["line 2: git.allow_insecure: \"x\" (expected a list of hosts, or true)"],
-            ),
-            (
-                "[git]\nallow_insecure = ['a.example',\n'https://b.example']".into(),
-                &["line 3: git.allow_insecure: \"https://b.example\" (expected a host or host:port)"],
-            ),
-            (
-                "[net]\nallow_private = ['10.0.0.0/33']".into(),
-                &["line 2: net.allow_private: \"10.0.0.0/33\" (expected a host name, an address or a range)"],
-            ),
-            ("[[upstream]]\nkind = 'git'".into(), &["line 1: upstream.name is missing"]),
-            (
-                format!("{}[[upstream]]\nname = 'b'\nkind = 'svn'", git("a")),
-                &["line 6: upstream.kind: \"svn\" (expected git, proxy or dir)"],
-            ),
-            (
-                "[[upstream]]\nname = 'a'\nkind = 'proxy'\nurl = 'https://u:p@x.example'".into(),
-                &["line 4: upstream.url: \"…@x.example\" (expected a URL without credentials; they stand in auth)"],
-            ),
-            ("[[upstream]]\nname = 'a'\nkind = 'dir'".into(), &["line 1: upstream.path is missing"]),
-            (
-                "[[upstream]]\nname = 'a'\nkind = 'dir'\npath = '/nobody/has/this'".into(),
-                &["line 4: upstream.path: \"/nobody/has/this\" (expected a folder that is there)"],
-            ),
-            (
-                "[[upstream]]\nname = 'a'\nkind = 'git'\nauth = { host = 'x.example', token = 'hunter2' }".into(),
-                &[
-                    "line 4: unknown key `token` in [upstream.auth]\nthe secret itself never stands in the file: name it by token_file or token_env",
-                ],
-            ),
-            (
-                format!("{}{}", git("a"), git("a")),
-                &["line 5: upstream.name: \"a\" (expected a name that no other upstream has)"],
-            ),
-            (
-                format!("{}{}", git("a"), registry("['a',\n'b']")),
-                &["line 7: registry.upstreams: registry ci names the unknown upstream \"b\" (expected one of: a)"],
-            ),
-            (
-                format!("{}{}", git("a"), registry("['a', 'a']")),
-                &["line 6: registry.upstreams: registry ci has \"a\" twice (expected each upstream once)"],
-            ),
-            (
-                format!("{}{}{}", git("a"), registry("['a']"), registry("['a']")),
-                &["line 8: registry.name: \"ci\" (expected a name that no other registry has)"],
-            ),
-            (
-                format!("{}[[registry]]\nname = 'api'\nupstreams = ['a']", git("a")),
-                &["line 5: registry.name: \"api\" (expected a name that is no word of modvet's own addresses)"],
-            ),
-            (
-                "[api]\nadmin_token_file = 'a'\nadmin_token_env = 'B'".into(),
-                &["line 3: api.admin_token_env: admin_token_file and admin_token_env (expected only one of them)"],
-            ),
-        ];
-        for (text, expected) in table {
-            assert_eq!(settings(&text).expect_err(&text), expected, "{text}");
+        for (text, expected) in VALUES {
+            assert_eq!(settings(text).expect_err(text), [*expected], "{text}");
+        }
+        for (text, expected) in DEFINITIONS {
+            let text = format!("[[upstream]]\nname = 'a'\nkind = 'git'\n{text}");
+            assert_eq!(settings(&text).expect_err(&text), [*expected], "{text}");
         }
     }
 

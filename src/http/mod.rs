@@ -15,5 +15,5 @@ pub mod serve;
 pub mod site;
 mod stall;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;

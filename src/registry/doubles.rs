@@ -17,13 +17,14 @@ use tokio::sync::Semaphore;
 use super::{Cached, Judgement, Member, OnFailure, Question, Shelf, Validity};
 use crate::error::{Error, Result};
 use crate::ports::{
-    Blob, Body, ChangeMeta, Clock, Content, EntryRow, Pieces, Place, Source, Store, Stored, Sumdb, Told, Usage,
-    Validators,
+    Blob, Body, ChangeMeta, Clock, Compaction, Content, EntryRow, Pieces, Place, Progress, ProgressFn, Source, Store,
+    Stored, Sumdb, Told, Usage, Validators, Verified,
 };
 use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
 use crate::spec::resolution::{Fault, Resolution};
+use crate::spec::scope::Scope;
 use crate::spec::version::Version;
 
 pub fn module(path: &str) -> ModulePath {
@@ -378,6 +379,17 @@ impl Store for Drawer {
         Ok(Usage { entries: entries.len() as u64, live, ..Usage::default() })
     }
 
+    fn verify(&self, prefix: &str, progress: &mut ProgressFn<'_>) -> Result<Verified> {
+        let entries = self.entries.lock().expect("lock");
+        let all = entries.keys().filter(|key| key.starts_with(prefix)).count() as u64;
+        progress(Progress { done: all, all });
+        Ok(Verified { entries: all, damaged: Vec::new() })
+    }
+
+    fn compact(&self, _progress: &mut ProgressFn<'_>) -> Result<Compaction> {
+        Ok(Compaction::default())
+    }
+
     fn scratch(&self) -> Result<NamedTempFile> {
         NamedTempFile::new().map_err(|error| Error::internal("no scratch file").because(error))
     }
@@ -451,5 +463,6 @@ pub fn member(
 
 /// A member without patterns.
 pub fn member_over(cached: Cached, judgement: Judgement) -> Member {
-    Member { source: Arc::new(cached), on_failure: OnFailure::Stop, judgement, modules: None, not_modules: None }
+    let (on_failure, scope) = (OnFailure::Stop, Scope::default());
+    Member { source: Arc::new(cached), on_failure, judgement, scope, shared: false }
 }

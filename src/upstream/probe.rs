@@ -152,7 +152,7 @@ pub fn dir(folder: &Path, module: Option<&ModulePath>) -> Probed {
         return Probed::failed("unreachable", format!("the folder cannot be read: {}", error.kind()));
     }
     match module {
-        Some(module) if !folder.join(module.escaped().to_string()).join("@v").is_dir() => {
+        Some(module) if !folder.join(module.escaped()).join("@v").is_dir() => {
             Probed::failed("not_found", format!("the folder has no module {module}"))
         }
         _ => Probed::well("the folder is there", None),

@@ -15,7 +15,7 @@ use crate::http::incoming::LIMIT;
 use crate::http::serve::Limits;
 
 /// An interface whose rows say what they were given.
-static ROUTES: &[ApiRoute] = &[
+pub static ROUTES: &[ApiRoute] = &[
     ApiRoute {
         method: Method::GET,
         path: "/api/v1/things",

@@ -315,10 +315,10 @@ fn changed(before: &UpstreamDefinition, fields: &Fields) -> Result<UpstreamDefin
     let given = fields.get("auth").and_then(Value::as_object);
     let gives = |key: &&str| given.is_some_and(|auth| auth.get(*key).is_some_and(|value| !value.is_null()));
     let kept = match before.auth.as_ref().map(|auth| &auth.secret) {
-        Some(SecretRef::Sealed(sealed)) if !SECRETS.iter().any(|key| gives(&key)) => Some(sealed.clone()),
+        Some(SecretRef::Sealed(sealed)) if !SECRETS.iter().any(gives) => Some(sealed.clone()),
         _ => None,
     };
-    if let Some(auth) = table.auth.as_mut().filter(|_| SECRETS.iter().any(|key| gives(&key))) {
+    if let Some(auth) = table.auth.as_mut().filter(|_| SECRETS.iter().any(gives)) {
         (auth.token_file, auth.token_env) = (None, None);
     }
     // A proxy's host goes with its address, unless it is told apart.

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::registry::Member;
 use crate::registry::definition::{DEFAULT, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
 use crate::secret::Secret;
+use crate::spec::scope::Scope;
 
 /// All definitions, and what was made of them.
 pub(super) struct State<R> {
@@ -231,13 +232,12 @@ impl<R> State<R> {
     }
 }
 
-fn member(definition: &UpstreamDefinition, offer: &Offer, _shared: bool) -> Member {
-    let patterns = |patterns: &[String]| Some(patterns.join(",")).filter(|patterns| !patterns.is_empty());
+fn member(definition: &UpstreamDefinition, offer: &Offer, shared: bool) -> Member {
     Member {
         source: offer.cached.clone(),
         on_failure: definition.on_failure,
         judgement: offer.judgement,
-        modules: patterns(&definition.modules),
-        not_modules: patterns(&definition.not_modules),
+        scope: Scope::new(definition.modules.join(","), definition.not_modules.join(",")),
+        shared,
     }
 }

@@ -89,8 +89,8 @@ fn duration(time: Duration) -> String {
     match () {
         () if time.subsec_nanos() != 0 => humantime::format_duration(time).to_string(),
         () if seconds == 0 => "0s".to_owned(),
-        () if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        () if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        () if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        () if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
         () => format!("{seconds}s"),
     }
 }

@@ -57,14 +57,15 @@ fn lists_that_are_always_asked_for_are_never_served_stale_at_once() {
     assert_eq!(stale(json!({ "name": "a", "kind": "git", "list_validity": "0s" })), Duration::ZERO);
 }
 
+fn proxy(extra: serde_json::Value) -> serde_json::Value {
+    let mut value = json!({ "name": "a", "kind": "proxy", "url": "https://x.example" });
+    value.as_object_mut().expect("an object").extend(extra.as_object().expect("an object").clone());
+    value
+}
+
 #[test]
 fn what_no_upstream_may_have_is_named_by_its_key() {
-    let proxy = |extra: serde_json::Value| {
-        let mut value = json!({ "name": "a", "kind": "proxy", "url": "https://x.example" });
-        value.as_object_mut().expect("an object").extend(extra.as_object().expect("an object").clone());
-        value
-    };
-    let table = [
+    let bad = [
         (json!({ "kind": "git" }), "name is missing"),
         (json!({ "name": "a" }), "kind is missing"),
         (json!({ "name": "a", "kind": "proxy" }), "url is missing"),
@@ -102,6 +103,16 @@ fn what_no_upstream_may_have_is_named_by_its_key() {
         (proxy(json!({ "timeouts": { "total": "0s" } })), "timeouts.total: \"0s\" (expected more than no time)"),
         (proxy(json!({ "max_size": "lots" })), "max_size: \"lots\" (expected a size such as 8MiB)"),
         (proxy(json!({ "on_change": "ask" })), "on_change: \"ask\" (expected keep or replace)"),
+    ];
+    for (value, expected) in bad {
+        let (_, faults) = upstream(value.clone());
+        assert_eq!(faults, [expected], "{value}");
+    }
+}
+
+#[test]
+fn what_no_credentials_may_have_is_named_by_its_key() {
+    let bad = [
         (
             proxy(json!({ "auth": { "username": "ci" } })),
             "auth: no secret (expected exactly one of token_file and token_env)",
@@ -124,7 +135,7 @@ fn what_no_upstream_may_have_is_named_by_its_key() {
         ),
         (json!({ "name": "a", "kind": "git", "auth": { "token_env": "A" } }), "auth.host is missing"),
     ];
-    for (value, expected) in table {
+    for (value, expected) in bad {
         let (_, faults) = upstream(value.clone());
         assert_eq!(faults, [expected], "{value}");
     }
