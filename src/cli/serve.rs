@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::clock::SystemClock;
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
 use super::{control, identity, logging, wiring};
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::http::desk::Desk;
 use crate::http::serve::{Limits, serve};
 use crate::http::site::{Counter, Site};
+use crate::ports::Clock as _;
 use crate::sumdb;
 
 /// Run the proxy.
@@ -81,7 +83,8 @@ async fn listen(settings: Settings) -> Result<Exit, Failure> {
         tracing::info!(name = upstream.name, kind = %wiring::kind(upstream), "upstream");
     }
     let (open, door) = watch::channel(None);
-    let desk = Arc::new(Desk::new(door, PATIENCE, pseudonym.as_str()));
+    let desk = Desk::new(door, PATIENCE, pseudonym.as_str());
+    let desk = Arc::new(desk.opened_at(SystemClock.now()));
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(serve(listener, desk.clone(), Limits::default(), end(stopped.clone())));
     let signalling = tokio::spawn({

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::metrics::Reading;
 use super::route::RegistryName;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
@@ -31,6 +32,12 @@ impl Site {
     #[cfg(test)]
     pub fn empty() -> Site {
         Site { counters: HashMap::new() }
+    }
+
+    /// For `/metrics`.
+    pub fn reading(&self) -> Reading {
+        let wrong = |counter: &Counter| (counter.registry.name().to_owned(), counter.registry.served_wrong());
+        Reading { ready: true, wrong_served: self.counters.values().map(wrong).collect(), ..Reading::default() }
     }
 
     pub fn counter(&self, name: &RegistryName) -> Result<&Counter> {

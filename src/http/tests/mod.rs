@@ -5,6 +5,7 @@ mod files;
 mod go_client;
 mod golden;
 mod lifecycle;
+mod metrics;
 mod sumdb;
 
 use std::net::SocketAddr;
