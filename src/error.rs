@@ -70,7 +70,19 @@ struct Parts {
     remedy: Vec<String>,
     right: Option<String>,
     retry_after: Option<Duration>,
+    said: Option<Said>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Who said it, for the headers of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The upstream; several with commas where none of them had an answer.
+    pub upstream: String,
+    /// How it was had: a word of `X-Modvet-Cache`.
+    pub cache: &'static str,
+    /// Since the upstream was asked.
+    pub age: Duration,
 }
 
 impl Error {
@@ -82,6 +94,7 @@ impl Error {
             remedy: Vec::new(),
             right: None,
             retry_after: None,
+            said: None,
             source: None,
         }))
     }
@@ -137,6 +150,12 @@ impl Error {
         self
     }
 
+    /// Names the upstream that it rests on; the first one stays.
+    pub fn said(mut self, said: Said) -> Self {
+        self.0.said.get_or_insert(said);
+        self
+    }
+
     pub fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));
         self
@@ -165,6 +184,11 @@ impl Error {
 
     pub fn delay(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// The upstream that it rests on; `None` where none was asked.
+    pub fn speaker(&self) -> Option<&Said> {
+        self.0.said.as_ref()
     }
 
     /// Whether this is an absence, so that a walk may go on to the next upstream.

@@ -304,6 +304,10 @@ impl Line {
     }
 
     fn failed(&mut self, error: &Error) {
+        if let Some(said) = error.speaker() {
+            self.upstream.clone_from(&said.upstream);
+            self.freshness = said.cache;
+        }
         self.error = Some(error.clone());
     }
 

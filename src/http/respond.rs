@@ -260,6 +260,12 @@ fn plainly_refused(error: &Error) -> Response<Body> {
     if let Some(delay) = delay {
         response.headers_mut().insert(RETRY_AFTER, delay.as_secs().max(1).into());
     }
+    if let Some(said) = error.speaker() {
+        let headers = response.headers_mut();
+        headers.insert(UPSTREAM, header(&said.upstream));
+        headers.insert(CACHE, HeaderValue::from_static(said.cache));
+        headers.insert(AGE, said.age.as_secs().into());
+    }
     // Every go command since 1.11 shows the reason phrase of HTTP/1.1, older ones nothing else.
     if let (Kind::Wrong, Some(right)) = (error.kind(), error.right_version())
         && let Ok(phrase) = ReasonPhrase::try_from(format!("Invalid pseudo-version, use {right}"))

@@ -61,20 +61,20 @@ pub enum Named {
 
 /// An upstream's answers, kept in the store under `upstream/SHELF/`.
 pub struct Cached {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     flights: Flights<(Kept, Freshness)>,
     examiner: Option<Arc<dyn Examiner>>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     shelf: Shelf,
     source: Arc<dyn Source>,
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    validity: Validity,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) validity: Validity,
     named: Named,
     hot: Cache<String, (Kept, DateTime<Utc>), Weight>,
-    refusals: Cache<String, (Error, DateTime<Utc>)>,
+    pub(super) refusals: Cache<String, (Error, DateTime<Utc>)>,
 }
 
 #[derive(Clone)]
@@ -160,11 +160,11 @@ impl Cached {
 }
 
 impl Inner {
-    fn key(&self, module: &ModulePath, question: &Question) -> String {
+    pub(super) fn key(&self, module: &ModulePath, question: &Question) -> String {
         format!("upstream/{}/{}/{}", self.shelf.as_str(), module.escaped(), question.address())
     }
 
-    fn hot(&self, key: &str, now: DateTime<Utc>) -> Option<Kept> {
+    pub(super) fn hot(&self, key: &str, now: DateTime<Utc>) -> Option<Kept> {
         let (kept, since) = self.hot.get(key)?;
         let recent = (now - since).to_std().is_ok_and(|age| age < HOT);
         (recent && kept.is_fresh(now, self.validity.listing)).then_some(kept)

@@ -3,22 +3,29 @@
 //! Rules: go.dev/ref/mod#goproxy-protocol, the comma of GOPROXY, docs/protocol.md.
 
 mod believed;
+pub mod binding;
 pub mod cached;
 pub mod direct;
 #[cfg(test)]
 pub(crate) mod doubles;
 pub mod entry;
 mod flight;
+pub mod member;
+mod order;
+pub mod peek;
 pub mod shelf;
 mod tally;
 #[cfg(test)]
 mod tests;
 pub mod verdict;
+mod vouch;
 pub mod walk;
 
 pub use crate::spec::question::Question;
 pub use crate::vet::mode::Mode;
+pub use binding::{Binding, Book};
 pub use cached::{Cached, Named, Reach, Validity};
 pub use entry::{Entry, Freshness};
+pub use member::{Judgement, Member, OnFailure};
 pub use shelf::Shelf;
-pub use walk::{Answer, AnswerBody, ChecksumDatabase, Judgement, Life, Member, OnFailure, Registry};
+pub use walk::{Answer, AnswerBody, Bound, ChecksumDatabase, Life, Registry};

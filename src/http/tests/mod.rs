@@ -22,7 +22,7 @@ use super::serve::{Limits, serve};
 use super::site::{Counter, Site};
 use crate::ports::Sumdb;
 use crate::registry::doubles::{Drawer, Hands, Known, Ledger, member};
-use crate::registry::{Judgement, Mode, Registry};
+use crate::registry::{Book, Judgement, Mode, Registry};
 use crate::sumdb::Passed;
 
 pub const PSEUDONYM: &str = "modvet-test";
@@ -53,7 +53,12 @@ impl World {
         let public = member("public", &self.public, &self.store, &self.clock, Judgement::Believed);
         let proxies: Vec<(String, Arc<dyn Sumdb>)> = vec![("public".to_owned(), self.ledger.clone())];
         Counter {
-            registry: Registry::new(name, mode, vec![corp, public]),
+            registry: Registry::new(
+                name,
+                mode,
+                vec![corp, public],
+                Book::new(name, self.store.clone(), self.clock.clone()),
+            ),
             sumdb: Passed::new(proxies, self.store.clone(), self.clock.clone()),
         }
     }

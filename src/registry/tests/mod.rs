@@ -1,3 +1,5 @@
+mod binding;
+
 mod cached;
 mod verdict;
 mod walk;
