@@ -107,3 +107,20 @@ async fn bindings_are_listed_page_by_page_and_taken_away() {
     let expected = "example.com/m: the module is bound to no upstream of registry ci";
     assert_eq!((status, error["error"].as_str()), (404, Some(expected)));
 }
+
+#[tokio::test]
+async fn without_fetching_a_verdict_asks_no_upstream() {
+    let world = World::new();
+    world.corp.publish("example.com/m", "v1.0.0", b"zip");
+    let running = super::start(&world).await;
+    let target = "/api/v1/verdicts/example.com/m@v1.0.0";
+    let standing = async || {
+        let reply = running.ask("GET", target, &[("Disable-Module-Fetch", "true")]).await;
+        let value: Value = serde_json::from_slice(&reply.body).expect("json");
+        value["standing"].as_str().expect("a word").to_owned()
+    };
+    assert_eq!((standing().await.as_str(), world.corp.total()), ("unverifiable", 0));
+    running.get("/example.com/m/@v/v1.0.0.info").await;
+    let asked = world.corp.total();
+    assert_eq!((standing().await.as_str(), world.corp.total()), ("canonical", asked), "what is kept is enough");
+}
