@@ -20,7 +20,8 @@ struct Bindings {
 
 /// In the order of the modules, from the one behind `after`.
 pub async fn list(call: Call) -> Result<Reply> {
-    let mut bindings = call.counter()?.registry.bindings().await?;
+    let counter = call.counter()?;
+    let mut bindings = counter.registry.bindings().await?;
     bindings.sort_by(|one, other| one.module.cmp(&other.module));
     if let Some(after) = call.text("after") {
         bindings.retain(|bound| bound.module.as_str() > after);
