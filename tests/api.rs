@@ -71,7 +71,8 @@ fn guarded(tree: &Tree) -> Modvet {
     let home = Home::new();
     home.write("token", "an admin token\n");
     let token = home.path().join("token").display().to_string();
-    home.configure(&format!("[api]\nadmin_token_file = '{token}'\n\n{}", tree.settings()));
+    let registry = "[[registry]]\nname = 'ci'\nupstreams = ['tree']\n";
+    home.configure(&format!("[api]\nadmin_token_file = '{token}'\n\n{}\n{registry}", tree.settings()));
     let modvet = home.serve();
     for tail in ["@v/list", "@v/v1.0.0.info", "@v/v1.0.0.zip"] {
         assert_eq!(modvet.get(MODULE, tail).status, 200, "{tail}: {}", modvet.log());
