@@ -124,7 +124,8 @@ fn connect(
             }
         };
         let named = if judgement == Judgement::Own { Named::Asked } else { Named::Kept };
-        let validity = Validity { listing: upstream.list_validity, ..Validity::default() };
+        let listing = upstream.list_validity;
+        let validity = Validity { content: upstream.cache_validity, listing, ..Validity::default() };
         let cached = Cached::new(shelf, source, store.clone(), clock.clone(), validity).named(named);
         members.push(Member {
             source: Arc::new(match examiner {

@@ -3,22 +3,32 @@
 //! Rules: go.dev/ref/mod#goproxy-protocol, the comma of GOPROXY, docs/protocol.md.
 
 mod believed;
+mod bring;
 pub mod cached;
+pub mod change;
+pub mod counters;
 pub mod direct;
 #[cfg(test)]
 pub(crate) mod doubles;
 pub mod entry;
 mod flight;
+mod keep;
+mod renewal;
 pub mod shelf;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod uses;
+pub mod validity;
 pub mod verdict;
 pub mod walk;
 
 pub use crate::spec::question::Question;
 pub use crate::vet::mode::Mode;
-pub use cached::{Cached, Named, Reach, Validity};
-pub use entry::{Entry, Freshness};
+pub use cached::{Cached, Named, Reach};
+pub use change::{Change, OnChange};
+pub use counters::{Counters, Health};
+pub use entry::{Entry, Freshness, Meta};
 pub use shelf::Shelf;
+pub use validity::Validity;
 pub use walk::{Answer, AnswerBody, ChecksumDatabase, Judgement, Life, Member, OnFailure, Registry};

@@ -1,3 +1,6 @@
+mod bench;
 mod cached;
+mod changes;
+mod validity;
 mod verdict;
 mod walk;
