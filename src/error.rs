@@ -19,12 +19,41 @@ pub enum Kind {
     Wrong,
     /// Rules or rights say no; the client must stop.
     Forbidden,
+    /// What is there stands against it, and has to change first.
+    Conflict,
     /// Somebody else failed and there is nothing stale to give.
     BadGateway,
     /// Not now: we are starting or full.
     Unavailable,
     /// Our fault.
     Internal,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 8] = [
+        Kind::NotFound,
+        Kind::Gone,
+        Kind::Wrong,
+        Kind::Forbidden,
+        Kind::Conflict,
+        Kind::BadGateway,
+        Kind::Unavailable,
+        Kind::Internal,
+    ];
+
+    /// The word for programs; the API says it with every error.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::NotFound => "not_found",
+            Kind::Gone => "gone",
+            Kind::Wrong => "wrong",
+            Kind::Forbidden => "forbidden",
+            Kind::Conflict => "conflict",
+            Kind::BadGateway => "bad_gateway",
+            Kind::Unavailable => "unavailable",
+            Kind::Internal => "internal",
+        }
+    }
 }
 
 /// A kind, a subject (`path@version`), what is the matter, and the way out.
@@ -41,7 +70,19 @@ struct Parts {
     remedy: Vec<String>,
     right: Option<String>,
     retry_after: Option<Duration>,
+    said: Option<Said>,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Who said it, for the headers of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The upstream; several with commas where none of them had an answer.
+    pub upstream: String,
+    /// How it was had: a word of `X-Modvet-Cache`.
+    pub cache: &'static str,
+    /// Since the upstream was asked.
+    pub age: Duration,
 }
 
 impl Error {
@@ -53,6 +94,7 @@ impl Error {
             remedy: Vec::new(),
             right: None,
             retry_after: None,
+            said: None,
             source: None,
         }))
     }
@@ -67,6 +109,10 @@ impl Error {
 
     pub fn forbidden(what: impl Into<String>) -> Self {
         Error::new(Kind::Forbidden, what)
+    }
+
+    pub fn conflict(what: impl Into<String>) -> Self {
+        Error::new(Kind::Conflict, what)
     }
 
     pub fn bad_gateway(what: impl Into<String>) -> Self {
@@ -104,6 +150,12 @@ impl Error {
         self
     }
 
+    /// Names the upstream that it rests on; the first one stays.
+    pub fn said(mut self, said: Said) -> Self {
+        self.0.said.get_or_insert(said);
+        self
+    }
+
     pub fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));
         self
@@ -132,6 +184,11 @@ impl Error {
 
     pub fn delay(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// The upstream that it rests on; `None` where none was asked.
+    pub fn speaker(&self) -> Option<&Said> {
+        self.0.said.as_ref()
     }
 
     /// Whether this is an absence, so that a walk may go on to the next upstream.

@@ -4,6 +4,9 @@
 
 mod check;
 mod clock;
+// `cache` and `prefetch` are the commands that go this way.
+#[allow(dead_code)]
+mod control;
 mod environment;
 mod exit;
 mod explain;

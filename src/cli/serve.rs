@@ -10,12 +10,13 @@ use tokio::sync::watch;
 
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
-use super::{identity, logging, wiring};
+use super::{control, identity, logging, wiring};
 use crate::config::Settings;
 use crate::config::settings::parse_listen;
 use crate::error::{Error, Result};
+use crate::http::desk::Desk;
 use crate::http::serve::{Limits, serve};
-use crate::http::site::{Counter, Desk, Site};
+use crate::http::site::{Counter, Site};
 use crate::sumdb;
 
 /// Run the proxy.
@@ -81,31 +82,51 @@ async fn listen(settings: Settings) -> Result<Exit, Failure> {
     }
     let (open, door) = watch::channel(None);
     let desk = Arc::new(Desk::new(door, PATIENCE, pseudonym.as_str()));
-    let (stop, mut stopped) = watch::channel(false);
-    let opening = async {
-        let works = wiring::open_as(&pseudonym, settings, wiring::Lock::Refuse).await?;
-        let counter = Counter {
-            sumdb: sumdb::Passed::new(works.sumdbs, works.store.clone(), works.clock.clone()),
-            registry: works.registry,
-        };
-        open.send_replace(Some(Arc::new(Site::new(counter, []))));
-        tracing::info!("store is open");
-        Ok::<(), Error>(())
-    };
-    let serving = tokio::spawn(serve(listener, desk, Limits::default(), async move {
-        tokio::select! {
-            () = signalled() => {}
-            _ = stopped.wait_for(|stop| *stop) => {}
+    let (stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(serve(listener, desk.clone(), Limits::default(), end(stopped.clone())));
+    let signalling = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            signalled().await;
+            stop.send_replace(true);
         }
-    }));
-    let opened = opening.await;
-    if opened.is_err() {
-        stop.send_replace(true);
+    });
+    let folder = settings.store_path.clone();
+    let opened = match site(&pseudonym, settings).await {
+        Ok(site) => {
+            open.send_replace(Some(site));
+            tracing::info!("store is open");
+            Ok(control::serve_socket(&folder, desk, end(stopped)))
+        }
+        Err(error) => {
+            stop.send_replace(true);
+            Err(error)
+        }
+    };
+    let served = serving.await;
+    signalling.abort();
+    if let Some(controlling) = opened.map_err(Failure::usage)? {
+        controlling.await.map_err(|e| Error::internal("the control socket ended early").because(e))?;
     }
-    serving.await.map_err(|e| Error::internal("the server ended early").because(e))?;
-    opened.map_err(Failure::usage)?;
+    served.map_err(|e| Error::internal("the server ended early").because(e))?;
     tracing::info!("stopped");
     Ok(Exit::Well)
+}
+
+/// Opens the store and everything that answers out of it.
+pub async fn site(pseudonym: &str, settings: Settings) -> Result<Arc<Site>> {
+    let works = wiring::open_as(pseudonym, settings, wiring::Lock::Refuse).await?;
+    let counter = Counter {
+        sumdb: sumdb::Passed::new(works.sumdbs, works.store.clone(), works.clock.clone()),
+        registry: works.registry,
+    };
+    Ok(Arc::new(Site::new(counter, [])))
+}
+
+/// Done when the end was asked for.
+async fn end(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone asks for nothing any more either.
+    let _ = stopped.wait_for(|stop| *stop).await;
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {

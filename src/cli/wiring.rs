@@ -12,8 +12,8 @@ use crate::git::{Options, Repositories};
 use crate::net::{self, AllowInsecure, AllowPrivate, Client, Credential, CredentialKind, InsteadOf, Secret, Trust};
 use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
 use crate::registry::direct::Direct;
-use crate::registry::walk::Judgement;
-use crate::registry::{Cached, ChecksumDatabase, Member, Named, OnFailure, Registry, Shelf, Validity};
+use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Member, Named, OnFailure, Registry, Shelf, Validity};
+use crate::spec::scope::Scope;
 use crate::store::{self, SledStore};
 use crate::sumdb;
 use crate::upstream::{DirSource, Discover, Limits, ProxySource};
@@ -134,12 +134,13 @@ fn connect(
             }),
             on_failure: if upstream.go_on_after_failure { OnFailure::GoOn } else { OnFailure::Stop },
             judgement,
-            modules: Some(upstream.modules.clone()).filter(|patterns| !patterns.is_empty()),
-            not_modules: Some(upstream.not_modules.clone()).filter(|patterns| !patterns.is_empty()),
+            scope: Scope::new(upstream.modules.as_str(), upstream.not_modules.as_str()),
+            shared: false,
         });
     }
     let policy = Policy { mode: settings.mode, refuse_mod: settings.refuse_mod };
-    let mut registry = Registry::new("default", policy, members);
+    let book = Book::new("default", store.clone(), clock.clone());
+    let mut registry = Registry::new("default", policy, members, book);
     if let Some((name, not_modules)) = environment::checksum_database() {
         let records = Arc::new(sumdb::Passed::new(sumdbs.clone(), store.clone(), clock.clone()));
         registry = registry.with_database(ChecksumDatabase { name, records, not_modules });

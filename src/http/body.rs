@@ -16,9 +16,10 @@ const FRAME: u64 = 256 * 1024;
 /// How many frames are read before the client takes them.
 const AHEAD: usize = 2;
 
-/// A body of known length.
+/// A body, of known length unless its end is still being worked on.
 pub struct Body {
-    left: u64,
+    /// The bytes still to come; `None` if nobody knows yet.
+    left: Option<u64>,
     source: Source,
     /// The request's place among those that are answered at a time, given back with the last frame.
     _turn: Option<OwnedSemaphorePermit>,
@@ -34,6 +35,11 @@ impl Body {
         Body::from(Bytes::new())
     }
 
+    /// Frames as they come, to their end.
+    pub fn stream(frames: BoxStream<'static, Result<Bytes>>) -> Body {
+        Body { left: None, source: Source::Stream(frames), _turn: None }
+    }
+
     pub fn holding(self, turn: OwnedSemaphorePermit) -> Body {
         Body { _turn: Some(turn), ..self }
     }
@@ -46,7 +52,7 @@ impl Body {
         let left = end.saturating_sub(first);
         if let Some(bytes) = blob.in_memory() {
             let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-            return Body { left, source: Source::Memory(bytes.slice(at(first)..at(end))), _turn: None };
+            return Body { left: Some(left), source: Source::Memory(bytes.slice(at(first)..at(end))), _turn: None };
         }
         let blob = blob.clone();
         let starts = (0..left.div_ceil(FRAME)).map(move |n| first + n * FRAME);
@@ -58,13 +64,13 @@ impl Body {
             Ok(frame) => frame,
             Err(cause) => Err(Error::internal("reading from the store was cut short").because(cause)),
         });
-        Body { left, source: Source::Stream(frames.boxed()), _turn: None }
+        Body { left: Some(left), source: Source::Stream(frames.boxed()), _turn: None }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Body {
-        Body { left: bytes.len() as u64, source: Source::Memory(bytes), _turn: None }
+        Body { left: Some(bytes.len() as u64), source: Source::Memory(bytes), _turn: None }
     }
 }
 
@@ -94,7 +100,7 @@ impl hyper::body::Body for Body {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
-        if self.left == 0 {
+        if self.left == Some(0) {
             return Poll::Ready(None);
         }
         let read = match &mut self.source {
@@ -107,16 +113,17 @@ impl hyper::body::Body for Body {
         if let Some(Err(error)) = &read {
             tracing::error!(%error, "a body broke off");
         }
-        self.left -= read.iter().flatten().map(|bytes| bytes.len() as u64).sum::<u64>();
+        let came = read.iter().flatten().map(|bytes| bytes.len() as u64).sum::<u64>();
+        self.left = self.left.map(|left| left - came);
         Poll::Ready(read.map(|read| read.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -2,14 +2,18 @@
 //! Must not know how a question is answered; statuses and headers are written here and nowhere else.
 //! Rules: go.dev/ref/mod#goproxy-protocol, RFC 9110 and 9111, docs/protocol.md.
 
-mod api;
+pub mod admin;
+pub mod api;
 pub mod body;
+pub mod desk;
+pub mod incoming;
 mod range;
+mod refusal;
 pub mod respond;
 pub mod route;
 pub mod serve;
 pub mod site;
 mod stall;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;

@@ -5,14 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{
-    ACCEPT, ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
+    ACCEPT, ACCEPT_RANGES, AGE, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Response, StatusCode};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::api::Reply;
 use super::body::Body;
 use super::range::Range;
+use super::refusal::Refusal;
 use super::text;
 use crate::error::{Error, Kind};
 use crate::registry::{Answer, AnswerBody, Life, Question, Reach};
@@ -25,12 +28,26 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const ZIP: &str = "application/zip";
 const BYTES: &str = "application/octet-stream";
+const LINES: &str = "application/x-ndjson";
+
+const NOSNIFF: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What of a request shapes the answer beyond its address.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub method: Method,
     pub headers: HeaderMap,
+    pub peer: Peer,
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    Network,
+    /// Over the control socket or from this very process: who may read the store's folder may do all.
+    Control,
 }
 
 impl Asked {
@@ -45,6 +62,12 @@ impl Asked {
     /// Whether the client reads JSON and no text.
     pub fn wants_json(&self) -> bool {
         self.values(ACCEPT).any(|value| value.contains(JSON) && !value.contains("text/"))
+    }
+
+    /// The token of `Authorization: Bearer TOKEN`.
+    pub fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
     fn values(&self, name: HeaderName) -> impl Iterator<Item = &str> {
@@ -116,20 +139,90 @@ pub fn recorded(path: &sumdb::Path, record: sumdb::Record, asked: &Asked) -> Res
     response
 }
 
-/// What the programming interface says of something.
-pub fn described(json: Vec<u8>, asked: &Asked) -> Response<Body> {
-    let mut response = whole(json.into(), JSON, asked);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(lifetime(Life::Never)));
+/// What the programming interface says.
+pub fn replied(reply: Reply, asked: &Asked) -> Response<Body> {
+    let mut response = match reply {
+        Reply::Json(json) => whole(json.into(), JSON, asked),
+        Reply::Created(json) => {
+            let mut response = whole(json.into(), JSON, asked);
+            *response.status_mut() = StatusCode::CREATED;
+            response
+        }
+        Reply::Done => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
+        Reply::Lines(lines) => {
+            let mut response = Response::new(Body::stream(lines));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(LINES));
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(lifetime(Life::Never)));
+    headers.insert(NOSNIFF.0, NOSNIFF.1);
     response
 }
 
-/// An error for a client that reads JSON: `{"error":…}` with the lines of the text.
-pub fn refused_in_json(error: &Error) -> Response<Body> {
-    let mut response = refused(error);
-    let json = serde_json::json!({ "error": text::of(error).trim_end() }).to_string();
+/// An error as JSON.
+#[derive(Debug, Serialize)]
+pub struct ErrorFields {
+    /// What is the matter with what.
+    error: String,
+    kind: &'static str,
+    /// Lines that say the way out.
+    remedy: Vec<String>,
+}
+
+pub fn error_fields(error: &Error) -> ErrorFields {
+    let (what, remedy) = text::in_full(error);
+    ErrorFields { error: what, kind: error.kind().as_str(), remedy }
+}
+
+/// An error in the form that the client reads, and with the life that it may have.
+pub fn refused(error: &Error, asked: &Asked) -> Response<Body> {
+    let mut response = match asked.wants_json() {
+        true => in_json(plainly_refused(error), &error_fields(error)),
+        false => plainly_refused(error),
+    };
+    // A request that only wanted what is kept: others may ask for more, so no cache may give them this.
+    if asked.reach() == Reach::Cache {
+        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    }
+    response
+}
+
+/// The same of the programming interface: always JSON, kept by nobody.
+pub fn refused_in_api(refusal: &Refusal, asked: &Asked) -> Response<Body> {
+    let Refusal::Error(error) = refusal else { return declined(refusal, true) };
+    let mut response = in_json(plainly_refused(error), &error_fields(error));
+    // What a request says beyond its address can be said better at the same address.
+    let is_read = asked.method == Method::GET || asked.method == Method::HEAD;
+    if error.kind() == Kind::Gone && !is_read {
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+    }
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// A request that nobody follows.
+pub fn not_followed(refusal: &Refusal, asked: &Asked) -> Response<Body> {
+    match refusal {
+        Refusal::Error(error) => refused(error, asked),
+        _ => declined(refusal, asked.wants_json()),
+    }
+}
+
+/// The same headers around the fields of an error.
+fn in_json(mut response: Response<Body>, fields: &ErrorFields) -> Response<Body> {
+    let mut json = serde_json::to_vec(fields).expect("strings always serialize");
+    json.push(b'\n');
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     headers.insert(CONTENT_LENGTH, json.len().into());
+    // No cache may give it to a client that reads text.
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
     response.map(|_| Body::from(Bytes::from(json)))
 }
 
@@ -139,12 +232,13 @@ pub fn well() -> Response<Body> {
 }
 
 /// An error: its kind becomes a status, its words a text that the go command shows.
-pub fn refused(error: &Error) -> Response<Body> {
+fn plainly_refused(error: &Error) -> Response<Body> {
     let (status, life) = match error.kind() {
         Kind::NotFound => (StatusCode::NOT_FOUND, "public, max-age=10"),
         Kind::Gone => (StatusCode::GONE, "public, max-age=3600"),
         Kind::Wrong => (StatusCode::FORBIDDEN, "no-cache"),
         Kind::Forbidden => (StatusCode::FORBIDDEN, "no-store"),
+        Kind::Conflict => (StatusCode::CONFLICT, "no-store"),
         Kind::BadGateway => (StatusCode::BAD_GATEWAY, "no-store"),
         Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "no-store"),
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "no-store"),
@@ -158,6 +252,12 @@ pub fn refused(error: &Error) -> Response<Body> {
     if let Some(delay) = delay {
         response.headers_mut().insert(RETRY_AFTER, delay.as_secs().max(1).into());
     }
+    if let Some(said) = error.speaker() {
+        let headers = response.headers_mut();
+        headers.insert(UPSTREAM, header(&said.upstream));
+        headers.insert(CACHE, HeaderValue::from_static(said.cache));
+        headers.insert(AGE, said.age.as_secs().into());
+    }
     // Every go command since 1.11 shows the reason phrase of HTTP/1.1, older ones nothing else.
     if let (Kind::Wrong, Some(right)) = (error.kind(), error.right_version())
         && let Ok(phrase) = ReasonPhrase::try_from(format!("Invalid pseudo-version, use {right}"))
@@ -167,27 +267,51 @@ pub fn refused(error: &Error) -> Response<Body> {
     response
 }
 
-/// An error of a request that only wanted what is kept: others may ask for more, so no cache may
-/// give them this answer.
-pub fn refused_from_cache(error: &Error) -> Response<Body> {
-    let mut response = refused(error);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+fn declined(refusal: &Refusal, in_json_form: bool) -> Response<Body> {
+    let (status, error) = declining(refusal);
+    let mut response = plain(status, text::of(&error), "no-store");
+    if in_json_form {
+        response = in_json(response, &error_fields(&error));
+    }
+    let headers = response.headers_mut();
+    match refusal {
+        Refusal::Method { allowed, .. } => {
+            headers.insert(ALLOW, header(allowed));
+        }
+        Refusal::Unauthorized => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"modvet\""));
+        }
+        _ => {}
+    }
     response
 }
 
-/// Another method than GET and HEAD.
-pub fn not_allowed(method: &Method) -> Response<Body> {
-    let text = text::of(&Error::gone("method not allowed (expected GET or HEAD)").about(method));
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, text, "no-store");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    response
-}
-
-/// A request that came through this very proxy before.
-pub fn looped() -> Response<Body> {
-    let error = Error::bad_gateway("this request came through this proxy already: its upstreams lead back to it")
-        .remedy("take its own address out of the list of upstreams");
-    plain(StatusCode::LOOP_DETECTED, text::of(&error), "no-store")
+fn declining(refusal: &Refusal) -> (StatusCode, Error) {
+    let gone = |what: &str| Error::gone(what);
+    match refusal {
+        Refusal::Error(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.clone()),
+        Refusal::Malformed(error) => (StatusCode::BAD_REQUEST, error.clone()),
+        Refusal::Method { asked, allowed } => {
+            let expected = allowed.replace(", ", " or ");
+            let what = format!("method not allowed (expected {expected})");
+            (StatusCode::METHOD_NOT_ALLOWED, Error::gone(what).about(asked))
+        }
+        Refusal::Loop => {
+            let what = "this request came through this proxy already: its upstreams lead back to it";
+            let remedy = "take its own address out of the list of upstreams";
+            (StatusCode::LOOP_DETECTED, Error::bad_gateway(what).remedy(remedy))
+        }
+        Refusal::Unauthorized => {
+            let error = Error::forbidden("this part of the API wants the admin token");
+            (StatusCode::UNAUTHORIZED, error.remedy("send it as Authorization: Bearer TOKEN"))
+        }
+        Refusal::MediaType => {
+            let error = gone("the body is no JSON by its Content-Type");
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, error.remedy("send Content-Type: application/json"))
+        }
+        Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, gone("the body is larger than 1 MiB")),
+        Refusal::Slow => (StatusCode::REQUEST_TIMEOUT, gone("the body did not come in time")),
+    }
 }
 
 /// A HEAD gets all of a GET but the body.
@@ -254,7 +378,7 @@ fn plain(status: StatusCode, text: String, life: &'static str) -> Response<Body>
     headers.insert(CONTENT_LENGTH, length.into());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(life));
     // A text for people is no page: what it quotes is somebody's input.
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert(NOSNIFF.0, NOSNIFF.1);
     response
 }
 

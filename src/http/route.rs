@@ -23,12 +23,8 @@ pub enum Route {
         registry: RegistryName,
         path: sumdb::Path,
     },
-    /// `/api/v1/verdicts/MODULE@VERSION`
-    Verdict {
-        registry: RegistryName,
-        module: ModulePath,
-        version: Version,
-    },
+    /// `/api/…`, also below `/registries/NAME/`: the whole address. The table of `api` knows what it is.
+    Api(String),
     Alive,
     Ready,
 }
@@ -64,10 +60,8 @@ impl Route {
         if let Some(rest) = address.strip_prefix("sumdb/") {
             return Ok(Route::Sumdb { registry, path: sumdb::Path::parse(rest)? });
         }
-        if let Some(subject) = address.strip_prefix("api/v1/verdicts/") {
-            let (module, version) = subject.split_once('@').ok_or_else(unknown)?;
-            let (module, version) = verdict_subject(module, version)?;
-            return Ok(Route::Verdict { registry, module, version });
+        if address.starts_with("api/") {
+            return Ok(Route::Api(decoded.into_owned()));
         }
         // A module path holds no @, so the first /@ ends it, whatever a branch may be called.
         if let Some((module, rest)) = address.split_once("/@v/") {
@@ -115,9 +109,17 @@ fn question(module: &ModulePath, rest: &str) -> Result<Question> {
     }
 }
 
-/// People and scripts write upper case letters as they are; escaped ones are understood as well.
-fn verdict_subject(module: &str, version: &str) -> Result<(ModulePath, Version)> {
-    let module = if module.contains('!') { ModulePath::unescape(module)? } else { ModulePath::parse(module)? };
+/// A module's path in an address of the API. People and scripts write upper case letters as they
+/// are; escaped ones are understood as well.
+pub(super) fn module_path(text: &str) -> Result<ModulePath> {
+    if text.contains('!') { ModulePath::unescape(text) } else { ModulePath::parse(text) }
+}
+
+/// `MODULE@VERSION` in an address of the API.
+pub(super) fn module_version(text: &str) -> Result<(ModulePath, Version)> {
+    let no_version = || Error::not_found("no such address (expected MODULE@VERSION)").about(shown(text));
+    let (module, version) = text.split_once('@').ok_or_else(no_version)?;
+    let module = module_path(module)?;
     let version = if version.contains('!') { unescape(&module, version)? } else { version.to_owned() };
     match Version::parse(&version) {
         Some(parsed) => Ok((module, parsed)),
@@ -150,7 +152,7 @@ fn canonical(module: &ModulePath, escaped: &str) -> Result<Version> {
 }
 
 /// A part of an address for a message: no more of it than somebody wants to read.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 200;
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}...", &text[..end]),
@@ -165,11 +167,6 @@ mod tests {
 
     fn module(registry: RegistryName, path: &str, question: Question) -> Route {
         Route::Module { registry, module: ModulePath::parse(path).expect("module path"), question }
-    }
-
-    fn verdict(registry: RegistryName, path: &str, version: &str) -> Route {
-        let module = ModulePath::parse(path).expect("module path");
-        Route::Verdict { registry, module, version: Version::parse(version).expect("version") }
     }
 
     fn query(text: &str) -> Question {
@@ -205,11 +202,8 @@ mod tests {
             ("checksum database", "/registries/ci/sumdb/s.org/latest", {
                 Route::Sumdb { registry: ci(), path: sumdb::Path::parse("s.org/latest").expect("path") }
             }),
-            ("verdict", "/api/v1/verdicts/a.b/M@v1.0.0-RC1", verdict(Default, "a.b/M", "v1.0.0-RC1")),
-            ("escaped", "/api/v1/verdicts/a.b/!m@v1.0.0-!r!c1", verdict(Default, "a.b/M", "v1.0.0-RC1")),
-            ("verdict of a registry", "/registries/ci/api/v1/verdicts/a.b/m@v1.0.0", {
-                verdict(ci(), "a.b/m", "v1.0.0")
-            }),
+            ("interface", "/api/v1/verdicts/a.b/%21m@v1", Route::Api("/api/v1/verdicts/a.b/!m@v1".to_owned())),
+            ("interface of a registry", "/registries/ci/api/v1/x", Route::Api("/registries/ci/api/v1/x".to_owned())),
             ("alive", "/healthz", Route::Alive),
             ("ready", "/readyz", Route::Ready),
         ];
@@ -242,9 +236,6 @@ mod tests {
             ("upper case in the version", "/a.b/m/@v/v1.0.0-RC1.info", Kind::Gone),
             ("mod of a branch", "/a.b/m/@v/main.mod", Kind::Gone),
             ("zip of a short version", "/a.b/m/@v/v1.2.zip", Kind::Gone),
-            ("verdict on a branch", "/api/v1/verdicts/a.b/m@main", Kind::Gone),
-            ("verdict on no version", "/api/v1/verdicts/a.b/m@", Kind::Gone),
-            ("verdict on a module", "/api/v1/verdicts/a.b/m", Kind::NotFound),
             ("zip with build metadata", "/a.b/m/@v/v1.2.3+meta.zip", Kind::Gone),
         ];
         for (row, target, kind) in table {
@@ -252,6 +243,18 @@ mod tests {
         }
         let endless = format!("/example.com/{}/@v/list", "m".repeat(LONGEST));
         assert_eq!(Route::parse(&endless).expect_err("endless").kind(), Kind::Gone);
+    }
+
+    #[test]
+    fn a_version_in_the_interface_is_written_plainly_or_escaped() {
+        for text in ["a.b/M@v1.0.0-RC1", "a.b/!m@v1.0.0-!r!c1", "a.b/M@v1.0.0-!r!c1"] {
+            let (module, version) = module_version(text).expect(text);
+            assert_eq!((module.as_str(), version.as_str()), ("a.b/M", "v1.0.0-RC1"), "{text}");
+        }
+        let table = [("a.b/m@main", Kind::Gone), ("a.b/m@", Kind::Gone), ("a.b/m", Kind::NotFound)];
+        for (text, kind) in table {
+            assert_eq!(module_version(text).expect_err(text).kind(), kind, "{text}");
+        }
     }
 
     /// Pieces that addresses are made of, and such as somebody hopes will break them.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +15,15 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::body::Body;
-use super::respond::{self, Asked};
-use super::site::Desk;
+use super::desk::Desk;
+use super::incoming::Incoming as RequestBody;
+use super::respond::{self, Asked, Peer};
 use super::stall::Impatient;
 use crate::error::Error;
 
@@ -58,9 +61,53 @@ impl Default for Limits {
     }
 }
 
+/// Where connections come from.
+pub trait Accept: Send + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    const PEER: Peer;
+
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+    const PEER: Peer = Peer::Network;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        let (stream, _) = TcpListener::accept(self).await?;
+        // Answers leave in few large writes already; waiting for more only delays their ends.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "the connection stays without TCP_NODELAY");
+        }
+        Ok(stream)
+    }
+}
+
+/// The control socket. Who may open it is its file's matter; not every system looks at the file.
+pub struct Control {
+    pub listener: UnixListener,
+    /// The user that the server runs as.
+    pub owner: u32,
+}
+
+impl Accept for Control {
+    type Stream = UnixStream;
+    const PEER: Peer = Peer::Control;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        let (stream, _) = self.listener.accept().await?;
+        let user = stream.peer_cred()?.uid();
+        if user != self.owner && user != 0 {
+            let what = format!("user {user} asked on the control socket (expected {})", self.owner);
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+        }
+        Ok(stream)
+    }
+}
+
 /// Serves HTTP/1.1 and HTTP/2 over cleartext until `shutdown` is done, then lets running answers finish.
-pub async fn serve(listener: TcpListener, desk: Arc<Desk>, limits: Limits, shutdown: impl Future<Output = ()>) {
-    let office = Arc::new(Office { desk, limits, requests: Arc::new(Semaphore::new(limits.requests)) });
+pub async fn serve<A: Accept>(listener: A, desk: Arc<Desk>, limits: Limits, shutdown: impl Future<Output = ()>) {
+    let office = Arc::new(Office { desk, peer: A::PEER, limits, requests: Arc::new(Semaphore::new(limits.requests)) });
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -81,10 +128,10 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>, limits: Limits, shutd
     connections.shutdown().await;
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept<A: Accept>(listener: &A, places: &Arc<Semaphore>) -> Option<(A::Stream, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok(stream) => Some((stream, place)),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             // Out of file descriptors, most likely: without a pause this loop would take a whole core.
@@ -96,16 +143,16 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpS
 
 struct Office {
     desk: Arc<Desk>,
+    peer: Peer,
     limits: Limits,
     requests: Arc<Semaphore>,
 }
 
 impl Office {
-    async fn attend(self: Arc<Self>, stream: TcpStream, _place: OwnedSemaphorePermit, watcher: Watcher) {
-        // Answers leave in few large writes already; waiting for more only delays their ends.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "the connection stays without TCP_NODELAY");
-        }
+    async fn attend<S>(self: Arc<Self>, stream: S, _place: OwnedSemaphorePermit, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let spoken = Arc::new(AtomicBool::new(false));
         let (office, said) = (self.clone(), spoken.clone());
         let service = service_fn(move |request| {
@@ -154,12 +201,14 @@ impl Office {
     /// A panic costs its own request only.
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let turn = self.requests.clone().try_acquire_owned().ok();
-        let (head, _) = request.into_parts();
-        let asked = Asked { method: head.method, headers: head.headers };
-        let answer = AssertUnwindSafe(self.desk.answer(&asked, head.uri.path(), turn)).catch_unwind().await;
+        let (head, body) = request.into_parts();
+        let asked = Asked { method: head.method, headers: head.headers, peer: self.peer };
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let answering = self.desk.answer(&asked, target, RequestBody::Wire(body), turn);
+        let answer = AssertUnwindSafe(answering).catch_unwind().await;
         Ok(answer.unwrap_or_else(|_| {
             tracing::error!(target = head.uri.path(), "answering panicked");
-            respond::refused(&Error::internal("internal error"))
+            respond::refused(&Error::internal("internal error"), &asked)
         }))
     }
 }

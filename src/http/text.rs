@@ -39,6 +39,14 @@ pub fn of(error: &Error) -> String {
     }
 }
 
+/// The same for a client that reads JSON, which shows all of it: what is the matter, and the way out.
+pub fn in_full(error: &Error) -> (String, Vec<String>) {
+    let what = first_line(error).join("\n");
+    let what = if what.is_empty() { in_general(error.kind()).to_owned() } else { what };
+    let remedies = error.remedies().iter().flat_map(|remedy| remedy.lines().map(clean));
+    (what, remedies.filter(|line| !line.is_empty()).collect())
+}
+
 /// The subject is left out for a wrong name, since the go command prints it itself, and where it
 /// takes the room of what is the matter.
 fn first_line(error: &Error) -> Vec<String> {
@@ -84,6 +92,7 @@ fn in_general(kind: Kind) -> &'static str {
         Kind::Gone => "malformed request",
         Kind::Wrong => "invalid version",
         Kind::Forbidden => "forbidden",
+        Kind::Conflict => "conflict",
         Kind::BadGateway => "upstream failed",
         Kind::Unavailable => "not available now",
         Kind::Internal => "internal error",

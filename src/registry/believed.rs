@@ -2,8 +2,9 @@
 //! git where a member may serve the path from there.
 
 use super::cached::Reach;
+use super::member::{Judgement, Member};
 use super::verdict::Finding;
-use super::walk::{Judgement, Member, Registry};
+use super::walk::Registry;
 use crate::error::{Error, Kind, Result};
 use crate::spec::form;
 use crate::spec::info::{Info, ObjectId, is_hex};

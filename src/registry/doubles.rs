@@ -24,6 +24,7 @@ use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
 use crate::spec::resolution::{Fault, Resolution};
+use crate::spec::scope::Scope;
 use crate::spec::version::Version;
 
 pub fn module(path: &str) -> ModulePath {
@@ -449,5 +450,6 @@ pub fn member(
 
 /// A member without patterns.
 pub fn member_over(cached: Cached, judgement: Judgement) -> Member {
-    Member { source: Arc::new(cached), on_failure: OnFailure::Stop, judgement, modules: None, not_modules: None }
+    let (on_failure, scope) = (OnFailure::Stop, Scope::default());
+    Member { source: Arc::new(cached), on_failure, judgement, scope, shared: false }
 }

@@ -3,6 +3,7 @@
 //! Rules: go.dev/ref/mod#goproxy-protocol, the comma of GOPROXY, docs/protocol.md.
 
 mod believed;
+pub mod binding;
 mod bring;
 pub mod cached;
 pub mod change;
@@ -13,6 +14,9 @@ pub(crate) mod doubles;
 pub mod entry;
 mod flight;
 mod keep;
+pub mod member;
+mod order;
+pub mod peek;
 mod renewal;
 pub mod shelf;
 mod tally;
@@ -21,14 +25,17 @@ mod tests;
 mod uses;
 pub mod validity;
 pub mod verdict;
+mod vouch;
 pub mod walk;
 
 pub use crate::spec::question::Question;
 pub use crate::vet::mode::Mode;
+pub use binding::{Binding, Book};
 pub use cached::{Cached, Named, Reach};
 pub use change::{Change, OnChange};
 pub use counters::{Counters, Health};
 pub use entry::{Entry, Freshness, Meta};
+pub use member::{Judgement, Member, OnFailure};
 pub use shelf::Shelf;
 pub use validity::Validity;
-pub use walk::{Answer, AnswerBody, ChecksumDatabase, Judgement, Life, Member, OnFailure, Registry};
+pub use walk::{Answer, AnswerBody, Bound, ChecksumDatabase, Life, Registry};

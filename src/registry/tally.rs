@@ -1,18 +1,42 @@
 //! What the members of a walk have said, and which of it the client is told.
 
-use super::cached::Reach;
-use super::walk::{Judgement, Member, OnFailure};
-use crate::error::{Error, Kind, Result};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::binding::Binding;
+use super::entry::Freshness;
+use super::member::{Judgement, Member, OnFailure};
+use super::walk::Registry;
+use super::{Question, Reach};
+use crate::error::{Error, Kind, Result, Said};
+use crate::spec::path::ModulePath;
 
 /// What the members have said so far.
 pub(super) struct Tally {
     subject: String,
     reach: Reach,
     asked: Vec<String>,
+    /// Since the absences were said, if all of them were said before.
+    remembered: Option<Duration>,
     /// Of a member whose failure lets the walk go on.
     failure: Option<Error>,
     absence: Option<(Telling, Error)>,
+    /// How somebody gets out of a binding; nothing where nobody else may be asked.
+    way_out: Vec<String>,
 }
+
+/// Who was asked.
+enum Who {
+    /// All that may serve the path.
+    All,
+    /// Only the one that the module is bound to, maybe only for a while.
+    Bound(Option<DateTime<Utc>>),
+}
+
+/// Names beyond this many bytes do not stand on the first line: the go command shows it whole or not at all.
+const ON_ONE_LINE: usize = 160;
+const LINE: usize = 100;
 
 /// How much an absence tells; more is greater. The go command too prefers what it found out itself
 /// to what a proxy says.
@@ -25,31 +49,47 @@ struct Telling {
 }
 
 impl Tally {
-    pub fn new(subject: String, reach: Reach) -> Tally {
-        Tally { subject, reach, asked: Vec::new(), failure: None, absence: None }
+    pub fn new(registry: &Registry, module: &ModulePath, question: &Question, reach: Reach) -> Tally {
+        Tally {
+            subject: question.subject(module),
+            reach,
+            asked: Vec::new(),
+            remembered: None,
+            failure: None,
+            absence: None,
+            way_out: way_out(registry, module),
+        }
     }
 
-    /// Takes note of an error that lets the walk go on; gives back one that ends it.
-    pub fn note(&mut self, member: &Member, error: Error) -> Result<()> {
-        let name = member.source.name();
-        self.asked.push(name.to_owned());
+    /// Takes note of an error that lets the walk go on; gives back one that ends it. `age`: since it was said, if
+    /// nobody was asked for it now.
+    pub fn note(&mut self, member: &Member, error: Error, age: Option<Duration>) -> Result<()> {
+        let name = member.name();
         if error.is_absence() {
             let telling = Telling {
                 about_version: error.subject().is_some_and(|subject| subject.contains('@')),
                 judged: member.judgement == Judgement::Own,
                 remedy: !error.remedies().is_empty(),
             };
+            self.remembered = match self.asked.is_empty() {
+                true => age,
+                false => self.remembered.zip(age).map(|(one, other)| one.max(other)),
+            };
+            self.asked.push(name.to_owned());
             if self.absence.as_ref().is_none_or(|(most, _)| telling > *most) {
                 self.absence = Some((telling, error));
             }
             return Ok(());
         }
+        self.asked.push(name.to_owned());
+        self.remembered = None;
+        let said = Said { upstream: name.to_owned(), cache: Freshness::Absent.as_str(), age: Duration::ZERO };
         // Only what an upstream did may be walked around; our own trouble and a wrong name may not.
         let elsewhere = matches!(error.kind(), Kind::BadGateway | Kind::Forbidden);
         if !elsewhere {
-            return Err(error.about(&self.subject));
+            return Err(error.about(&self.subject).said(said));
         }
-        let error = self.retell(&error, error.kind(), format!("upstream {name}: {}", error.chain()));
+        let error = self.retell(&error, error.kind(), format!("upstream {name}: {}", error.chain())).said(said);
         if member.on_failure == OnFailure::Stop {
             return Err(error);
         }
@@ -58,20 +98,46 @@ impl Tally {
     }
 
     /// What the client is told when nobody answered. A failure is never called an absence.
-    pub fn end(self) -> Error {
-        if let Some(failure) = self.failure {
-            return failure;
+    pub fn end(mut self) -> Error {
+        match self.failure.take() {
+            Some(failure) => failure,
+            None => self.absent(Who::All),
         }
-        match &self.absence {
-            Some((_, error)) => {
-                let what = match self.reach {
-                    Reach::Upstream => format!("{} (asked {})", error.chain(), self.asked.join(", ")),
-                    Reach::Cache => error.chain(),
-                };
-                self.retell(error, Kind::NotFound, what)
+    }
+
+    /// What the client is told when the one member that the module is bound to has no answer.
+    pub fn bound(&self, binding: &Binding) -> Error {
+        // Where nobody else may be asked it makes no difference.
+        self.absent(if self.way_out.is_empty() { Who::All } else { Who::Bound(binding.until) })
+    }
+
+    /// The most telling absence, and who was asked.
+    fn absent(&self, who: Who) -> Error {
+        let Some((_, error)) = &self.absence else {
+            return Error::not_found("no upstream of this registry serves this module path").about(&self.subject);
+        };
+        if self.reach == Reach::Cache {
+            // Nobody was asked.
+            return self.retell(error, Kind::NotFound, error.chain());
+        }
+        let names = self.asked.join(", ");
+        let (asked, lines) = match who {
+            Who::Bound(until) => {
+                let until = until.map(|until| format!(" until {}", until.format("%FT%TZ"))).unwrap_or_default();
+                (format!("asked {names}, which the module is bound to{until}"), self.way_out.clone())
             }
-            None => Error::not_found("no upstream of this registry serves this module path").about(&self.subject),
-        }
+            Who::All if names.len() > ON_ONE_LINE => {
+                (format!("asked {} upstreams", self.asked.len()), in_lines(&self.asked))
+            }
+            Who::All => (format!("asked {names}"), Vec::new()),
+        };
+        let told = self.retell(error, Kind::NotFound, format!("{} ({asked})", error.chain()));
+        lines.into_iter().fold(told, Error::remedy).said(self.said())
+    }
+
+    fn said(&self) -> Said {
+        let freshness = if self.remembered.is_some() { Freshness::Fresh } else { Freshness::Absent };
+        Said { upstream: self.asked.join(", "), cache: freshness.as_str(), age: self.remembered.unwrap_or_default() }
     }
 
     fn retell(&self, error: &Error, kind: Kind, what: String) -> Error {
@@ -84,4 +150,30 @@ impl Tally {
             None => told,
         }
     }
+}
+
+fn way_out(registry: &Registry, module: &ModulePath) -> Vec<String> {
+    if registry.members.iter().filter(|member| member.may_serve(module)).count() < 2 {
+        return Vec::new();
+    }
+    let registry = match registry.name() {
+        "default" => String::new(),
+        name => format!("--registry {name} "),
+    };
+    vec![
+        format!("to have all asked anew: modvet cache rm {registry}--binding {module}"),
+        "to say whose it is: name it in the `modules` and `not_modules` of the upstreams".to_owned(),
+    ]
+}
+
+/// Names in lines of some length.
+fn in_lines(names: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for name in names {
+        match lines.last_mut().filter(|line| line.len() + name.len() < LINE) {
+            Some(line) => *line = format!("{line}, {name}"),
+            None => lines.push(format!("asked {name}")),
+        }
+    }
+    lines
 }

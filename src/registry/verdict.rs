@@ -1,8 +1,9 @@
 //! Verdicts over a registry's members: which member knows, and what it rests on.
 
 use super::cached::Reach;
-use super::tally::Tally;
-use super::walk::{Judgement, Member, Registry};
+use super::member::{Judgement, Member};
+use super::order::Order;
+use super::walk::Registry;
 use crate::error::Result;
 use crate::spec::examination::{Examination, History};
 use crate::spec::explanation::Explanation;
@@ -68,8 +69,9 @@ impl Registry {
 
     /// Walks over the members as a request for the version would.
     async fn find_out(&self, module: &ModulePath, version: &Version) -> Result<Finding> {
-        let mut tally = Tally::new(format!("{module}@{version}"), Reach::Upstream);
-        for at in self.order(module, Some(version)) {
+        let question = Question::Info(Query::Version(version.clone()));
+        let mut order = Order::begin(self, module, &question, Reach::Upstream).await?;
+        while let Some(at) = order.next() {
             let member = &self.members[at];
             let found = match member.judgement {
                 Judgement::Own => self.own(member, module, version).await,
@@ -77,10 +79,10 @@ impl Registry {
             };
             match found {
                 Ok(finding) => return Ok(finding),
-                Err(error) => tally.note(member, error)?,
+                Err(error) => order.note(at, error)?,
             }
         }
-        Err(tally.end())
+        Err(order.end())
     }
 
     /// A member that knows the history.

@@ -18,6 +18,7 @@ pub mod question;
 pub mod reason;
 pub mod refs;
 pub mod resolution;
+pub mod scope;
 pub mod verdict;
 pub mod version;
 pub mod zip;

@@ -13,7 +13,7 @@ const RIGHT: &str = "v1.0.1-0.20190813064441-fde4db37ae7a";
 const LONG: &str = "github.com/a-company-with-a-very-long-name/a-repository-with-an-even-longer-name-that-nobody-can-remember/and/a/module/in/a/folder/somewhere/below";
 
 /// What a client sees of an answer, the parts that depend on the day left out.
-fn shown(reply: &Reply) -> String {
+pub fn shown(reply: &Reply) -> String {
     let mut text = format!("{}\n", reply.status_line);
     for (name, value) in reply.headers.iter().filter(|(name, _)| name != "date" && name != "connection") {
         writeln!(text, "{name}: {value}").expect("a string takes all");
@@ -23,7 +23,7 @@ fn shown(reply: &Reply) -> String {
     text
 }
 
-fn compare(row: &str, found: &str) {
+pub fn compare(row: &str, found: &str) {
     let name = format!("{}.txt", row.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/http").join(name);
     if std::env::var_os("BLESS").is_some() {

@@ -1,5 +1,6 @@
 //! The server on port 0 in front of sources in memory, asked over real sockets.
 
+pub mod api;
 mod files;
 mod go_client;
 mod golden;
@@ -15,11 +16,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::desk::{Desk, Door};
 use super::serve::{Limits, serve};
-use super::site::{Counter, Desk, Site};
+use super::site::{Counter, Site};
 use crate::ports::Sumdb;
 use crate::registry::doubles::{Drawer, Hands, Known, Ledger, member};
-use crate::registry::{Judgement, Mode, Registry};
+use crate::registry::{Book, Judgement, Mode, Registry};
 use crate::sumdb::Passed;
 
 pub const PSEUDONYM: &str = "modvet-test";
@@ -50,7 +52,12 @@ impl World {
         let public = member("public", &self.public, &self.store, &self.clock, Judgement::Believed);
         let proxies: Vec<(String, Arc<dyn Sumdb>)> = vec![("public".to_owned(), self.ledger.clone())];
         Counter {
-            registry: Registry::new(name, mode, vec![corp, public]),
+            registry: Registry::new(
+                name,
+                mode,
+                vec![corp, public],
+                Book::new(name, self.store.clone(), self.clock.clone()),
+            ),
             sumdb: Passed::new(proxies, self.store.clone(), self.clock.clone()),
         }
     }
@@ -76,10 +83,15 @@ pub async fn start(world: &World) -> Running {
 }
 
 pub async fn start_with(site: Option<Arc<Site>>, patience: Duration, limits: Limits) -> Running {
+    start_desk(site, limits, |door| Desk::new(door, patience, PSEUDONYM)).await
+}
+
+/// Starts a server with a desk of one's own.
+pub async fn start_desk(site: Option<Arc<Site>>, limits: Limits, desk: impl FnOnce(Door) -> Desk) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (open, door) = watch::channel(site);
-    let desk = Arc::new(Desk::new(door, patience, PSEUDONYM));
+    let desk = Arc::new(desk(door));
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(serve(listener, desk, limits, async move {
         // A dropped sender stops the server as well: no test leaves one behind.
@@ -120,22 +132,47 @@ impl Running {
         ask_on(stream, method, target, headers).await
     }
 
+    /// The same with a body, its length said.
+    pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let stream = TcpStream::connect(self.address).await.expect("the server listens");
+        send_on(stream, method, target, headers, body).await
+    }
+
     /// Asks for the server's end; nothing waits for it yet.
     pub fn begin_stop(&mut self) {
         self.stop.take().expect("stopped once").send(()).expect("the server runs");
     }
 }
 
+pub trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {}
+
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Stream for S {}
+
 /// One request over HTTP/1.1, read to the end of the connection.
-pub async fn ask_on(mut stream: TcpStream, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
+pub async fn ask_on(stream: impl Stream, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
+    send_on(stream, method, target, headers, &[]).await
+}
+
+pub async fn send_on(
+    mut stream: impl Stream,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Reply {
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: modvet.test\r\nConnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
+    if !body.is_empty() {
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes()).await.expect("sent");
+    // A server that refuses a body need not take it, and may close before it is sent.
+    let _ = stream.write_all(body).await;
     let mut all = Vec::new();
-    stream.read_to_end(&mut all).await.expect("an answer");
+    let _ = stream.read_to_end(&mut all).await;
     let cut = all.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
     let head = String::from_utf8(all[..cut].to_vec()).expect("a head of text");
     let mut lines = head.split("\r\n").map(str::to_owned);

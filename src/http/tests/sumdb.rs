@@ -99,3 +99,13 @@ async fn a_wrong_name_is_looked_up_in_legacy_mode_only() {
         assert_eq!(reply.status(), status, "{registry}");
     }
 }
+
+/// What is not there today may be published tomorrow.
+#[tokio::test]
+async fn what_a_database_does_not_have_is_kept_by_no_cache_for_an_hour() {
+    let world = world();
+    world.ledger.fail(Some(Error::gone("410 Gone")));
+    let running = start(&world).await;
+    let absent = get(&running, "lookup/example.com/tomorrow@v1.0.0").await;
+    assert_eq!((absent.status(), absent.header("cache-control")), (404, "public, max-age=10"));
+}

@@ -1,4 +1,5 @@
 mod bench;
+mod binding;
 mod cached;
 mod changes;
 mod validity;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::error::{Error, Result};
 use crate::ports::Examiner;
 use crate::registry::doubles::{Drawer, Hands, Known, Ledger, info_of, member, member_over, module, version};
-use crate::registry::{Cached, ChecksumDatabase, Judgement, Registry, Shelf, Validity};
+use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Registry, Shelf, Validity};
 use crate::spec::examination::{Examination, History};
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
@@ -34,7 +34,7 @@ fn bench(git: Option<Arc<dyn Examiner>>) -> Bench {
     let mut members = vec![member("public", &public, &store, &clock, Judgement::Believed)];
     if let Some(examiner) = git {
         let shelf = Shelf::new("direct", "double", "");
-        let direct = Cached::new(shelf, Known::new(), store, clock, Validity::default());
+        let direct = Cached::new(shelf, Known::new(), store.clone(), clock.clone(), Validity::default());
         members.push(member_over(direct.examined_by(examiner), Judgement::Own));
     }
     ledger.enter("sum.example.org/supported", "");
@@ -43,7 +43,8 @@ fn bench(git: Option<Arc<dyn Examiner>>) -> Bench {
         records: ledger.clone(),
         not_modules: "private.example.com".to_owned(),
     };
-    let registry = Registry::new("default", Mode::Rewrite, members).with_database(database);
+    let registry =
+        Registry::new("default", Mode::Rewrite, members, Book::new("default", store, clock)).with_database(database);
     Bench { public, ledger, registry }
 }
 

@@ -1,14 +1,14 @@
-//! The programming interface, `/api/v1/`: what is said, in JSON. Its fields: docs/protocol.md.
+//! `/api/v1/verdicts/MODULE@VERSION`: what is to be said of a version. Its fields: docs/verdicts.md.
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
-use crate::registry::{Mode, Registry};
+use super::{Call, Reply};
+use crate::error::Result;
+use crate::http::route;
+use crate::registry::Mode;
 use crate::spec::explanation::Explanation;
-use crate::spec::path::ModulePath;
 use crate::spec::resolution::Fault;
 use crate::spec::verdict::{Evidence, Standing};
-use crate::spec::version::Version;
 
 /// A verdict, and what this registry does about it.
 #[derive(Serialize)]
@@ -38,8 +38,10 @@ enum Given {
     Refusal,
 }
 
-pub async fn verdict(registry: &Registry, module: &ModulePath, version: &Version) -> Result<Vec<u8>> {
-    let explanation = registry.explain(module, version).await?;
+pub async fn verdict(call: Call) -> Result<Reply> {
+    let (module, version) = route::module_version(call.name("subject"))?;
+    let registry = &call.counter()?.registry;
+    let explanation = registry.explain(&module, &version).await?;
     let given = given(registry.mode(), &explanation);
     let registered = Registered {
         name: registry.name().to_owned(),
@@ -47,11 +49,7 @@ pub async fn verdict(registry: &Registry, module: &ModulePath, version: &Version
         info: given,
         served_wrong: registry.served_wrong(),
     };
-    let answer = Answer { explanation, registry: registered };
-    let mut json =
-        serde_json::to_vec_pretty(&answer).map_err(|e| Error::internal("a verdict does not serialize").because(e))?;
-    json.push(b'\n');
-    Ok(json)
+    Reply::json(&Answer { explanation, registry: registered })
 }
 
 /// Modes are for what the history shows to be wrong; what another proxy answers is passed on as it is.

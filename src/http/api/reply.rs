@@ -1,0 +1,93 @@
+//! What a handler gives back.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+use crate::http::respond;
+
+/// An answer of the interface.
+pub enum Reply {
+    /// 200 with JSON.
+    Json(Vec<u8>),
+    /// 201 with JSON: something is there that was not.
+    Created(Vec<u8>),
+    /// 204.
+    Done,
+    /// 200 with one JSON value a line, each sent when it is known.
+    Lines(BoxStream<'static, Result<Bytes>>),
+}
+
+/// How many lines may wait for a slow client.
+const AHEAD: usize = 16;
+
+impl Reply {
+    pub fn json(value: &impl Serialize) -> Result<Reply> {
+        Ok(Reply::Json(pretty(value)?))
+    }
+
+    pub fn created(value: &impl Serialize) -> Result<Reply> {
+        Ok(Reply::Created(pretty(value)?))
+    }
+
+    /// Work that tells how it goes. An error becomes the last line, as the body of an error would be;
+    /// the work ends with the client that listens to it.
+    pub fn lines<F>(work: impl FnOnce(Lines) -> F) -> Reply
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let (lines, mut said) = mpsc::channel::<Bytes>(AHEAD);
+        let lines = Lines(lines);
+        let working = work(lines.clone());
+        let worked = async move {
+            if let Err(error) = working.await {
+                tracing::warn!(error = %error, "work that a client listened to failed");
+                // Nobody listens any more: there is nobody to tell.
+                let _ = lines.say(&respond::error_fields(&error)).await;
+            }
+        };
+        let silent = stream::once(worked).filter_map(|()| std::future::ready(None));
+        let said = stream::poll_fn(move |context| said.poll_recv(context)).map(Ok);
+        Reply::Lines(stream::select(said, silent).boxed())
+    }
+}
+
+/// Where work says how it goes.
+#[derive(Clone)]
+pub struct Lines(mpsc::Sender<Bytes>);
+
+impl Lines {
+    /// An error where nobody listens any more: the work may end.
+    pub async fn say(&self, value: &impl Serialize) -> Result<()> {
+        self.0.send(line(value)?).await.map_err(|_| unheard())
+    }
+
+    /// The same from a blocking thread.
+    pub fn say_blocking(&self, value: &impl Serialize) -> Result<()> {
+        self.0.blocking_send(line(value)?).map_err(|_| unheard())
+    }
+}
+
+fn unheard() -> Error {
+    Error::unavailable("the client is gone")
+}
+
+fn line(value: &impl Serialize) -> Result<Bytes> {
+    let mut line = serde_json::to_vec(value).map_err(|error| unwritten(&error))?;
+    line.push(b'\n');
+    Ok(line.into())
+}
+
+fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut json = serde_json::to_vec_pretty(value).map_err(|error| unwritten(&error))?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+fn unwritten(error: &serde_json::Error) -> Error {
+    Error::internal(format!("an answer does not serialize: {error}"))
+}

@@ -1,0 +1,299 @@
+//! The way of one request: where it leads, who may ask, and one line in the log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hyper::header::VIA;
+use hyper::{HeaderMap, Method, Response};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::admin::AdminToken;
+use super::api::{self, Access, ApiRoute, Call, Query, Reply};
+use super::body::Body;
+use super::incoming::Incoming;
+use super::refusal::Refusal;
+use super::respond::{self, Asked, Peer};
+use super::route::{RegistryName, Route};
+use super::site::Site;
+use crate::error::{Error, Kind, Result};
+use crate::registry::Question;
+use crate::spec::path::ModulePath;
+use crate::sumdb;
+
+/// The site once the store is open; until then requests wait at the door.
+pub type Door = watch::Receiver<Option<Arc<Site>>>;
+
+/// Answers requests.
+pub struct Desk {
+    door: Door,
+    /// How long a request waits for the store to open.
+    patience: Duration,
+    /// Our name in `Via`: a request that bears it has been here before.
+    pseudonym: String,
+    routes: &'static [ApiRoute],
+    /// What opens the admin part of the interface to the network; `None`: it is shut there.
+    admin: Option<AdminToken>,
+}
+
+impl Desk {
+    pub fn new(door: Door, patience: Duration, pseudonym: impl Into<String>) -> Desk {
+        Desk { door, patience, pseudonym: pseudonym.into(), routes: api::ROUTES, admin: None }
+    }
+
+    /// The same desk, whose admin part opens to who knows the token.
+    pub fn with_admin_token(self, token: AdminToken) -> Desk {
+        Desk { admin: Some(token), ..self }
+    }
+
+    /// The same desk with another interface.
+    #[cfg(test)]
+    pub fn with_routes(self, routes: &'static [ApiRoute]) -> Desk {
+        Desk { routes, ..self }
+    }
+
+    /// Answers one request and leaves one line in the log. `target` may have a query string. `turn` is
+    /// the request's place among those that are answered at a time; `None` if all are taken.
+    pub async fn answer(
+        &self,
+        asked: &Asked,
+        target: &str,
+        body: Incoming,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Response<Body> {
+        let start = Instant::now();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let mut line = Line::default();
+        let response = match self.route(asked, path) {
+            Ok(Route::Api(address)) => self.called(&address, query, asked, body, turn, &mut line).await,
+            Ok(route) => self.follow(route, asked, turn, &mut line).await,
+            Err(refusal) => {
+                line.refused(&refusal);
+                respond::not_followed(&refusal, asked)
+            }
+        };
+        line.write(asked, path, &response, start.elapsed());
+        match asked.method == Method::HEAD {
+            true => respond::without_body(response),
+            false => response,
+        }
+    }
+
+    fn route(&self, asked: &Asked, path: &str) -> Result<Route, Refusal> {
+        if names(&asked.headers, &self.pseudonym) {
+            return Err(Refusal::Loop);
+        }
+        let route = Route::parse(path);
+        // What the interface takes is said by its own table.
+        let is_read = asked.method == Method::GET || asked.method == Method::HEAD;
+        if !is_read && !matches!(route, Ok(Route::Api(_))) {
+            return Err(Refusal::Method { asked: asked.method.clone(), allowed: "GET, HEAD".to_owned() });
+        }
+        route.map_err(Refusal::Error)
+    }
+
+    /// A call of the interface.
+    async fn called(
+        &self,
+        address: &str,
+        query: &str,
+        asked: &Asked,
+        body: Incoming,
+        turn: Option<OwnedSemaphorePermit>,
+        line: &mut Line,
+    ) -> Response<Body> {
+        let answered = match turn {
+            Some(turn) => {
+                let reply = self.call(address, query, asked, body, line).await;
+                reply.map(|reply| respond::replied(reply, asked).map(|body| body.holding(turn)))
+            }
+            None => Err(Refusal::Error(busy())),
+        };
+        answered.unwrap_or_else(|refusal| {
+            line.refused(&refusal);
+            respond::refused_in_api(&refusal, asked)
+        })
+    }
+
+    async fn call(
+        &self,
+        address: &str,
+        query: &str,
+        asked: &Asked,
+        body: Incoming,
+        line: &mut Line,
+    ) -> Result<Reply, Refusal> {
+        let (row, names) = api::find(self.routes, &asked.method, address)?;
+        line.about(row.path, address.to_owned());
+        self.admit(row.access, asked)?;
+        let query = Query::parse(row, query)?;
+        let body = match row.method {
+            Method::POST | Method::PUT | Method::PATCH => body.read_json(asked).await?,
+            _ => Bytes::new(),
+        };
+        let site = self.site().await.map_err(Refusal::Error)?;
+        let call = Call::new(site, asked.reach(), names, query, body);
+        (row.handler)(call).await.map_err(Refusal::Error)
+    }
+
+    fn admit(&self, access: Access, asked: &Asked) -> Result<(), Refusal> {
+        match (access, asked.peer, &self.admin) {
+            (Access::Anyone, ..) | (_, Peer::Control, _) => Ok(()),
+            (Access::Admin, Peer::Network, Some(token)) => match asked.bearer() {
+                Some(given) if token.is(given) => Ok(()),
+                _ => Err(Refusal::Unauthorized),
+            },
+            (Access::Admin, Peer::Network, None) => {
+                let what = "the admin API answers on the control socket, or with a token";
+                Err(Refusal::Error(Error::forbidden(what).remedy("set [api] admin_token_file")))
+            }
+        }
+    }
+
+    async fn follow(
+        &self,
+        route: Route,
+        asked: &Asked,
+        turn: Option<OwnedSemaphorePermit>,
+        line: &mut Line,
+    ) -> Response<Body> {
+        let result = match route {
+            Route::Alive => Ok(respond::well()),
+            Route::Ready => self.door.borrow().as_ref().map(|_| respond::well()).ok_or_else(not_ready),
+            Route::Module { registry, module, question } => {
+                line.about(question.name(), question.subject(&module));
+                match turn {
+                    Some(turn) => {
+                        let answered = self.module(&registry, &module, &question, asked, line).await;
+                        answered.map(|response| response.map(|body| body.holding(turn)))
+                    }
+                    None => Err(busy()),
+                }
+            }
+            Route::Sumdb { registry, path } => {
+                line.about("sumdb", path.address());
+                match turn {
+                    Some(_turn) => self.sumdb(&registry, &path, asked, line).await,
+                    None => Err(busy()),
+                }
+            }
+            Route::Api(address) => Err(Error::internal(format!("{address}: the interface has a way of its own"))),
+        };
+        result.unwrap_or_else(|error| {
+            line.failed(&error);
+            respond::refused(&error, asked)
+        })
+    }
+
+    async fn module(
+        &self,
+        registry: &RegistryName,
+        module: &ModulePath,
+        question: &Question,
+        asked: &Asked,
+        line: &mut Line,
+    ) -> Result<Response<Body>> {
+        let site = self.site().await?;
+        let answer = site.counter(registry)?.registry.answer(module, question, asked.reach()).await?;
+        line.freshness = answer.freshness.as_str();
+        line.upstream = answer.upstream.clone();
+        Ok(respond::answered(question, answer, asked))
+    }
+
+    async fn sumdb(
+        &self,
+        registry: &RegistryName,
+        path: &sumdb::Path,
+        asked: &Asked,
+        line: &mut Line,
+    ) -> Result<Response<Body>> {
+        let site = self.site().await?;
+        let counter = site.counter(registry)?;
+        if let sumdb::Target::Lookup { module, version } = &path.target {
+            counter.registry.vouch(module, version, asked.reach()).await?;
+        }
+        let record = counter.sumdb.record(path).await.map_err(for_now)?;
+        line.upstream = record.upstream.clone();
+        Ok(respond::recorded(path, record, asked))
+    }
+
+    /// Waits for the store to open. No go client tries again, so waiting is better than refusing.
+    async fn site(&self) -> Result<Arc<Site>> {
+        let mut door = self.door.clone();
+        let opened = tokio::time::timeout(self.patience, door.wait_for(Option::is_some)).await;
+        opened.ok().and_then(|opened| opened.ok()?.clone()).ok_or_else(not_ready)
+    }
+}
+
+fn busy() -> Error {
+    Error::unavailable("too many requests at a time")
+}
+
+fn not_ready() -> Error {
+    Error::unavailable("the store is still opening").retry_after(Duration::from_secs(5))
+}
+
+/// Whether one of the `Via` headers holds a pseudonym: `1.1 NAME (comment), 2 OTHER`.
+fn names(headers: &HeaderMap, pseudonym: &str) -> bool {
+    let values = headers.get_all(VIA).iter().filter_map(|value| value.to_str().ok());
+    let mut hops = values.flat_map(|value| value.split(','));
+    hops.any(|hop| hop.split_whitespace().nth(1).is_some_and(|by| by.eq_ignore_ascii_case(pseudonym)))
+}
+
+/// What a checksum database says it does not have may well come: that no cache may keep for an hour.
+fn for_now(error: Error) -> Error {
+    if error.kind() != Kind::Gone {
+        return error;
+    }
+    let absent = Error::not_found(error.chain());
+    match error.subject() {
+        Some(subject) => absent.about(subject),
+        None => absent,
+    }
+}
+
+/// What the log says of a request.
+#[derive(Default)]
+struct Line {
+    route: &'static str,
+    subject: String,
+    freshness: &'static str,
+    upstream: String,
+    error: Option<Error>,
+}
+
+impl Line {
+    fn about(&mut self, route: &'static str, subject: String) {
+        self.route = route;
+        self.subject = subject;
+    }
+
+    fn failed(&mut self, error: &Error) {
+        if let Some(said) = error.speaker() {
+            self.upstream.clone_from(&said.upstream);
+            self.freshness = said.cache;
+        }
+        self.error = Some(error.clone());
+    }
+
+    fn refused(&mut self, refusal: &Refusal) {
+        self.error = refusal.error().cloned();
+    }
+
+    fn write(&self, asked: &Asked, target: &str, response: &Response<Body>, time: Duration) {
+        let subject = if self.subject.is_empty() { target } else { &self.subject };
+        let error = self.error.as_ref().map(Error::chain).unwrap_or_default();
+        tracing::info!(
+            method = %asked.method,
+            route = self.route,
+            subject = ?subject,
+            freshness = self.freshness,
+            upstream = self.upstream,
+            status = response.status().as_u16(),
+            kind = ?self.error.as_ref().map(Error::kind),
+            error = ?error,
+            ms = time.as_secs_f64() * 1000.0,
+            "request"
+        );
+    }
+}

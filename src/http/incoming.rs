@@ -1,0 +1,57 @@
+//! Bodies of requests: read only where somebody wants them, bounded in size and time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::header::CONTENT_TYPE;
+
+use super::refusal::Refusal;
+use super::respond::Asked;
+use crate::error::Error;
+
+/// The most that a body may have, in bytes.
+pub const LIMIT: usize = 1 << 20;
+
+/// How long a body may take to come.
+const TIME: Duration = Duration::from_secs(30);
+
+/// The body of a request, not read yet.
+pub enum Incoming {
+    /// From a connection.
+    Wire(hyper::body::Incoming),
+    /// From this very process.
+    Memory(Bytes),
+}
+
+impl Incoming {
+    /// A body that says it is JSON, or none. A browser sends no such body for another site's page
+    /// without asking first, which is never allowed here.
+    pub async fn read_json(self, asked: &Asked) -> Result<Bytes, Refusal> {
+        let named = asked.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+        let media = named.map(|named| named.split(';').next().unwrap_or_default().trim());
+        let is_json = media.is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
+        if media.is_some() && !is_json {
+            return Err(Refusal::MediaType);
+        }
+        let body = self.read().await?;
+        match is_json || body.is_empty() {
+            true => Ok(body),
+            false => Err(Refusal::MediaType),
+        }
+    }
+
+    async fn read(self) -> Result<Bytes, Refusal> {
+        let body = match self {
+            Incoming::Memory(bytes) if bytes.len() > LIMIT => return Err(Refusal::TooLarge),
+            Incoming::Memory(bytes) => return Ok(bytes),
+            Incoming::Wire(body) => body,
+        };
+        let read = tokio::time::timeout(TIME, Limited::new(body, LIMIT).collect()).await;
+        match read.map_err(|_| Refusal::Slow)? {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+            Err(error) => Err(Refusal::Malformed(Error::gone(format!("the body broke off: {error}")))),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Why a request is not even followed: no handler sees it.
+
+use hyper::Method;
+
+use crate::error::Error;
+
+#[derive(Debug)]
+pub enum Refusal {
+    /// The address has no such method; `allowed` as in the header `Allow`.
+    Method {
+        asked: Method,
+        allowed: String,
+    },
+    /// It came from this very process.
+    Loop,
+    /// The admin token is missing or another one.
+    Unauthorized,
+    /// A query string or a body that does not fit.
+    Malformed(Error),
+    /// A body in no JSON.
+    MediaType,
+    TooLarge,
+    /// The body did not come in time.
+    Slow,
+    Error(Error),
+}
+
+impl Refusal {
+    /// For the log, where there is more to say than the status.
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Refusal::Error(error) | Refusal::Malformed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
