@@ -2,6 +2,7 @@ mod bench;
 mod binding;
 mod cached;
 mod changes;
+mod direct;
 mod validity;
 mod verdict;
 mod walk;
