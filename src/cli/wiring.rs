@@ -66,7 +66,7 @@ pub async fn open_as(pseudonym: &str, settings: Settings, lock: Lock) -> Result<
     let client = client(&settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_store(settings.store_path.clone(), settings.spill, lock).await?;
-    connect(&settings, client, clock, store, pseudonym)
+    connect(&settings, client, clock, store, pseudonym, lock)
 }
 
 async fn open_store(folder: PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn Store>> {
@@ -97,6 +97,7 @@ fn connect(
     clock: Arc<dyn Clock>,
     store: Arc<dyn Store>,
     pseudonym: &str,
+    lock: Lock,
 ) -> Result<Works> {
     let discover = Arc::new(Discover::new(client.clone(), clock.clone()));
     let root = settings.store_path.join("git");
@@ -126,6 +127,7 @@ fn connect(
         let named = if judgement == Judgement::Own { Named::Asked } else { Named::Kept };
         let listing = upstream.list_validity;
         let validity = Validity { content: upstream.cache_validity, listing, ..Validity::default() };
+        let validity = if lock == Lock::Wait { validity.of_command() } else { validity };
         let cached = Cached::new(shelf, source, store.clone(), clock.clone(), validity).named(named);
         members.push(Member {
             source: Arc::new(match examiner {

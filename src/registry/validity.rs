@@ -51,6 +51,11 @@ pub(super) enum Standing {
 }
 
 impl Validity {
+    /// For a command that asks and ends: nobody would be there for what is renewed behind its answer, and it has time.
+    pub fn of_command(self) -> Validity {
+        Validity { listing_max_stale: Duration::ZERO, patience: 40 * self.patience, ..self }
+    }
+
     pub(super) fn standing(&self, meta: &Meta, now: DateTime<Utc>) -> Standing {
         // A time from the future says nothing: the clock was wrong, then or now.
         let since = |then: DateTime<Utc>| (now - then).to_std().ok();
@@ -94,6 +99,7 @@ mod tests {
             ("a list past its minute", default, false, 60, Standing::Aging),
             ("a list of a day", default, false, day, Standing::Expired),
             ("a list that is never fresh", always, false, 0, Standing::Expired),
+            ("a list that a command asks for", default.of_command(), false, 60, Standing::Expired),
             ("a version within its day", default, true, day - 1, Standing::Fresh),
             ("a version past its day", default, true, day, Standing::Expired),
             ("a version that is never looked at again", never, true, year, Standing::Fresh),
