@@ -130,27 +130,25 @@ fn public_modules_come_through_verified_and_then_from_the_cache_alone() {
 
     let without =
         download(&outside, &go, &outside.goproxy, &modules, "").unwrap_or_else(|ran| panic!("{}", ran.stderr));
-    // What is asked goes through a relay, so that the same address can be out of reach later.
-    let (front, home) = (through(&outside, Home::new()), Home::new());
-    let relay = Relay::to(front.address());
-    home.configure(&format!("[[upstream]]\nname = \"public\"\nkind = \"proxy\"\nurl = \"{}\"\n", relay.url()));
-    let modvet = home.serve();
+    let modvet = through(&outside, Home::new());
     let with = download(&outside, &go, &modvet.url(), &modules, "").unwrap_or_else(|ran| panic!("{}", ran.stderr));
     assert_eq!(with, without, "go.sum with modvet and without");
     assert!(with.lines().count() >= 2 * ENOUGH, "{with}");
     if outside.gosumdb != "off" {
         assert!(modvet.log().contains("route=\"sumdb\""), "the checksum database was not asked through modvet");
     }
-    let modvet = {
-        let home = modvet.killed();
-        relay.set(Passage::Cut);
-        home.serve()
-    };
-    let before = relay.connections();
+
+    // The same upstream, but the way out leads to where every connection ends at once.
+    let gone = Relay::to(modvet.address());
+    gone.set(Passage::Cut);
+    let home = modvet.killed();
+    let mut serve = home.command(&["serve", "--config", "modvet.toml", "--upstream", &outside.goproxy]);
+    serve.env("HTTPS_PROXY", gone.url()).env("HTTP_PROXY", gone.url());
+    let modvet = home.serve_by(serve);
     let again = download(&outside, &go, &modvet.url(), &modules, &without);
     let again = again.unwrap_or_else(|ran| panic!("{}{}", ran.stderr, modvet.log()));
     assert_eq!(again, without, "go.sum from the cache alone");
-    assert_eq!(relay.connections(), before, "an upstream that is gone was asked: {}", modvet.log());
+    assert_eq!(gone.connections(), 0, "an upstream that is gone was asked: {}", modvet.log());
 }
 
 #[test]

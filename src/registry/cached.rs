@@ -212,7 +212,7 @@ impl Cached {
             }
             return self.renewals.join(key, renewal).await;
         };
-        match inner.validity.standing(&kept.meta, now) {
+        match inner.standing(&kept, now) {
             Standing::Fresh => Ok((kept, Freshness::Fresh)),
             Standing::Differs => Ok((kept, Freshness::Stale)),
             _ if reach == Reach::Cache => Ok((kept, Freshness::Stale)),
@@ -262,6 +262,14 @@ impl Drop for Inner {
 impl Inner {
     pub fn key(&self, module: &ModulePath, question: &Question) -> String {
         format!("upstream/{}/{}/{}", self.shelf.as_str(), module.escaped(), question.address())
+    }
+
+    pub fn standing(&self, kept: &Kept, now: DateTime<Utc>) -> Standing {
+        match self.validity.standing(&kept.meta, now) {
+            // It was marked while the first content was to be kept.
+            Standing::Differs if self.on_change == OnChange::Replace => Standing::Expired,
+            standing => standing,
+        }
     }
 
     /// From memory, unless it lay there for long.

@@ -6,8 +6,10 @@ mod believed;
 pub mod binding;
 mod bring;
 pub mod cached;
+pub mod catalog;
 pub mod change;
 pub mod counters;
+pub mod definition;
 pub mod direct;
 #[cfg(test)]
 pub(crate) mod doubles;

@@ -29,7 +29,7 @@ impl Inner {
                 None => self.first(asked).await,
             };
         };
-        match (self.validity.standing(&kept.meta, now), refusal) {
+        match (self.standing(&kept, now), refusal) {
             (Standing::Fresh, _) => {
                 self.keep_hot(&asked.key, &kept, asked.removals);
                 Ok((kept, Freshness::Fresh))

@@ -50,7 +50,11 @@ fn opened(
 impl Bench {
     /// As after a start: nothing in memory.
     pub fn reopened(&self) -> Arc<Cached> {
-        opened(&self.source, &self.store, &self.clock, Validity::default(), OnChange::Keep)
+        self.reopened_with(OnChange::Keep)
+    }
+
+    pub fn reopened_with(&self, on_change: OnChange) -> Arc<Cached> {
+        opened(&self.source, &self.store, &self.clock, Validity::default(), on_change)
     }
 
     pub async fn entry(&self, question: &Question) -> Result<Entry> {

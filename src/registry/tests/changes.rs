@@ -138,6 +138,18 @@ async fn replace_overwrites_all_kept_files_of_the_version_and_records_it() {
 }
 
 #[tokio::test]
+async fn what_was_marked_is_replaced_at_once_when_the_choice_becomes_replace() {
+    let bench = first(OnChange::Keep, Apart::Nothing).await;
+    bench.entry(&zip(VERSION)).await.expect("a zip");
+    move_tag(&bench);
+    bench.clock.forward(DAY);
+    assert_eq!(text(&bench, zip(VERSION)).await, ("first zip".to_owned(), Freshness::Stale));
+    let bench = Bench { cached: bench.reopened_with(OnChange::Replace), ..bench };
+    assert_eq!(text(&bench, zip(VERSION)).await, ("another zip".to_owned(), Freshness::Revalidated));
+    assert_eq!(text(&bench, zip(VERSION)).await.1, Freshness::Fresh);
+}
+
+#[tokio::test]
 async fn half_of_a_version_is_never_replaced() {
     let bench = first(OnChange::Replace, Apart::Nothing).await;
     for question in files(VERSION) {
