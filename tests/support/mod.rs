@@ -11,6 +11,7 @@ pub mod git_server;
 pub mod go;
 pub mod h1;
 pub mod modvet;
+pub mod openapi;
 pub mod oracle;
 pub mod outside;
 pub mod pages;

@@ -25,7 +25,8 @@ struct Moved {
 
 pub async fn list(call: Call) -> Result<Reply> {
     let catalog = call.site.catalog().clone();
-    Reply::json(&blocking(move || Ok(catalog.list_registries())).await?)
+    let registries = blocking(move || Ok(catalog.list_registries())).await?;
+    Reply::json(&serde_json::json!({ "registries": registries }))
 }
 
 pub async fn show(call: Call) -> Result<Reply> {
@@ -53,7 +54,8 @@ pub async fn delete(call: Call) -> Result<Reply> {
 /// The upstreams of one registry, in the order of the walk.
 pub async fn upstreams(call: Call) -> Result<Reply> {
     let (catalog, name) = (call.site.catalog().clone(), call.name("registry").to_owned());
-    Reply::json(&blocking(move || catalog.show_registry(&name)).await?.upstreams)
+    let upstreams = blocking(move || catalog.show_registry(&name)).await?.upstreams;
+    Reply::json(&serde_json::json!({ "upstreams": upstreams }))
 }
 
 pub async fn associate(call: Call) -> Result<Reply> {

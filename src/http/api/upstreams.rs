@@ -7,7 +7,8 @@ use crate::spec::path::ModulePath;
 
 pub async fn list(call: Call) -> Result<Reply> {
     let catalog = call.site.catalog().clone();
-    Reply::json(&blocking(move || Ok(catalog.list_upstreams())).await?)
+    let upstreams = blocking(move || Ok(catalog.list_upstreams())).await?;
+    Reply::json(&serde_json::json!({ "upstreams": upstreams }))
 }
 
 pub async fn show(call: Call) -> Result<Reply> {
