@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::go_env::go_variable;
 use crate::config::{Given, Settings, list};
 use crate::error::{Error, Result};
 use crate::registry::definition::{SecretRef, UpstreamDefinition, UpstreamKind};
@@ -40,7 +41,7 @@ pub fn settings(sources: Sources<'_>) -> Result<Settings> {
 /// The settings that a file's text stands for, or all that is wrong with it.
 pub fn read_settings(text: &str, sources: Sources<'_>) -> Result<Settings, Vec<Error>> {
     let listed = sources.upstream.map(from_list).transpose().map_err(|error| vec![error])?;
-    let otherwise = match variable("GOPROXY") {
+    let otherwise = match go_variable("GOPROXY") {
         Some(list) => from_list(&list).map_err(|error| error.about("GOPROXY")),
         None => Ok(vec![UpstreamDefinition::new("direct", UpstreamKind::Git)]),
     };
@@ -49,7 +50,7 @@ pub fn read_settings(text: &str, sources: Sources<'_>) -> Result<Settings, Vec<E
 
 /// The upstreams of a list, whose proxies are kept from what the environment calls private.
 fn from_list(text: &str) -> Result<Vec<UpstreamDefinition>> {
-    let private = variable("GONOPROXY").or_else(|| variable("GOPRIVATE")).unwrap_or_default();
+    let private = go_variable("GONOPROXY").or_else(|| go_variable("GOPRIVATE")).unwrap_or_default();
     let patterns: Vec<String> =
         private.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
     let mut upstreams = list::parse(text)?;
@@ -61,10 +62,10 @@ fn from_list(text: &str) -> Result<Vec<UpstreamDefinition>> {
 
 /// The checksum database that the environment names, and the modules that it must never be asked for.
 pub fn checksum_database() -> Option<(String, String)> {
-    let named = variable("GOSUMDB").filter(|named| named != "off")?;
+    let named = go_variable("GOSUMDB").filter(|named| named != "off")?;
     // NAME, NAME+KEY or either with a URL behind it: it is asked through the upstreams, whatever the URL.
     let name = named.split_whitespace().next()?.split('+').next()?.to_owned();
-    Some((name, variable("GONOSUMDB").or_else(|| variable("GOPRIVATE")).unwrap_or_default()))
+    Some((name, go_variable("GONOSUMDB").or_else(|| go_variable("GOPRIVATE")).unwrap_or_default()))
 }
 
 /// The text of the user's netrc file, if there is one.
@@ -92,7 +93,8 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn read(path: &Path) -> Result<String> {
+/// Reads a small file.
+pub fn read(path: &Path) -> Result<String> {
     let failed = |error: std::io::Error| Error::gone(format!("{}: cannot be read", path.display())).because(error);
     let size = std::fs::metadata(path).map_err(failed)?.len();
     if size > FILE_LIMIT {

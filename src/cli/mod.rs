@@ -5,6 +5,7 @@
 mod build;
 mod check;
 mod clock;
+mod config;
 // `cache` and `prefetch` are the commands that go this way.
 #[allow(dead_code)]
 mod control;
@@ -13,6 +14,7 @@ mod exit;
 mod explain;
 mod files;
 mod fix;
+mod go_env;
 mod identity;
 mod logging;
 mod reach;
@@ -58,6 +60,7 @@ enum Command {
     Explain(explain::Arguments),
     Resolve(resolve::Arguments),
     Fix(fix::Arguments),
+    Config(config::Arguments),
 }
 
 /// Runs the command that the process was called with.
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
         Command::Fix(arguments) => fix::run(arguments),
+        Command::Config(arguments) => config::run(arguments),
     };
     match done {
         Ok(exit) => exit.into(),

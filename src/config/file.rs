@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 use super::lines::Lines;
@@ -10,7 +10,7 @@ use super::schema;
 use crate::error::Error;
 use crate::registry::definition::{RegistryTable, UpstreamTable};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct File {
     pub listen: Option<String>,
@@ -23,31 +23,35 @@ pub struct File {
     pub registry: Vec<RegistryTable>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct StoreTable {
     pub path: Option<String>,
     pub spill: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_size: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key_env: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct PseudoVersionsTable {
     pub mode: Option<String>,
     pub strict_mod: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct NetTable {
     pub allow_private: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct GitTable {
     /// A list of hosts, or `true`.
@@ -55,10 +59,12 @@ pub struct GitTable {
     pub instead_of: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub struct ApiTable {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_token_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_token_env: Option<String>,
 }
 

@@ -6,6 +6,7 @@ pub mod file;
 mod lines;
 pub mod list;
 mod meant;
+mod print;
 pub mod schema;
 pub mod settings;
 

@@ -5,7 +5,9 @@
 mod bindings;
 mod call;
 mod document;
+mod registries;
 mod reply;
+mod upstreams;
 mod verdicts;
 
 use futures_util::future::BoxFuture;
@@ -57,6 +59,118 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Anyone,
         query: &[],
         handler: |call| Box::pin(verdicts::verdict(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/registries",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(registries::list(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/registries",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(registries::create(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/registries/{registry}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(registries::show(call)),
+    },
+    ApiRoute {
+        method: Method::PATCH,
+        path: "/api/v1/registries/{registry}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(registries::change(call)),
+    },
+    ApiRoute {
+        method: Method::DELETE,
+        path: "/api/v1/registries/{registry}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(registries::delete(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/registries/{registry}/upstreams",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(registries::upstreams(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/registries/{registry}/upstreams",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(registries::associate(call)),
+    },
+    ApiRoute {
+        method: Method::PATCH,
+        path: "/api/v1/registries/{registry}/upstreams/{upstream}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(registries::reposition(call)),
+    },
+    ApiRoute {
+        method: Method::DELETE,
+        path: "/api/v1/registries/{registry}/upstreams/{upstream}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(registries::dissociate(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/upstreams",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(upstreams::list(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/upstreams",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(upstreams::create(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/upstreams/{upstream}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(upstreams::show(call)),
+    },
+    ApiRoute {
+        method: Method::PATCH,
+        path: "/api/v1/upstreams/{upstream}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(upstreams::change(call)),
+    },
+    ApiRoute {
+        method: Method::DELETE,
+        path: "/api/v1/upstreams/{upstream}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(upstreams::delete(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/upstreams/{upstream}/test",
+        access: Access::Admin,
+        query: &[Parameter::text("module")],
+        handler: |call| Box::pin(upstreams::test(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/reload",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(registries::reload(call)),
     },
     ApiRoute {
         method: Method::GET,

@@ -6,7 +6,9 @@ use super::Catalog;
 use super::change::{unknown_registry, unknown_upstream};
 use super::compose::State;
 use crate::error::Result;
-use crate::registry::definition::{AuthTable, DEFAULT, RegistryDefinition, UpstreamDefinition, UpstreamTable};
+use crate::registry::definition::{
+    AuthTable, DEFAULT, RegistryDefinition, UpstreamDefinition, UpstreamTable, strict_mod_word,
+};
 use crate::vet::mode::Mode;
 
 /// Who defined something.
@@ -139,7 +141,7 @@ impl<R> State<R> {
             name: name.clone(),
             description: definition.description.clone(),
             mode: policy.mode,
-            strict_mod: if policy.refuse_mod { "refuse" } else { "serve" },
+            strict_mod: strict_mod_word(policy.refuse_mod),
             upstreams: definition.upstreams.iter().enumerate().map(standing).collect(),
             source: match (is_written, is_kept) {
                 (true, _) => Source::File,

@@ -64,19 +64,27 @@ impl Timeouts {
 
 impl RegistryDefinition {
     pub fn table(&self) -> RegistryTable {
-        let mode = |mode: Mode| match mode {
-            Mode::Strict => "strict",
-            Mode::Rewrite => "rewrite",
-            Mode::Legacy => "legacy",
-        };
         RegistryTable {
             name: Some(self.name.clone()),
             description: Some(self.description.clone()).filter(|text| !text.is_empty()),
             upstreams: Some(self.upstreams.clone()),
-            mode: self.mode.map(|found| mode(found).to_owned()),
-            strict_mod: self.refuse_mod.map(|refuse| if refuse { "refuse" } else { "serve" }.to_owned()),
+            mode: self.mode.map(|mode| mode_word(mode).to_owned()),
+            strict_mod: self.refuse_mod.map(|refuse| strict_mod_word(refuse).to_owned()),
         }
     }
+}
+
+pub fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Strict => "strict",
+        Mode::Rewrite => "rewrite",
+        Mode::Legacy => "legacy",
+    }
+}
+
+/// What `strict` does with the .mod of a wrong pseudo-version.
+pub fn strict_mod_word(refuse: bool) -> &'static str {
+    if refuse { "refuse" } else { "serve" }
 }
 
 fn hours(validity: Option<Duration>) -> u32 {

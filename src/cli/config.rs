@@ -1,0 +1,116 @@
+//! `modvet config`: is the configuration right, and what does it say?
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::environment::{self, Sources};
+use super::exit::{Exit, Failure};
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::net::Secret;
+use crate::registry::catalog::Seal;
+use crate::registry::definition::SecretRef;
+
+/// Check the configuration, or show what counts.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  modvet config check /etc/modvet.toml
+  modvet config show --config /etc/modvet.toml
+  modvet config show --json";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Say all that is wrong with a file, each with its line; exit code 2 if anything is
+    ///
+    /// Secrets that cannot be read here are warnings: they may well be there where the server runs.
+    #[command(after_help = "Example:\n  modvet config check /etc/modvet.toml")]
+    Check {
+        /// The file [default: what counts without one]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Print the settings that count, every default included, secrets as references only
+    #[command(after_help = "Example:\n  modvet config show --config /etc/modvet.toml")]
+    Show {
+        /// Read the configuration from this file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Ask these upstreams, in the syntax of GOPROXY
+        #[arg(long, value_name = "LIST")]
+        upstream: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    match arguments.command {
+        Command::Check { file } => check(file.as_deref()),
+        Command::Show { config, upstream, json } => show(config.as_deref(), upstream.as_deref(), json),
+    }
+}
+
+fn sources<'a>(config: Option<&'a Path>, upstream: Option<&'a str>) -> Sources<'a> {
+    let store = environment::variable("MODVET_STORE").map_or_else(|| PathBuf::from("modvet-data"), PathBuf::from);
+    Sources { config, upstream, store }
+}
+
+fn check(file: Option<&Path>) -> Result<Exit, Failure> {
+    let text = file.map(environment::read).transpose().map_err(Failure::usage)?.unwrap_or_default();
+    let name = file.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
+    let settings = match environment::read_settings(&text, sources(None, None)) {
+        Ok(settings) => settings,
+        Err(faults) => {
+            for fault in faults {
+                println!("{name}: {fault}");
+            }
+            return Ok(Exit::Usage);
+        }
+    };
+    let mut is_well = true;
+    for (what, reference, is_key) in secrets(&settings) {
+        match environment::secret(reference).map(|text| (text.is_empty(), Seal::new(&Secret::new(text)))) {
+            Ok((_, Err(error))) if is_key => {
+                println!("{name}: {what}: {error}");
+                is_well = false;
+            }
+            Ok((true, _)) => println!("{name}: warning: {what}: it is empty (expected a token)"),
+            Ok(_) => {}
+            Err(error) => println!("{name}: warning: {what}: {error}"),
+        }
+    }
+    if !is_well {
+        return Ok(Exit::Usage);
+    }
+    let (upstreams, registries) = (settings.upstreams.len(), settings.file().registry.len());
+    println!("{name}: well, upstreams: {upstreams}, registries: {registries}");
+    Ok(Exit::Well)
+}
+
+/// Every secret that the settings name, and whether it is the store's key.
+fn secrets(settings: &Settings) -> Vec<(String, &SecretRef, bool)> {
+    let key = settings.store.key.iter().map(|key| ("store.key".to_owned(), key, true));
+    let token = settings.admin_token.iter().map(|token| ("api.admin_token".to_owned(), token, false));
+    let auths = settings.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.auth.as_ref()?)));
+    let auths = auths.map(|(upstream, auth)| (format!("upstream {}: auth", upstream.name), &auth.secret, false));
+    key.chain(token).chain(auths).collect()
+}
+
+fn show(config: Option<&Path>, upstream: Option<&str>, json: bool) -> Result<Exit, Failure> {
+    let file = environment::settings(sources(config, upstream)).map_err(Failure::usage)?.file();
+    let unprintable = |error: &dyn std::fmt::Display| Error::internal(format!("the settings do not print: {error}"));
+    let text = match json {
+        true => serde_json::to_string_pretty(&file).map_err(|error| unprintable(&error))? + "\n",
+        false => toml::to_string(&file).map_err(|error| unprintable(&error))?,
+    };
+    print!("{text}");
+    Ok(Exit::Well)
+}

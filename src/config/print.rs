@@ -1,0 +1,83 @@
+//! The settings written down again: what counts, with every default, and no secret.
+
+use url::Url;
+
+use super::file::{ApiTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable};
+use super::settings::{AllowInsecure, Settings};
+use crate::registry::definition::{
+    DEFAULT, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, mode_word, printed_size, strict_mod_word,
+};
+
+impl Settings {
+    /// As a file that says it all.
+    pub fn file(&self) -> File {
+        let (key_file, key_env) = named(self.store.key.as_ref());
+        let (admin_token_file, admin_token_env) = named(self.admin_token.as_ref());
+        File {
+            listen: Some(self.listen.to_string()),
+            store: StoreTable {
+                path: Some(self.store.path.to_string_lossy().into_owned()),
+                spill: Some(printed_size(self.store.spill)),
+                max_size: self.store.max_size.map(printed_size),
+                keep_days: self.store.keep_days,
+                key_file,
+                key_env,
+            },
+            pseudo_versions: PseudoVersionsTable {
+                mode: Some(mode_word(self.policy.mode).to_owned()),
+                strict_mod: Some(strict_mod_word(self.policy.refuse_mod).to_owned()),
+            },
+            net: NetTable { allow_private: self.allow_private.clone() },
+            git: GitTable {
+                allow_insecure: Some(match &self.allow_insecure {
+                    AllowInsecure::All => toml::Value::Boolean(true),
+                    AllowInsecure::Hosts(hosts) => {
+                        toml::Value::Array(hosts.iter().cloned().map(toml::Value::String).collect())
+                    }
+                }),
+                instead_of: self.instead_of.iter().map(shown).collect(),
+            },
+            api: ApiTable { admin_token_file, admin_token_env },
+            upstream: self.upstreams.iter().map(UpstreamDefinition::table).collect(),
+            registry: self.all_registries().iter().map(|registry| self.table(registry)).collect(),
+        }
+    }
+
+    /// With the one at `/`, if nobody defines it.
+    fn all_registries(&self) -> Vec<RegistryDefinition> {
+        let mut all = self.registries.clone();
+        if !all.iter().any(|registry| registry.name == DEFAULT) {
+            let upstreams = self.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+            all.insert(0, RegistryDefinition::new(DEFAULT, upstreams));
+        }
+        all
+    }
+
+    fn table(&self, registry: &RegistryDefinition) -> RegistryTable {
+        let policy = registry.policy(self.policy);
+        let (mode, refuse_mod) = (Some(policy.mode), Some(policy.refuse_mod));
+        RegistryDefinition { mode, refuse_mod, ..registry.clone() }.table()
+    }
+}
+
+/// Where a secret is to be read: a file or a variable.
+fn named(reference: Option<&SecretRef>) -> (Option<String>, Option<String>) {
+    match reference {
+        Some(SecretRef::File(path)) => (Some(path.to_string_lossy().into_owned()), None),
+        Some(SecretRef::Environment(name)) => (None, Some(name.clone())),
+        Some(SecretRef::Given(_) | SecretRef::Sealed(_)) | None => (None, None),
+    }
+}
+
+/// A replacement may hold a user and a password.
+fn shown((prefix, replacement): &(String, String)) -> (String, String) {
+    let hidden = match Url::parse(replacement) {
+        Ok(mut url) if url.password().is_some() => {
+            // A URL with a password has a host, so it cannot fail.
+            let _ = url.set_password(Some("..."));
+            url.to_string()
+        }
+        _ => replacement.clone(),
+    };
+    (prefix.clone(), hidden)
+}

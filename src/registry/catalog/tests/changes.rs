@@ -1,0 +1,154 @@
+use serde_json::json;
+
+use super::*;
+use crate::error::Kind;
+
+fn catalog() -> (Arc<Drawer>, Arc<Workshop>, Catalog<Line>) {
+    let (store, build) = (Drawer::new(), Workshop::new());
+    let mut both = written(&["a", "b", "c"]);
+    both.registries = vec![RegistryDefinition::new("fixed", vec!["a".to_owned()])];
+    let catalog = open(&store, both, &build);
+    (store, build, catalog)
+}
+
+#[test]
+fn the_order_changes_at_once_and_is_kept() {
+    let (store, build, catalog) = catalog();
+    catalog.create_registry(&fields(json!({ "name": "ci", "upstreams": ["a", "b"] }))).expect("created");
+    let held = catalog.current();
+    let view = shown(&catalog.associate("ci", "c", None).expect("the last"));
+    assert_eq!(view["upstreams"][2], json!({ "position": 3, "name": "c" }));
+    assert_eq!(order(&catalog, "ci"), "a b c");
+    catalog.reposition("ci", "c", 1).expect("the first");
+    assert_eq!(order(&catalog, "ci"), "c a b");
+    catalog.reposition("ci", "c", 3).expect("the last");
+    assert_eq!(order(&catalog, "ci"), "a b c");
+    catalog.dissociate("ci", "b").expect("taken out");
+    assert_eq!(order(&catalog, "ci"), "a c");
+    catalog.change_registry("ci", &fields(json!({ "upstreams": ["c", "b", "a"], "mode": "strict" }))).expect("changed");
+    assert_eq!(held.registries["ci"].upstreams, ["a", "b"], "a request that runs keeps its order");
+    drop(catalog);
+    let catalog = open(&store, written(&["a", "b", "c"]), &build);
+    assert_eq!(order(&catalog, "ci"), "c b a");
+    catalog.delete_registry("ci").expect("deleted");
+    drop(catalog);
+    assert!(!open(&store, written(&["a"]), &build).current().registries.contains_key("ci"));
+}
+
+#[test]
+fn a_position_out_of_range_is_refused_with_the_range() {
+    let (_, _, catalog) = catalog();
+    catalog.create_registry(&fields(json!({ "name": "ci", "upstreams": ["a", "b"] }))).expect("created");
+    let errors = [
+        (catalog.associate("ci", "c", Some(0)).expect_err("0"), "position: 0 (expected 1 to 3)"),
+        (catalog.associate("ci", "c", Some(4)).expect_err("4"), "position: 4 (expected 1 to 3)"),
+        (catalog.reposition("ci", "a", 3).expect_err("3"), "position: 3 (expected 1 to 2)"),
+    ];
+    for (error, expected) in errors {
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Gone, expected));
+    }
+    assert_eq!(order(&catalog, "ci"), "a b");
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let (_, _, catalog) = catalog();
+    catalog.create_registry(&fields(json!({ "name": "ci", "upstreams": ["a"] }))).expect("created");
+    catalog.create_upstream(&fields(json!({ "name": "mine", "kind": "git" }))).expect("created");
+    catalog.associate("ci", "mine", None).expect("associated");
+    let written = "is defined in the configuration file, and only changed there";
+    let table = [
+        (catalog.delete_upstream("a").expect_err("written"), Kind::Conflict, format!("upstream a: {written}")),
+        (
+            catalog.change_upstream("a", &fields(json!({ "description": "x" }))).expect_err("written"),
+            Kind::Conflict,
+            format!("upstream a: {written}"),
+        ),
+        (catalog.delete_registry("fixed").expect_err("written"), Kind::Conflict, format!("registry fixed: {written}")),
+        (
+            catalog.associate("fixed", "b", None).expect_err("written"),
+            Kind::Conflict,
+            format!("registry fixed: {written}"),
+        ),
+        (
+            catalog.create_registry(&fields(json!({ "name": "ci", "upstreams": [] }))).expect_err("taken"),
+            Kind::Conflict,
+            "name: \"ci\": there is a registry of this name".to_owned(),
+        ),
+        (
+            catalog.create_upstream(&fields(json!({ "name": "b", "kind": "git" }))).expect_err("taken"),
+            Kind::Conflict,
+            "name: \"b\": there is an upstream of this name".to_owned(),
+        ),
+        (
+            catalog.delete_upstream("mine").expect_err("in use"),
+            Kind::Conflict,
+            "upstream mine: it stands in a registry: ci\n\
+             take it out of them first: DELETE /api/v1/registries/NAME/upstreams/UPSTREAM"
+                .to_owned(),
+        ),
+        (
+            catalog.delete_upstream("zzz").expect_err("unknown"),
+            Kind::NotFound,
+            "upstreams/zzz: unknown upstream".to_owned(),
+        ),
+        (
+            catalog.delete_registry("zzz").expect_err("unknown"),
+            Kind::NotFound,
+            "registries/zzz: unknown registry".to_owned(),
+        ),
+        (
+            catalog.associate("ci", "a", None).expect_err("twice"),
+            Kind::Conflict,
+            "registry ci: upstream a stands there already, at position 1".to_owned(),
+        ),
+        (
+            catalog.associate("ci", "zzz", None).expect_err("unknown"),
+            Kind::Gone,
+            "upstreams: registry ci names the unknown upstream \"zzz\" (expected one of: a, b, c, mine)".to_owned(),
+        ),
+        (
+            catalog.dissociate("ci", "b").expect_err("not there"),
+            Kind::NotFound,
+            "upstream b: it does not stand in the registry ci".to_owned(),
+        ),
+    ];
+    for (error, kind, expected) in table {
+        assert_eq!((error.kind(), error.to_string()), (kind, expected));
+    }
+}
+
+#[test]
+fn at_run_time_too_a_registry_has_at_most_20_upstreams() {
+    let (store, build) = (Drawer::new(), Workshop::new());
+    let names: Vec<String> = (1..=20).map(|number| format!("u{number}")).collect();
+    let catalog = open(&store, written(&names.iter().map(String::as_str).collect::<Vec<_>>()), &build);
+    catalog.create_upstream(&fields(json!({ "name": "one-more", "kind": "git" }))).expect("created");
+    let error = catalog.associate("default", "one-more", None).expect_err("21");
+    assert_eq!(error.to_string(), "upstreams: registry default has 21 upstreams (expected at most 20)");
+    assert_eq!(catalog.current().registries["default"].upstreams.len(), 20);
+}
+
+#[test]
+fn a_change_of_an_upstream_keeps_what_is_not_named_and_null_gives_back_the_default() {
+    let (_, build, catalog) = catalog();
+    let made = json!({
+        "name": "public", "kind": "proxy", "url": "https://proxy.example", "description": "first", "keep_days": 3,
+        "timeouts": { "first_byte": "5s", "total": "1m" },
+    });
+    catalog.create_upstream(&fields(made)).expect("created");
+    build.built();
+    let patch = json!({ "description": "second", "keep_days": null, "timeouts": { "total": "2m" } });
+    let view = shown(&catalog.change_upstream("public", &fields(patch)).expect("changed"));
+    assert_eq!((&view["url"], &view["description"]), (&json!("https://proxy.example/"), &json!("second")));
+    assert_eq!(view["timeouts"], json!({ "first_byte": "5s", "total": "2m" }));
+    assert!(view.get("keep_days").is_none(), "{view}");
+    assert_eq!(build.built().len(), 1, "other times are another view of the client");
+    catalog.change_upstream("public", &fields(json!({ "description": "third", "max_size": "1GiB" }))).expect("changed");
+    assert_eq!(build.built().len(), 0, "a description changes nothing of how it is asked");
+    assert_eq!(catalog.current().definitions["public"].max_size, Some(1 << 30));
+    let error = catalog.change_upstream("public", &fields(json!({ "name": "other" }))).expect_err("renamed");
+    assert_eq!(error.to_string(), "name: \"other\" (expected the name it has)");
+    let error = catalog.change_upstream("public", &fields(json!({ "modles": [] }))).expect_err("unknown");
+    assert_eq!(error.to_string(), "modles: unknown key\ndid you mean `modules`?");
+}
