@@ -113,6 +113,39 @@ fn over_tcp_the_admin_part_wants_the_token_that_the_file_names() {
     assert_eq!(refused.status, 403, "there is no token: {}", refused.text());
 }
 
+#[test]
+fn an_upstream_says_how_it_is_doing_in_the_api_and_for_prometheus() {
+    let tree = tree();
+    let modvet = guarded(&tree);
+    let store = modvet.home().store();
+    let upstream = || -> Value {
+        let answered = client::control(&store, "GET", "/api/v1/upstreams/tree", "");
+        serde_json::from_slice(&answered.body).unwrap_or_else(|error| panic!("{error}: {}", answered.text()))
+    };
+    let line = |wanted: &str| {
+        let page = client::get(modvet.address(), "/metrics").text();
+        assert!(page.lines().any(|line| line == wanted), "no line {wanted} in\n{page}");
+    };
+    let doing = upstream();
+    assert_eq!(doing["counters"]["misses"], 3, "{doing}");
+    assert_eq!(doing["health"]["consecutive_failures"], 0, "{doing}");
+    assert!(doing["health"]["last_success"].is_string(), "{doing}");
+    line("modvet_answers_total{upstream=\"tree\",cache=\"miss\"} 3");
+    line("modvet_upstream_up{upstream=\"tree\"} 1");
+    line("modvet_requests_total{route=\"zip\",status=\"200\"} 1");
+
+    assert_eq!(modvet.get(MODULE, "@v/v1.0.0.zip").status, 200);
+    line("modvet_answers_total{upstream=\"tree\",cache=\"hit\"} 1");
+
+    std::fs::remove_dir_all(tree.path()).expect("a folder");
+    assert_eq!(modvet.get("example.test/other", "@v/list").status, 502);
+    let doing = upstream();
+    assert_eq!(doing["health"]["consecutive_failures"], 1, "{doing}");
+    assert!(doing["health"]["failure"].is_string(), "{doing}");
+    line("modvet_upstream_up{upstream=\"tree\"} 0");
+    line("modvet_upstream_failures_total{upstream=\"tree\"} 1");
+}
+
 /// A call, the description it is for, and the status that it gets.
 struct Example(&'static str, &'static str, &'static str, u16);
 
@@ -128,6 +161,7 @@ const EXAMPLES: &[Example] = &[
         "",
         200,
     ),
+    Example("GET /api/v1/changes", "/api/v1/changes", "", 200),
     Example("GET /api/v1/registries/{registry}/bindings", "/api/v1/registries/default/bindings", "", 200),
     Example("GET /api/v1/registries/{registry}/bindings", "/api/v1/registries/none/bindings", "", 404),
     Example(
@@ -136,7 +170,48 @@ const EXAMPLES: &[Example] = &[
         "",
         204,
     ),
+    Example("POST /api/v1/upstreams", "/api/v1/upstreams", UPSTREAM, 201),
+    Example("POST /api/v1/upstreams", "/api/v1/upstreams", UPSTREAM, 409),
+    Example("POST /api/v1/upstreams", "/api/v1/upstreams", "{\"nam\": \"x\"}", 400),
+    Example("GET /api/v1/upstreams", "/api/v1/upstreams", "", 200),
+    Example("GET /api/v1/upstreams/{upstream}", "/api/v1/upstreams/tree", "", 200),
+    Example("GET /api/v1/upstreams/{upstream}", "/api/v1/upstreams/other", "", 200),
+    Example("GET /api/v1/upstreams/{upstream}", "/api/v1/upstreams/none", "", 404),
+    Example("PATCH /api/v1/upstreams/{upstream}", "/api/v1/upstreams/other", "{\"description\": \"x\"}", 200),
+    Example("PATCH /api/v1/upstreams/{upstream}", "/api/v1/upstreams/tree", "{\"description\": \"x\"}", 409),
+    Example("POST /api/v1/upstreams/{upstream}/test", "/api/v1/upstreams/tree/test", "", 200),
+    Example("POST /api/v1/upstreams/{upstream}/test", "/api/v1/upstreams/other/test", "", 200),
+    Example("POST /api/v1/registries", "/api/v1/registries", "{\"name\": \"new\", \"upstreams\": [\"tree\"]}", 201),
+    Example("GET /api/v1/registries", "/api/v1/registries", "", 200),
+    Example("GET /api/v1/registries/{registry}", "/api/v1/registries/new", "", 200),
+    Example("GET /api/v1/registries/{registry}", "/api/v1/registries/default", "", 200),
+    Example("PATCH /api/v1/registries/{registry}", "/api/v1/registries/new", "{\"mode\": \"strict\"}", 200),
+    Example(
+        "POST /api/v1/registries/{registry}/upstreams",
+        "/api/v1/registries/new/upstreams",
+        "{\"upstream\": \"other\", \"position\": 1}",
+        201,
+    ),
+    Example("GET /api/v1/registries/{registry}/upstreams", "/api/v1/registries/new/upstreams", "", 200),
+    Example(
+        "PATCH /api/v1/registries/{registry}/upstreams/{upstream}",
+        "/api/v1/registries/new/upstreams/other",
+        "{\"position\": 2}",
+        200,
+    ),
+    Example("DELETE /api/v1/upstreams/{upstream}", "/api/v1/upstreams/other", "", 409),
+    Example(
+        "DELETE /api/v1/registries/{registry}/upstreams/{upstream}",
+        "/api/v1/registries/new/upstreams/other",
+        "",
+        204,
+    ),
+    Example("DELETE /api/v1/registries/{registry}", "/api/v1/registries/new", "", 204),
+    Example("DELETE /api/v1/upstreams/{upstream}", "/api/v1/upstreams/other", "", 204),
+    Example("POST /api/v1/reload", "/api/v1/reload", "", 200),
 ];
+
+const UPSTREAM: &str = "{\"name\": \"other\", \"kind\": \"proxy\", \"url\": \"http://127.0.0.1:1/\"}";
 
 #[test]
 fn every_answer_has_exactly_the_fields_that_are_described() {

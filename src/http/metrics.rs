@@ -1,6 +1,7 @@
 //! `/metrics`: what was asked and answered since the start, for Prometheus (OpenMetrics text).
 //! Label values come from tables and from the configuration, never from what clients send.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -11,9 +12,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use std::sync::atomic::AtomicU64;
 
 use crate::error::{Error, Result};
+use crate::registry::Cached;
 
 /// What is counted while requests are answered.
 pub struct Metrics {
@@ -49,6 +50,28 @@ pub struct UpstreamReading {
     /// `None` where nobody asked it yet.
     pub up: Option<bool>,
     pub latency: Option<Duration>,
+}
+
+impl UpstreamReading {
+    pub fn of(cached: &Cached) -> UpstreamReading {
+        let (counters, health) = (cached.counters(), cached.health());
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let was_asked = health.last_success.is_some() || health.last_failure.is_some();
+        UpstreamReading {
+            name: cached.name().to_owned(),
+            hits: read(&counters.hits),
+            misses: read(&counters.misses),
+            stale: read(&counters.stale),
+            revalidated: read(&counters.revalidated),
+            asked: read(&counters.asked),
+            failures: read(&counters.failures),
+            absences: read(&counters.absences),
+            changes: read(&counters.changes),
+            bytes: read(&counters.bytes),
+            up: was_asked.then_some(health.consecutive_failures == 0),
+            latency: health.latency_ms.map(Duration::from_millis),
+        }
+    }
 }
 
 /// Bytes of one part of the store.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::metrics::Reading;
+use super::metrics::{Reading, UpstreamReading};
 use super::route::RegistryName;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
@@ -57,7 +57,12 @@ impl Site {
     pub fn reading(&self) -> Reading {
         let current = self.catalog.current();
         let wrong = |counter: &Arc<Counter>| (counter.registry.name().to_owned(), counter.registry.served_wrong());
-        Reading { ready: true, wrong_served: current.registries.values().map(wrong).collect(), ..Reading::default() }
+        Reading {
+            ready: true,
+            upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
+            wrong_served: current.registries.values().map(wrong).collect(),
+            ..Reading::default()
+        }
     }
 
     /// The same, with somebody who reads the configuration again.

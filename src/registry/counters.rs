@@ -11,7 +11,7 @@ use super::entry::Freshness;
 use crate::error::{Error, Kind, Result};
 
 /// Since the start. Numbers only: whoever reads one takes no lock.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Counters {
     /// Answers by their freshness.
     pub hits: AtomicU64,

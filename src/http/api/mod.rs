@@ -4,6 +4,7 @@
 
 mod bindings;
 mod call;
+mod changes;
 mod document;
 mod registries;
 mod reply;
@@ -178,6 +179,13 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Anyone,
         query: &[],
         handler: |call| Box::pin(document::document(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/changes",
+        access: Access::Admin,
+        query: &[Parameter::text("upstream"), Parameter::number("limit")],
+        handler: |call| Box::pin(changes::list(call)),
     },
     ApiRoute {
         method: Method::GET,

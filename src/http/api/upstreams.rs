@@ -1,19 +1,54 @@
 //! `/api/v1/upstreams`: which upstreams there are, whatever registries have them.
 
+use std::sync::Arc;
+
+use serde::Serialize;
+
 use super::{Call, Reply};
 use crate::error::{Error, Result};
-use crate::registry::catalog::Fields;
+use crate::registry::catalog::{Fields, UpstreamView};
+use crate::registry::{Cached, Counters, Health};
 use crate::spec::path::ModulePath;
+
+/// An upstream as it is defined, and how it is doing.
+#[derive(Serialize)]
+struct Doing<'a> {
+    #[serde(flatten)]
+    defined: UpstreamView,
+    /// Neither where it cannot be asked at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<Health>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counters: Option<&'a Counters>,
+}
+
+impl Doing<'_> {
+    fn of(defined: UpstreamView, cached: Option<&Arc<Cached>>) -> Doing<'_> {
+        Doing {
+            defined,
+            health: cached.map(|cached| cached.health()),
+            counters: cached.map(|cached| cached.counters()),
+        }
+    }
+}
 
 pub async fn list(call: Call) -> Result<Reply> {
     let catalog = call.site.catalog().clone();
-    let upstreams = blocking(move || Ok(catalog.list_upstreams())).await?;
+    let current = catalog.current();
+    let defined = blocking(move || Ok(catalog.list_upstreams())).await?;
+    let doing = |view: UpstreamView| {
+        let cached = current.upstreams.get(view.name());
+        Doing::of(view, cached)
+    };
+    let upstreams: Vec<Doing<'_>> = defined.into_iter().map(doing).collect();
     Reply::json(&serde_json::json!({ "upstreams": upstreams }))
 }
 
 pub async fn show(call: Call) -> Result<Reply> {
     let (catalog, name) = (call.site.catalog().clone(), call.name("upstream").to_owned());
-    Reply::json(&blocking(move || catalog.show_upstream(&name)).await?)
+    let current = catalog.current();
+    let defined = blocking(move || catalog.show_upstream(&name)).await?;
+    Reply::json(&Doing::of(defined, current.upstreams.get(call.name("upstream"))))
 }
 
 pub async fn create(call: Call) -> Result<Reply> {

@@ -8,6 +8,7 @@ use crate::http::admin::AdminToken;
 use crate::http::desk::Desk;
 use crate::http::serve::Limits;
 use crate::http::tests::PSEUDONYM;
+use crate::ports::{Body, Store as _};
 
 const TOKEN: &str = "token";
 const WRONG: &str = "v1.0.1-0.20190813064442-fde4db37ae7a";
@@ -123,4 +124,38 @@ async fn without_fetching_a_verdict_asks_no_upstream() {
     running.get("/example.com/m/@v/v1.0.0.info").await;
     let asked = world.corp.total();
     assert_eq!((standing().await.as_str(), world.corp.total()), ("canonical", asked), "what is kept is enough");
+}
+
+#[tokio::test]
+async fn recorded_differences_are_told_the_newest_first() {
+    let world = World::new();
+    for (upstream, version, day) in [("corp", "v1.0.0", "01"), ("public", "v1.1.0", "03"), ("corp", "v1.2.0", "02")] {
+        let seen = format!("2026-02-{day}T00:00:00Z");
+        let state = |sum: &str| json!({ "sha256": sum, "revision": "c0ffee" });
+        let change = json!({
+            "upstream": upstream, "module": "example.com/m", "version": version, "question": "zip",
+            "seen_at": seen, "last_seen_at": seen, "kept": state("aa"), "found": state("bb"), "choice": "keep",
+        });
+        let key = format!("change/{upstream}~00000000/example.com/m/@v/{version}.zip/01234567");
+        world.store.put(&key, change.to_string().as_bytes(), Body::Bytes(Default::default())).expect("kept");
+    }
+    let running = start_desk(Some(world.site()), Limits::default(), |door| {
+        let desk = Desk::new(door, std::time::Duration::from_secs(30), PSEUDONYM);
+        desk.with_admin_token(AdminToken::new(TOKEN).expect("a token"))
+    })
+    .await;
+    let row = "GET /api/v1/changes";
+    let table = [
+        ("", vec!["v1.1.0", "v1.2.0", "v1.0.0"], false),
+        ("?limit=1", vec!["v1.1.0"], true),
+        ("?upstream=corp", vec!["v1.2.0", "v1.0.0"], false),
+        ("?upstream=cor", vec![], false),
+    ];
+    for (query, expected, more) in table {
+        let (status, value) = answer(&running, &example(row, format!("/api/v1/changes{query}"), 200)).await;
+        assert_eq!(differences(row, status, &value), Vec::<String>::new(), "{query}: {value}");
+        let changes = value["changes"].as_array().expect("a list").iter();
+        let versions: Vec<&str> = changes.map(|change| change["version"].as_str().expect("a version")).collect();
+        assert_eq!((versions, &value["more"]), (expected, &json!(more)), "{query}");
+    }
 }

@@ -135,6 +135,11 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         Catalog { store, state: Mutex::new(state), current: RwLock::new(Arc::new(current)) }
     }
 
+    /// Where everything is kept.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
     /// What answers requests now. Cheap.
     pub fn current(&self) -> Arc<Current<R>> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()

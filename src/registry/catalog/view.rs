@@ -44,6 +44,12 @@ pub struct UpstreamView {
     registries: Vec<String>,
 }
 
+impl UpstreamView {
+    pub fn name(&self) -> &str {
+        self.definition.name.as_deref().unwrap_or_default()
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct AuthView {
     #[serde(flatten)]
