@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod client;
+pub mod double;
 pub mod fixture;
 pub mod git_server;
 pub mod go;
@@ -17,6 +18,7 @@ pub mod outside;
 pub mod pages;
 pub mod project;
 pub mod relay;
+pub mod release;
 pub mod replay;
 pub mod toolchain;
 pub mod tree;
