@@ -33,7 +33,7 @@ pub async fn list(call: Call) -> Result<Reply> {
         .await
         .map_err(|cause| Error::internal("reading changes was cut short").because(cause))?;
     let mut changes = read?;
-    changes.sort_by(|one, other| other.seen_at.cmp(&one.seen_at));
+    changes.sort_by_key(|change| std::cmp::Reverse(change.seen_at));
     let more = changes.len() > limit;
     changes.truncate(limit);
     Reply::json(&Changes { changes, more })
