@@ -162,6 +162,10 @@ impl Build<Counter> for Builder {
         Counter { registry, sumdb: passed() }
     }
 
+    fn forget(&self, registry: &str) {
+        self.folders.books.lock().unwrap_or_else(PoisonError::into_inner).remove(registry);
+    }
+
     async fn admit(&self, definition: &UpstreamDefinition) -> Result<()> {
         self.identity.refuse(definition).await
     }

@@ -31,8 +31,8 @@ fn written(path: &PathBuf, name: &str) -> Option<String> {
 
 /// The value of `NAME=value` lines; the last one counts.
 fn value(text: &str, name: &str) -> Option<String> {
-    let pairs = text.lines().filter_map(|line| line.trim_end_matches('\r').split_once('='));
-    let last = pairs.filter(|(key, _)| *key == name).last()?.1;
+    let mut pairs = text.lines().filter_map(|line| line.trim_end_matches('\r').split_once('='));
+    let last = pairs.rfind(|(key, _)| *key == name)?.1;
     Some(last.to_owned()).filter(|value| !value.is_empty())
 }
 

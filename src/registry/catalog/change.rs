@@ -131,7 +131,8 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         let current = next.compose()?;
         kept::delete_registry(&*self.store, name)?;
         self.take(&mut state, next, current);
-        Ok(())
+        state.build.forget(name);
+        kept::delete_bindings(&*self.store, name)
     }
 
     /// Puts an upstream into a registry; `position` counts from 1, without one it is the last.

@@ -76,6 +76,11 @@ pub(super) fn delete_registry(store: &dyn Store, name: &str) -> Result<()> {
     store.delete(&format!("{REGISTRIES}{name}")).map(drop)
 }
 
+/// What a registry wrote down of modules goes with it.
+pub(super) fn delete_bindings(store: &dyn Store, registry: &str) -> Result<()> {
+    store.delete_many(&keys(store, &format!("binding/{registry}/"))?).map(drop)
+}
+
 fn keys(store: &dyn Store, prefix: &str) -> Result<Vec<String>> {
     let mut keys = Vec::new();
     store.scan(prefix, &mut |key, _| {

@@ -63,6 +63,8 @@ pub trait Build<R>: Send + Sync {
         members: Vec<Member>,
         proxies: Vec<(String, Arc<dyn Sumdb>)>,
     ) -> R;
+    /// A registry is gone: another one of its name begins with nothing.
+    fn forget(&self, registry: &str);
     /// Refuses what must be no upstream, such as this process itself.
     async fn admit(&self, definition: &UpstreamDefinition) -> Result<()>;
     /// Asks an upstream whether it answers.

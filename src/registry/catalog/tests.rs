@@ -89,6 +89,8 @@ impl Build<Line> for Workshop {
         Line { upstreams, shared: members.iter().map(|member| member.shared).collect(), policy }
     }
 
+    fn forget(&self, _: &str) {}
+
     async fn admit(&self, _: &UpstreamDefinition) -> Result<()> {
         Ok(())
     }
@@ -122,6 +124,8 @@ impl<R: Send + Sync> Build<R> for Unbuilt {
     fn registry(&self, _: &RegistryDefinition, _: Policy, _: Vec<Member>, _: Vec<(String, Arc<dyn Sumdb>)>) -> R {
         unreachable!("nothing is built here")
     }
+
+    fn forget(&self, _: &str) {}
 
     async fn admit(&self, _: &UpstreamDefinition) -> Result<()> {
         Err(Error::internal("nothing is built here"))

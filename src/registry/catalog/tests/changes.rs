@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::error::Kind;
+use crate::ports::Store as _;
 
 fn catalog() -> (Arc<Drawer>, Arc<Workshop>, Catalog<Line>) {
     let (store, build) = (Drawer::new(), Workshop::new());
@@ -30,7 +31,13 @@ fn the_order_changes_at_once_and_is_kept() {
     drop(catalog);
     let catalog = open(&store, written(&["a", "b", "c"]), &build);
     assert_eq!(order(&catalog, "ci"), "c b a");
+    let bound = ["binding/ci/example.com/m", "binding/other/example.com/m"];
+    for key in bound {
+        store.put(key, b"{}", crate::ports::Body::Bytes("".into())).expect("kept");
+    }
     catalog.delete_registry("ci").expect("deleted");
+    let left: Vec<String> = store.keys().into_iter().filter(|key| key.starts_with("binding/")).collect();
+    assert_eq!(left, bound[1..], "its bindings go with it");
     drop(catalog);
     assert!(!open(&store, written(&["a"]), &build).current().registries.contains_key("ci"));
 }
@@ -97,6 +104,17 @@ fn what_cannot_be_done_says_why() {
             Kind::NotFound,
             "registries/zzz: unknown registry".to_owned(),
         ),
+    ];
+    for (error, kind, expected) in table {
+        assert_eq!((error.kind(), error.to_string()), (kind, expected));
+    }
+}
+
+#[test]
+fn an_upstream_stands_in_a_registry_once_and_only_if_there_is_one() {
+    let (_, _, catalog) = catalog();
+    catalog.create_registry(&fields(json!({ "name": "ci", "upstreams": ["a"] }))).expect("created");
+    let table = [
         (
             catalog.associate("ci", "a", None).expect_err("twice"),
             Kind::Conflict,
@@ -105,7 +123,7 @@ fn what_cannot_be_done_says_why() {
         (
             catalog.associate("ci", "zzz", None).expect_err("unknown"),
             Kind::Gone,
-            "upstreams: registry ci names the unknown upstream \"zzz\" (expected one of: a, b, c, mine)".to_owned(),
+            "upstreams: registry ci names the unknown upstream \"zzz\" (expected one of: a, b, c)".to_owned(),
         ),
         (
             catalog.dissociate("ci", "b").expect_err("not there"),
