@@ -10,7 +10,7 @@ use crate::config::{self, AuthScheme, Settings, Upstream, UpstreamKind};
 use crate::error::{Error, Kind, Result};
 use crate::git::{Options, Repositories};
 use crate::net::{self, AllowInsecure, AllowPrivate, Client, Credential, CredentialKind, InsteadOf, Secret, Trust};
-use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
+use crate::ports::{Clock, Examiner, Repo, Source, Store};
 use crate::registry::direct::Direct;
 use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Member, Named, OnFailure, Registry, Shelf, Validity};
 use crate::spec::scope::Scope;
@@ -36,7 +36,7 @@ pub enum Lock {
 /// All that a command works with.
 pub struct Works {
     pub registry: Registry,
-    pub sumdbs: Vec<(String, Arc<dyn Sumdb>)>,
+    pub sumdbs: Vec<sumdb::Proxy>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
 }
@@ -104,7 +104,7 @@ fn connect(
     let repositories = Arc::new(Repositories::new(root, client.clone(), clock.clone(), runtime, Options::default()));
     let proxies = Proxies { client, pseudonym: pseudonym.to_owned(), scratch: settings.store_path.join("tmp") };
     let mut members = Vec::new();
-    let mut sumdbs: Vec<(String, Arc<dyn Sumdb>)> = Vec::new();
+    let mut sumdbs: Vec<sumdb::Proxy> = Vec::new();
     for upstream in &settings.upstreams {
         let shelf = shelf(upstream);
         let mut examiner: Option<Arc<dyn Examiner>> = None;
@@ -116,7 +116,8 @@ fn connect(
             }
             UpstreamKind::Proxy(url) => {
                 let proxy = Arc::new(proxies.open(url.clone(), Trust::Named)?);
-                sumdbs.push((upstream.name.clone(), proxy.clone()));
+                let scope = Scope::new(upstream.modules.as_str(), upstream.not_modules.as_str());
+                sumdbs.push(sumdb::Proxy { name: upstream.name.clone(), sumdb: proxy.clone(), scope });
                 (proxy, Judgement::Believed)
             }
             UpstreamKind::Dir(folder) => {

@@ -14,6 +14,7 @@ pub mod member;
 mod order;
 pub mod peek;
 pub mod shelf;
+pub mod steps;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -28,4 +29,5 @@ pub use cached::{Cached, Named, Reach, Validity};
 pub use entry::{Entry, Freshness};
 pub use member::{Judgement, Member, OnFailure};
 pub use shelf::Shelf;
+pub use steps::Walked;
 pub use walk::{Answer, AnswerBody, Bound, ChecksumDatabase, Life, Registry};

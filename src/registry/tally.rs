@@ -84,9 +84,7 @@ impl Tally {
         self.asked.push(name.to_owned());
         self.remembered = None;
         let said = Said { upstream: name.to_owned(), cache: Freshness::Absent.as_str(), age: Duration::ZERO };
-        // Only what an upstream did may be walked around; our own trouble and a wrong name may not.
-        let elsewhere = matches!(error.kind(), Kind::BadGateway | Kind::Forbidden);
-        if !elsewhere {
+        if !is_elsewhere(error.kind()) {
             return Err(error.about(&self.subject).said(said));
         }
         let error = self.retell(&error, error.kind(), format!("upstream {name}: {}", error.chain())).said(said);
@@ -150,6 +148,11 @@ impl Tally {
             None => told,
         }
     }
+}
+
+/// Only what an upstream did may be walked around; our own trouble and a wrong name may not.
+pub(super) fn is_elsewhere(kind: Kind) -> bool {
+    matches!(kind, Kind::BadGateway | Kind::Forbidden)
 }
 
 fn way_out(registry: &Registry, module: &ModulePath) -> Vec<String> {

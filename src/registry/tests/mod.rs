@@ -1,5 +1,7 @@
 mod binding;
 
 mod cached;
+mod private;
+mod steps;
 mod verdict;
 mod walk;
