@@ -193,12 +193,45 @@ pub trait Store: Send + Sync {
     fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()>;
     /// Counts what there is. It looks at every entry: not for every request.
     fn usage(&self) -> Result<Usage>;
+    /// Reads the bodies of all entries below a prefix anew; those that are damaged are removed, and all that share them.
+    fn verify(&self, prefix: &str, progress: &mut ProgressFn<'_>) -> Result<Verified>;
+    /// Gives the space of what was deleted back to the disk; everything else goes on meanwhile. It copies all that
+    /// lives, so it pays only where `Usage::reclaimable` is a good part of it.
+    fn compact(&self, progress: &mut ProgressFn<'_>) -> Result<Compaction>;
     /// An empty file from which `put` takes a body without copying.
     fn scratch(&self) -> Result<NamedTempFile>;
 }
 
 /// Shown a key and its meta, gives the new meta, or none to leave it as it is.
 pub type ChangeMeta<'a> = dyn FnMut(&str, &[u8]) -> Option<Vec<u8>> + 'a;
+
+/// Told of long work how far it is; `false` gives it up.
+pub type ProgressFn<'a> = dyn FnMut(Progress) -> bool + 'a;
+
+/// Bytes gone through, of all that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub done: u64,
+    pub all: u64,
+}
+
+/// What `Store::verify` found; given up, what it found until then.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// How many entries were looked at.
+    pub entries: u64,
+    /// The keys of the entries that were damaged and are removed, in order.
+    pub damaged: Vec<String>,
+}
+
+/// Bytes that the tables took on disk and take now; the same if it was given up.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Compaction {
+    pub before: u64,
+    pub after: u64,
+    /// How long everybody else had to wait.
+    pub paused: Duration,
+}
 
 /// An entry as it lies in the store.
 #[derive(Debug, Clone)]
@@ -248,6 +281,11 @@ impl Usage {
     /// Bytes on disk.
     pub fn disk(&self) -> u64 {
         self.tables + self.files
+    }
+
+    /// What a compaction gives back to the disk, roughly: fresh tables take twice what lives in them.
+    pub fn reclaimable(&self) -> u64 {
+        self.tables.saturating_sub(self.live_in_tables.saturating_mul(2))
     }
 }
 

@@ -16,7 +16,7 @@ const LARGE: usize = 9 << 20;
 type Damage = fn(&Path);
 
 /// All files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("folder") {
         let path = entry.expect("entry").path();
@@ -28,20 +28,20 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn only_file(folder: &Path) -> PathBuf {
+pub(super) fn only_file(folder: &Path) -> PathBuf {
     let found = files(&folder.join("files"));
     assert_eq!(found.len(), 1, "{found:?}");
     found[0].clone()
 }
 
-fn flip(path: &Path, offset: u64) {
+pub(super) fn flip(path: &Path, offset: u64) {
     let file = OpenOptions::new().read(true).write(true).open(path).expect("file");
     let mut byte = [0];
     file.read_exact_at(&mut byte, offset).expect("read");
     file.write_all_at(&[byte[0] ^ 0x40], offset).expect("written");
 }
 
-fn cut(path: &Path, size: u64) {
+pub(super) fn cut(path: &Path, size: u64) {
     OpenOptions::new().write(true).open(path).expect("file").set_len(size).expect("cut");
 }
 

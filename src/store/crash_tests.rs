@@ -47,6 +47,12 @@ fn writes_until_killed() {
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
+        scope.spawn(|| {
+            loop {
+                store.compact(&mut |_| true).expect("compacted");
+                std::thread::sleep(Duration::from_millis(seed % 50));
+            }
+        });
         for writer in 0..WRITERS {
             scope.spawn(move || {
                 for step in 0.. {
@@ -182,13 +188,15 @@ fn killed_at_any_moment() {
     let folder = tempfile::tempdir().expect("folder");
     let seed = u64::from(std::process::id());
     let mut promises = Promises::new();
-    let mut heard = 0;
+    let (mut heard, mut half_copied, mut moved) = (0, 0, 0);
     for round in 0..24 {
         let dice = noise(seed + round, 4);
         // Every sixth round the kill comes while the store opens.
         let lines = if round % 6 == 5 { 0 } else { 3 + usize::from(dice[0]) };
         let more = Duration::from_millis(u64::from(dice[1] % 40));
         heard += run_and_kill(folder.path(), seed ^ (round << 32), lines, more, &mut promises);
+        half_copied += u32::from(folder.path().join("sled").exists() && folder.path().join("sled.2").exists());
+        moved += u32::from(!folder.path().join("sled").exists());
         // Every other round the next writer opens what the kill left.
         if round % 2 == 0 {
             let store = SledStore::open(folder.path(), options()).expect("opens after a kill");
@@ -201,7 +209,9 @@ fn killed_at_any_moment() {
     let store = SledStore::open(folder.path(), options()).expect("opens after a kill");
     check(&store, &mut promises, 24);
     assert!(heard > 1000, "only {heard} lines: it tests nothing");
-    assert_eq!(std::fs::read_dir(folder.path().join("sled/blobs")).expect("folder").count(), 0, "pages as files");
+    assert!(half_copied > 2, "only {half_copied} kills while tables were copied, {moved} with the second folder alone");
+    let pages = ["sled", "sled.2"].map(|tables| std::fs::read_dir(folder.path().join(tables).join("blobs")));
+    assert_eq!(pages.into_iter().flatten().flatten().count(), 0, "pages as files");
 }
 
 /// The most memory that this process ever had, in bytes.
@@ -246,14 +256,36 @@ fn moves_a_large_file() {
 #[ignore = "started by `a_large_zip_is_not_held_in_memory`"]
 #[cfg(target_os = "linux")]
 fn moves_many_pieces() {
-    move_large(Options { spill: u64::MAX, ..Options::default() });
+    move_large(all_in_tables());
+}
+
+#[test]
+#[ignore = "started by `a_large_zip_is_not_held_in_memory`"]
+#[cfg(target_os = "linux")]
+fn compacts_much() {
+    let store = SledStore::open(folder_of_child(), all_in_tables()).expect("opens");
+    let before = peak_memory();
+    let compaction = store.compact(&mut |_| true).expect("compacted");
+    assert!(compaction.after > 200 << 20, "{compaction:?}");
+    say(&format!("grew {}", peak_memory() - before));
+}
+
+fn all_in_tables() -> Options {
+    Options { spill: u64::MAX, ..Options::default() }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn a_large_zip_is_not_held_in_memory() {
-    for (test, limit) in [("moves_a_large_file", 16 << 20), ("moves_many_pieces", 150 << 20)] {
+    let limits = [("moves_a_large_file", 16 << 20), ("moves_many_pieces", 150 << 20), ("compacts_much", 200 << 20)];
+    for (test, limit) in limits {
         let folder = tempfile::tempdir().expect("folder");
+        if test == "compacts_much" {
+            let store = SledStore::open(folder.path(), all_in_tables()).expect("opens");
+            for seed in 0..100 {
+                store.put(&seed.to_string(), b"", bytes(&noise(seed, 2 << 20))).expect("put");
+            }
+        }
         let output = child(test, folder.path(), 0).output().expect("ran");
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text.lines().find_map(|line| line.strip_prefix("grew ")).unwrap_or_else(|| panic!("{test}: {text}"));

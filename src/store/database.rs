@@ -1,22 +1,15 @@
-//! sled, as this store uses it: four tables, errors in words, no panic let through, and a real flush.
+//! The tables in use: one sled, and while it is compacted the next one, which takes its place at once.
 
-use std::fs::File;
+use std::collections::BTreeSet;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::failure::{self, During};
 use super::lock::Lock;
+use super::place::Places;
+use super::tables::{Row, Tables, Unopened, What};
 use super::turns::locked;
 use crate::error::{Error, Result};
-
-/// A leaf of 16 pieces has to stay below a quarter of it, or it goes to a file that is never deleted.
-const SEGMENT: usize = 4 << 20;
-
-/// How long threads of a store closed just before may hold sled's lock.
-const LINGER: Duration = Duration::from_secs(10);
 
 pub(super) struct Database {
     /// Key of an entry -> `Record`.
@@ -27,107 +20,89 @@ pub(super) struct Database {
     pub(super) manifests: Table,
     /// `blob/<sha256>/<n as u32 big-endian>` -> the n-th 32 KiB of a blob.
     pub(super) pieces: Table,
-    sled: sled::Db,
-    folder: PathBuf,
-    log: File,
-    rounds: Rounds,
+    pub(super) current: Arc<Current>,
     /// Given back last, when sled is closed.
     _lock: Lock,
 }
 
+/// Rows that were written: where and which.
+pub(super) type Changes = BTreeSet<(What, Vec<u8>)>;
+
+/// The tables that everybody uses now. Each use is one call of sled: nobody holds on to a row or a scan of them.
+pub(super) struct Current {
+    tables: RwLock<Tables>,
+    /// What was written since a copy of the tables began; `None` while nobody copies.
+    changes: Mutex<Option<Changes>>,
+    pub(super) places: Places,
+    pub(super) page_cache: u64,
+}
+
 impl Database {
-    /// Opens or makes the tables in a folder. It takes 1.7 s per GB after much writing.
+    /// Opens or makes the tables in a store's folder.
     pub(super) fn open(folder: &Path, page_cache: u64, lock: Lock) -> Result<Database> {
-        let path = folder.join("sled");
-        await_lock(&path.join("db")).map_err(|error| unopened(folder, &error))?;
-        let open = move || -> sled::Result<Database> {
-            let config = sled::Config::new().path(&path).segment_size(SEGMENT).cache_capacity(page_cache);
-            let sled = match config.open() {
-                Err(sled::Error::Corruption { .. }) => {
-                    drop_derived(&path)?;
-                    config.open()?
-                }
-                opened => opened?,
-            };
-            Ok(Database {
-                entries: Table::open(&sled, "entries", "read entry", "write entry")?,
-                references: Table::open(&sled, "references", "read reference", "write reference")?,
-                manifests: Table::open(&sled, "manifests", "read manifest", "write manifest")?,
-                pieces: Table::open(&sled, "pieces", "read piece", "write piece")?,
-                folder: path.clone(),
-                _lock: lock,
-                log: File::open(path.join("db"))?,
-                rounds: Rounds::default(),
-                sled,
-            })
-        };
-        // sled asserts what it reads: a damaged log is a panic as often as an error.
-        match catch_unwind(AssertUnwindSafe(open)) {
-            Ok(Ok(database)) => Ok(database),
-            Ok(Err(sled::Error::Io(error))) => Err(unopened(folder, &error)),
-            Ok(Err(error)) => Err(unreadable(folder, &error)),
-            Err(_) => Err(unreadable(folder, &"damaged beyond what can be read")),
-        }
+        let places = Places::new(folder);
+        let place = places.settle()?;
+        let tables = Tables::open(&place, page_cache).map_err(|why| match why {
+            Unopened::Io(error) => unopened(folder, &error),
+            Unopened::Damaged(why) => unreadable(folder, &why),
+        })?;
+        let current = Current { tables: RwLock::new(tables), changes: Mutex::default(), places, page_cache };
+        let current = Arc::new(current);
+        let [entries, references, manifests, pieces] =
+            What::ALL.map(|what| Table { what, current: Arc::clone(&current) });
+        Ok(Database { entries, references, manifests, pieces, current, _lock: lock })
     }
 
     /// Hands all writes so far to the system in their order: what follows is never there without them.
     pub(super) fn flush(&self) -> Result<()> {
-        guarded("flush", || self.sled.flush()).map(drop)
+        self.current.read().flush()
     }
 
     /// As `flush`, and they also outlive a loss of power.
-    ///
-    /// On Linux sled flushes by `sync_file_range`, which leaves the disk's own cache and the file's size alone.
     pub(super) fn persist(&self) -> Result<()> {
-        self.flush()?;
-        self.rounds.run(|| self.log.sync_data()).during("flush")
+        self.current.read().persist()
     }
 
     /// Real bytes that the tables take on disk.
     pub(super) fn disk(&self) -> Result<u64> {
-        let mut bytes = 0;
-        for file in std::fs::read_dir(&self.folder).during("read folder")? {
-            let metadata = file.and_then(|file| file.metadata()).during("read folder")?;
-            if metadata.is_file() {
-                bytes += metadata.len();
-            }
-        }
-        Ok(bytes)
+        self.current.read().disk()
     }
 }
 
-/// Waits for sled's lock to be free. Ours is held already, so only our own dying threads can have it.
-fn await_lock(path: &Path) -> io::Result<()> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let deadline = Instant::now() + LINGER;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return file.unlock(),
-            Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Err(error) => return Err(error.into()),
-        }
+impl Current {
+    /// To be held for one call: who holds it and asks for it again waits for who waits to write, who waits for them.
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Removes what sled makes anew from its log and its settings. A kill while it writes one of them leaves it
-/// cut short, and sled then refuses to open although the log is whole.
-fn drop_derived(folder: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name == "conf" || name.starts_with("snap.") {
-            tracing::warn!(file = %name, "a file that sled had not finished is made anew");
-            std::fs::remove_file(entry.path())?;
+    /// Everybody else waits while it is held.
+    pub(super) fn alone(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on, or no longer, what is written is noted.
+    pub(super) fn note_changes(&self, noted: bool) {
+        // Alone, so that whatever is not noted was written before.
+        let _alone = self.alone();
+        *locked(&self.changes) = noted.then(Changes::new);
+    }
+
+    /// As `note_changes(false)`, for whoever holds `alone`.
+    pub(super) fn stop_noting(&self) {
+        *locked(&self.changes) = None;
+    }
+
+    /// What was written since the last time; whoever holds `alone` gets all.
+    pub(super) fn take_changes(&self) -> Changes {
+        locked(&self.changes).as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Notes what was just written, before the tables are let go.
+    fn changed(&self, what: What, key: &[u8]) {
+        if let Some(changes) = locked(&self.changes).as_mut() {
+            changes.insert((what, key.to_vec()));
         }
     }
-    Ok(())
 }
 
 /// A store that cannot be opened, for whoever started it: the folder is named, and the way out.
@@ -148,163 +123,65 @@ pub(super) fn unopened(folder: &Path, error: &io::Error) -> Error {
     }
 }
 
-/// One table of sled.
+/// One table of those in use.
 pub(super) struct Table {
-    tree: sled::Tree,
-    reading: &'static str,
-    writing: &'static str,
+    what: What,
+    current: Arc<Current>,
 }
 
 impl Table {
-    fn open(sled: &sled::Db, name: &str, reading: &'static str, writing: &'static str) -> sled::Result<Table> {
-        Ok(Table { tree: sled.open_tree(name)?, reading, writing })
-    }
-
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
-        guarded(self.reading, || self.tree.get(key))
+        self.current.read().get(self.what, key)
     }
 
     /// As `get`, but what lies on a damaged page is absent.
     pub(super) fn get_sound(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
-        match attempt(|| self.tree.get(key)) {
-            Ok(value) => Ok(value),
-            Err(Trouble::Damaged) => Ok(None),
-            Err(Trouble::Failed(error)) => Err(failure::of_sled(self.reading, &error)),
-        }
+        self.current.read().get_sound(self.what, key)
     }
 
-    pub(super) fn contains(&self, key: &[u8]) -> Result<bool> {
-        guarded(self.reading, || self.tree.contains_key(key))
+    /// Makes sled look whether it should evict something.
+    pub(super) fn help_evict(&self, key: &[u8]) -> Result<()> {
+        self.current.read().help_evict(self.what, key)
     }
 
     /// Gives the value that was there before.
     pub(super) fn insert(&self, key: &[u8], value: impl Into<sled::IVec>) -> Result<Option<sled::IVec>> {
-        let value = value.into();
-        guarded(self.writing, || self.tree.insert(key, value))
+        let tables = self.current.read();
+        let before = tables.insert(self.what, key, value.into());
+        self.current.changed(self.what, key);
+        before
     }
 
     /// Gives the value that was there.
     pub(super) fn remove(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
-        guarded(self.writing, || self.tree.remove(key))
+        let tables = self.current.read();
+        let before = tables.remove(self.what, key);
+        self.current.changed(self.what, key);
+        before
     }
 
-    /// Keys and values in the order of keys; the table may change meanwhile.
-    pub(super) fn scan(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(sled::IVec, sled::IVec)>> + '_ {
-        let mut rows = self.tree.scan_prefix(prefix);
-        std::iter::from_fn(move || guarded(self.reading, || rows.next().transpose()).transpose())
-    }
-}
-
-/// Why a call of sled gave nothing.
-enum Trouble {
-    /// What lies there is not what was written.
-    Damaged,
-    Failed(sled::Error),
-}
-
-/// Runs one call of sled; a panic in it means that it met what it never wrote.
-fn attempt<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Trouble> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(sled::Error::Corruption { .. })) | Err(_) => Err(Trouble::Damaged),
-        Ok(Err(error)) => Err(Trouble::Failed(error)),
-    }
-}
-
-/// Runs one call of sled and puts its failure into words.
-fn guarded<T>(operation: &'static str, call: impl FnOnce() -> sled::Result<T>) -> Result<T> {
-    attempt(call).map_err(|trouble| match trouble {
-        Trouble::Damaged => failure::damaged(operation),
-        Trouble::Failed(error) => failure::of_sled(operation, &error),
-    })
-}
-
-/// Many threads want the same costly call at once: one round serves all who asked before it began.
-#[derive(Default)]
-struct Rounds {
-    state: Mutex<RoundsState>,
-    ended: Condvar,
-}
-
-#[derive(Default)]
-struct RoundsState {
-    begun: u64,
-    /// The newest round that went well.
-    done: u64,
-    running: bool,
-}
-
-impl Rounds {
-    fn run(&self, call: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        let mut state = locked(&self.state);
-        let wanted = state.begun + 1;
-        while state.running {
-            state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
-            if state.done >= wanted {
-                return Ok(());
-            }
-        }
-        state.begun += 1;
-        state.running = true;
-        let round = state.begun;
-        drop(state);
-        let result = call();
-        let mut state = locked(&self.state);
-        state.running = false;
-        if result.is_ok() {
-            state.done = round;
-        }
-        drop(state);
-        self.ended.notify_all();
-        result
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use super::*;
-
-    #[test]
-    fn a_round_covers_all_that_was_written_before_it() {
-        let rounds = Rounds::default();
-        let written = AtomicU64::new(0);
-        let synced = AtomicU64::new(0);
-        let calls = AtomicU64::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for _ in 0..100 {
-                        let mine = written.fetch_add(1, Ordering::SeqCst) + 1;
-                        let sync = || {
-                            calls.fetch_add(1, Ordering::SeqCst);
-                            let now = written.load(Ordering::SeqCst);
-                            std::thread::yield_now();
-                            synced.fetch_max(now, Ordering::SeqCst);
-                            Ok(())
-                        };
-                        rounds.run(sync).expect("synced");
-                        assert!(synced.load(Ordering::SeqCst) >= mine, "returned before its write was covered");
+    /// Keys and values in the order of keys; the table may change meanwhile, and a few rows are told as they were.
+    pub(super) fn scan(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Row>> + '_ {
+        let prefix = prefix.to_vec();
+        let mut rows = Vec::new().into_iter();
+        let mut last: Option<sled::IVec> = None;
+        let mut ended = false;
+        std::iter::from_fn(move || {
+            if rows.len() == 0 && !ended {
+                match self.current.read().rows(self.what, &prefix, last.as_deref()) {
+                    Ok(next) => rows = next.into_iter(),
+                    Err(error) => {
+                        ended = true;
+                        return Some(Err(error));
                     }
-                });
+                }
             }
-        });
-        assert!(calls.load(Ordering::SeqCst) <= 800);
-    }
-
-    #[test]
-    fn a_failed_round_is_told_and_the_next_one_runs() {
-        let rounds = Rounds::default();
-        let failed = rounds.run(|| Err(io::Error::other("no"))).expect_err("told");
-        assert_eq!(failed.to_string(), "no");
-        let mut ran = false;
-        rounds
-            .run(|| {
-                ran = true;
-                Ok(())
-            })
-            .expect("ran");
-        assert!(ran);
+            let row: Option<Row> = rows.next();
+            match &row {
+                Some((key, _)) => last = Some(key.clone()),
+                None => ended = true,
+            }
+            row.map(Ok)
+        })
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::database::{unopened, unreadable};
+use super::{OnWait, Options};
 use crate::error::{Error, Result};
 
 /// The format that this code reads and writes.
@@ -17,6 +18,9 @@ const FORMAT_FILE: &str = "format";
 const LOCK_FILE: &str = "lock";
 const OWNER_FILE: &str = "owner";
 
+/// Who waits for longer is told for whom.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The right to use a store's folder, until dropped or the process ends.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -25,26 +29,32 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of a folder, waiting at most so long for another process to end.
+    /// Takes the lock of a folder, waiting as long as the options say for another process to end.
     ///
     /// `Kind::Unavailable` says that another one has it, and who.
-    pub(super) fn take(folder: &Path, wait: Duration) -> Result<Lock> {
+    pub(super) fn take(folder: &Path, options: &Options) -> Result<Lock> {
         let failed = |error: std::io::Error| unopened(folder, &error);
         let path = folder.join(LOCK_FILE);
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
         let owner = folder.join(OWNER_FILE);
-        let deadline = Instant::now() + wait;
+        let started = Instant::now();
+        let mut on_wait = options.on_wait.as_ref();
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                Err(TryLockError::WouldBlock) if started.elapsed() < options.wait => {
+                    if started.elapsed() >= PATIENCE
+                        && let Some(OnWait(tell)) = on_wait.take()
+                    {
+                        tell(&held(folder, &owner));
+                    }
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 Err(TryLockError::WouldBlock) => return Err(held(folder, &owner)),
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
-        fs::write(&owner, format!("{}\n", std::process::id())).map_err(failed)?;
+        fs::write(&owner, format!("{}\n{}\n", std::process::id(), options.holder)).map_err(failed)?;
         Ok(Lock { _file: file, owner })
     }
 }
@@ -58,11 +68,18 @@ impl Drop for Lock {
 
 /// Says who holds the store; the owner file was written when it was opened.
 fn held(folder: &Path, owner: &Path) -> Error {
-    let process = fs::read_to_string(owner).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let text = fs::read_to_string(owner).unwrap_or_default();
+    let mut lines = text.lines();
+    let process = lines.next().and_then(|line| line.trim().parse::<u32>().ok());
+    let command = match lines.next() {
+        Some(holder) if !holder.is_empty() => format!(" ({holder})"),
+        _ => String::new(),
+    };
     let since = fs::metadata(owner).and_then(|metadata| metadata.modified()).ok();
     let who = match (process, since.map(DateTime::<Utc>::from)) {
         (Some(process), Some(since)) => {
-            format!("process {process} since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))
+            let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+            format!("process {process}{command} since {since}")
         }
         _ => "another process".to_string(),
     };
@@ -103,30 +120,58 @@ fn begin(folder: &Path, path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::error::Kind;
 
     #[test]
     fn the_second_is_told_who_the_first_is() {
         let folder = tempfile::tempdir().expect("folder");
-        let first = Lock::take(folder.path(), Duration::ZERO).expect("free");
-        let error = Lock::take(folder.path(), Duration::ZERO).expect_err("held");
+        let serve = Options { holder: "modvet serve".to_string(), ..Options::default() };
+        let first = Lock::take(folder.path(), &serve).expect("free");
+        let error = Lock::take(folder.path(), &Options::default()).expect_err("held");
         assert_eq!(error.kind(), Kind::Unavailable);
-        let expected = format!("store is held by process {} since 20", std::process::id());
+        let expected = format!("store is held by process {} (modvet serve) since 20", std::process::id());
         assert!(error.what().contains(&expected), "{error}");
         drop(first);
-        Lock::take(folder.path(), Duration::ZERO).expect("free again");
+        Lock::take(folder.path(), &Options::default()).expect("free again");
     }
 
     #[test]
     fn who_waits_gets_it_when_the_first_ends() {
         let folder = tempfile::tempdir().expect("folder");
-        let first = Lock::take(folder.path(), Duration::ZERO).expect("free");
+        let first = Lock::take(folder.path(), &Options::default()).expect("free");
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| Lock::take(folder.path(), Duration::from_secs(60)).map(drop));
+            let wait = Options { wait: Duration::from_secs(60), ..Options::default() };
+            let path = folder.path();
+            let second = scope.spawn(move || Lock::take(path, &wait).map(drop));
             drop(first);
             second.join().expect("joined").expect("free in time");
         });
+    }
+
+    #[test]
+    fn who_waits_for_a_second_is_told_once_for_whom() {
+        let folder = tempfile::tempdir().expect("folder");
+        let first = Lock::take(folder.path(), &Options::default()).expect("free");
+        let (tell, told) = std::sync::mpsc::channel();
+        let tell = std::sync::Mutex::new(tell);
+        let on_wait = OnWait(Arc::new(move |error: &Error| {
+            tell.lock().expect("lock").send(error.what().to_string()).expect("heard");
+        }));
+        let wait = Options { wait: Duration::from_secs(120), on_wait: Some(on_wait), ..Options::default() };
+        std::thread::scope(|scope| {
+            let started = Instant::now();
+            let path = folder.path();
+            let second = scope.spawn(move || Lock::take(path, &wait).map(drop));
+            let what = told.recv_timeout(Duration::from_secs(60)).expect("told");
+            assert!(started.elapsed() >= PATIENCE, "a short wait is nobody's business");
+            assert!(what.contains(&format!("held by process {} since ", std::process::id())), "{what}");
+            drop(first);
+            second.join().expect("joined").expect("free in time");
+        });
+        assert!(told.try_recv().is_err(), "once");
     }
 
     #[test]

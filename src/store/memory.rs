@@ -14,7 +14,9 @@ use super::intake::Intake;
 use super::recent::Held;
 use super::turns::locked;
 use crate::error::Result;
-use crate::ports::{Body, ChangeMeta, EntryRow, Place, Store, Stored, Usage};
+use crate::ports::{
+    Body, ChangeMeta, Compaction, EntryRow, Place, Progress, ProgressFn, Store, Stored, Usage, Verified,
+};
 
 /// Keeps everything in memory and nothing after it.
 #[derive(Default)]
@@ -103,6 +105,36 @@ impl Store for MemoryStore {
         let entries = locked(&self.entries);
         let live = |(key, stored): (&String, &Stored)| (key.len() + stored.meta.len()) as u64 + stored.blob.size();
         Ok(Usage { entries: entries.len() as u64, live: entries.iter().map(live).sum(), ..Usage::default() })
+    }
+
+    fn verify(&self, prefix: &str, progress: &mut ProgressFn<'_>) -> Result<Verified> {
+        let mut keys = Vec::new();
+        let mut told = Progress { done: 0, all: 0 };
+        self.scan_entries(prefix, &mut |row| {
+            told.all += row.size;
+            keys.push(row.key.to_string());
+            true
+        })?;
+        let mut verified = Verified::default();
+        for key in keys {
+            let Some(stored) = self.get(&key)? else { continue };
+            let body = stored.blob.in_memory().expect("a body of this store");
+            if <[u8; 32]>::from(Sha256::digest(&body)) != stored.blob.sha256() {
+                self.delete(&key)?;
+                verified.damaged.push(key);
+            }
+            verified.entries += 1;
+            told.done = told.all.min(told.done + stored.blob.size());
+            if !progress(told) {
+                break;
+            }
+        }
+        Ok(verified)
+    }
+
+    /// What was deleted is gone already.
+    fn compact(&self, _progress: &mut ProgressFn<'_>) -> Result<Compaction> {
+        Ok(Compaction::default())
     }
 
     fn scratch(&self) -> Result<NamedTempFile> {

@@ -4,6 +4,7 @@
 
 mod blobs;
 mod bulk;
+mod compact;
 mod count;
 mod database;
 mod failure;
@@ -12,21 +13,31 @@ mod intake;
 mod lock;
 mod memory;
 mod pieces;
+mod place;
 mod recent;
 mod record;
+mod rounds;
 mod sled_store;
 mod sweep;
+mod tables;
 mod turns;
+mod verify;
 
+#[cfg(test)]
+mod compact_tests;
 #[cfg(test)]
 mod corruption_tests;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
 mod suite;
+#[cfg(test)]
+mod suite_many;
+#[cfg(test)]
+mod verify_tests;
 
 pub use memory::MemoryStore;
-pub use sled_store::{Options, SledStore};
+pub use sled_store::{OnWait, Options, SledStore};
 pub use sweep::Swept;
 
 /// The sha256 of a body, by which equal contents are kept once.

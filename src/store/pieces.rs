@@ -15,9 +15,6 @@ const PIECE: usize = VALUE_LIMIT;
 /// A leaf that splits at its 17th entry keeps eight.
 const PIECES_PER_PAGE: u32 = 8;
 
-/// sled looks at what to evict only when 64 accesses of pages of one shard have come together.
-const ACCESSES: u32 = 64;
-
 /// What is written waits in memory until it is flushed: a segment's worth at most. With both, a blob of
 /// any size peaks at 100 MB; with the eviction alone one of 500 MB took 200 to 300.
 const PIECES_PER_FLUSH: u32 = 128;
@@ -84,17 +81,11 @@ impl PieceTable {
     }
 
     /// After the last piece of a page, makes sled look whether it should evict something.
-    ///
-    /// Without it a blob of 500 MB passes through memory whole.
     fn help_evict(&self, sha256: &Sha256, number: u32) -> Result<()> {
-        if number % PIECES_PER_PAGE != PIECES_PER_PAGE - 1 {
-            return Ok(());
+        match number % PIECES_PER_PAGE == PIECES_PER_PAGE - 1 {
+            true => self.database.pieces.help_evict(&key(sha256, number)),
+            false => Ok(()),
         }
-        let key = key(sha256, number);
-        for _ in 0..ACCESSES {
-            self.database.pieces.contains(&key)?;
-        }
-        Ok(())
     }
 
     /// The blobs that any piece is there of.

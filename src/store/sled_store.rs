@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,8 +19,8 @@ use super::recent::{Held, RECENT_LIMIT, Recent};
 use super::record::{INLINE_LIMIT, Record};
 use super::turns::Turns;
 use super::{Sha256, check};
-use crate::error::Result;
-use crate::ports::{Body, ChangeMeta, EntryRow, Store, Stored, Usage};
+use crate::error::{Error, Result};
+use crate::ports::{Body, ChangeMeta, Compaction, EntryRow, ProgressFn, Store, Stored, Usage, Verified};
 
 /// How much sled writes for a byte of a blob in pieces, as measured.
 const WRITTEN_PER_BYTE: u64 = 4;
@@ -38,11 +38,36 @@ pub struct Options {
     pub keep_free: u64,
     /// How long to wait for another process to give the store back.
     pub wait: Duration,
+    /// Told once, after a second of that, what the error would be.
+    pub on_wait: Option<OnWait>,
+    /// What this process is, for others that want the store: a command's name.
+    pub holder: String,
+    /// Tables of more bytes than this are compacted before the store is open, if that gives back a third of them.
+    pub compact_above: u64,
+}
+
+/// What is done while another process holds the store.
+#[derive(Clone)]
+pub struct OnWait(pub Arc<dyn Fn(&Error) + Send + Sync>);
+
+impl std::fmt::Debug for OnWait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnWait")
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { spill: 8 << 20, cache: 32 << 20, page_cache: 64 << 20, keep_free: 64 << 20, wait: Duration::ZERO }
+        Options {
+            spill: 8 << 20,
+            cache: 32 << 20,
+            page_cache: 64 << 20,
+            keep_free: 64 << 20,
+            wait: Duration::ZERO,
+            on_wait: None,
+            holder: String::new(),
+            compact_above: 256 << 20,
+        }
     }
 }
 
@@ -52,8 +77,10 @@ pub struct SledStore {
     pub(super) blobs: Blobs,
     pub(super) turns: Turns<String>,
     pub(super) recent: Recent,
+    /// Held while the tables are copied.
+    pub(super) compacting: Mutex<()>,
     folder: PathBuf,
-    keep_free: u64,
+    pub(super) keep_free: u64,
 }
 
 /// What a look at an entry found.
@@ -72,18 +99,21 @@ impl SledStore {
     pub fn open(folder: impl AsRef<Path>, options: Options) -> Result<SledStore> {
         let folder = folder.as_ref();
         fs::create_dir_all(folder).map_err(|error| unopened(folder, &error))?;
-        let lock = Lock::take(folder, options.wait)?;
+        let lock = Lock::take(folder, &options)?;
         check_format(folder)?;
         let files = Files::open(folder)?;
         let database = Arc::new(Database::open(folder, options.page_cache, lock)?);
-        Ok(SledStore {
+        let store = SledStore {
             blobs: Blobs::new(database.clone(), files, options.spill),
             database,
             turns: Turns::new(),
             recent: Recent::new(options.cache),
+            compacting: Mutex::default(),
             folder: folder.to_path_buf(),
             keep_free: options.keep_free,
-        })
+        };
+        store.compact_if_it_pays(options.compact_above);
+        Ok(store)
     }
 
     /// The record of an entry; one that cannot be read counts as none.
@@ -114,41 +144,48 @@ impl SledStore {
     }
 
     /// Removes an entry whose body is damaged, and all others that share it: they are to be fetched anew.
-    fn lose(&self, key: &str) -> Result<()> {
+    /// It gives the keys of those that it removed.
+    pub(super) fn lose(&self, key: &str) -> Result<Vec<String>> {
         let blob = {
             let _turn = self.turns.take(key.to_string());
             // Somebody may have put it again meanwhile.
             if self.is_whole(key)? {
-                return Ok(());
+                return Ok(Vec::new());
             }
             let blob = self.record(key)?.and_then(|record| record.blob());
-            if blob.is_none() {
-                self.take_away(key)?;
+            if blob.is_none() && !self.take_away(key)? {
+                return Ok(Vec::new());
             }
             blob
         };
-        tracing::warn!(key, "store: damaged entry removed");
         match blob {
             Some(sha256) => self.lose_blob(sha256),
-            None => self.database.persist(),
+            None => {
+                tracing::warn!(key, "store: damaged entry removed");
+                self.database.persist()?;
+                Ok(vec![key.to_string()])
+            }
         }
     }
 
-    /// Removes all entries that share a blob that is not whole, then the blob.
-    pub(super) fn lose_blob(&self, sha256: Sha256) -> Result<()> {
+    /// Removes all entries that share a blob that is not whole, then the blob; it gives the keys of those.
+    pub(super) fn lose_blob(&self, sha256: Sha256) -> Result<Vec<String>> {
+        let mut lost = Vec::new();
         for key in self.referrers(&sha256)? {
             let _turn = self.turns.take(key.clone());
             let refers = self.record(&key)?.and_then(|record| record.blob()) == Some(sha256);
-            // Somebody may have put it again meanwhile, whole.
-            if refers && !self.is_whole(&key)? {
-                self.take_away(&key)?;
-            }
             if !refers {
                 self.database.references.remove(&reference(&sha256, &key))?;
+            } else if !self.is_whole(&key)? {
+                // Somebody may have put it again meanwhile, whole.
+                self.take_away(&key)?;
+                tracing::warn!(key, "store: damaged entry removed");
+                lost.push(key.clone());
             }
         }
         self.database.persist()?;
-        self.blobs.release(sha256).map(drop)
+        self.blobs.release(sha256)?;
+        Ok(lost)
     }
 
     fn is_whole(&self, key: &str) -> Result<bool> {
@@ -198,14 +235,18 @@ impl SledStore {
         self.blobs.release(sha256).map(drop)
     }
 
+    /// Free bytes of the disk.
+    pub(super) fn free(&self) -> Result<u64> {
+        fs2::available_space(&self.folder).during("measure free space")
+    }
+
     /// Refuses what would fill the disk.
     fn check_room(&self, size: u64) -> Result<()> {
         let needed = match self.blobs.spills(size) {
             true => size,
             false => size.saturating_mul(WRITTEN_PER_BYTE),
         };
-        let free = fs2::available_space(&self.folder).during("measure free space")?;
-        match free < needed.saturating_add(self.keep_free) {
+        match self.free()? < needed.saturating_add(self.keep_free) {
             true => Err(failure::full()),
             false => Ok(()),
         }
@@ -298,6 +339,14 @@ impl Store for SledStore {
 
     fn usage(&self) -> Result<Usage> {
         self.count()
+    }
+
+    fn verify(&self, prefix: &str, progress: &mut ProgressFn<'_>) -> Result<Verified> {
+        self.verify_all(prefix, progress)
+    }
+
+    fn compact(&self, progress: &mut ProgressFn<'_>) -> Result<Compaction> {
+        self.compact_tables(progress)
     }
 
     fn scratch(&self) -> Result<NamedTempFile> {
