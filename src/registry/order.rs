@@ -28,7 +28,7 @@ pub(super) struct Order<'r> {
     /// A failure lies behind: what is answered now may be answered otherwise soon.
     passed_failure: bool,
     started: DateTime<Utc>,
-    tally: Tally,
+    tally: Tally<'r>,
 }
 
 #[derive(Debug, Clone, Copy)]
