@@ -65,7 +65,7 @@ async fn asked_or_walked(
         Some(query) => Question::Info(query),
     };
     let works = wiring::open(settings, wiring::Lock::Wait).await?;
-    works.registry.walk(module, &question, Reach::Upstream).await
+    works.counter.registry.walk(module, &question, Reach::Upstream).await
 }
 
 /// The page that people read.

@@ -39,9 +39,11 @@ fn office(judgement: Judgement) -> Office {
     Office { corp, public, ledger, registry }
 }
 
+type Prepare = fn(&Office);
+
 #[tokio::test]
 async fn a_private_prefix_never_reaches_a_public_upstream() {
-    let states: [(&str, fn(&Office)); 4] = [
+    let states: [(&str, Prepare); 4] = [
         ("unknown", |_| ()),
         ("known", |office| {
             for text in ["v1.0.0", PSEUDO] {
