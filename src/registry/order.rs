@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::binding::{Binding, blocking};
+use super::binding::Binding;
+use super::cached::blocking;
 use super::member::Member;
 use super::tally::Tally;
 use super::walk::Registry;

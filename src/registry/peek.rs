@@ -6,8 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Question;
-use super::binding::blocking;
-use super::cached::{Cached, Inner};
+use super::cached::{Cached, Inner, blocking};
 use super::entry::Kept;
 use crate::error::Result;
 use crate::spec::path::ModulePath;
@@ -63,12 +62,9 @@ impl Peek {
         let (inner, now) = (&self.inner, self.inner.clock.now());
         let kept = match inner.hot(&self.key, now) {
             Some(kept) => Some(kept),
-            None => match inner.store.get(&self.key)? {
-                Some(stored) => Kept::read(&self.key, stored)?,
-                None => None,
-            },
+            None => inner.read(&self.key)?.map(Arc::new),
         };
-        let is_fresh = |kept: &Kept| kept.is_fresh(now, inner.validity.listing);
+        let is_fresh = |kept: &Kept| kept.is_fresh(now, &inner.validity);
         Ok(kept.map(|kept| Seen { is_fresh: is_fresh(&kept), since: kept.meta.checked_at }))
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::binding::blocking;
+use super::cached::blocking;
 use super::member::{Member, OnFailure};
 use super::order::Order;
 use super::peek::Seen;
