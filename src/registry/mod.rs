@@ -21,6 +21,7 @@ mod order;
 pub mod peek;
 mod renewal;
 pub mod shelf;
+pub mod steps;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -39,5 +40,6 @@ pub use counters::{Counters, Health};
 pub use entry::{Entry, Freshness, Meta};
 pub use member::{Judgement, Member, OnFailure};
 pub use shelf::Shelf;
+pub use steps::Walked;
 pub use validity::Validity;
 pub use walk::{Answer, AnswerBody, Bound, ChecksumDatabase, Life, Registry};

@@ -10,6 +10,7 @@ mod registries;
 mod reply;
 mod upstreams;
 mod verdicts;
+mod walks;
 
 use futures_util::future::BoxFuture;
 use hyper::Method;
@@ -172,6 +173,20 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Admin,
         query: &[],
         handler: |call| Box::pin(registries::reload(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/walk/{subject...}",
+        access: Access::Anyone,
+        query: &[],
+        handler: |call| Box::pin(walks::walk(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/registries/{registry}/api/v1/walk/{subject...}",
+        access: Access::Anyone,
+        query: &[],
+        handler: |call| Box::pin(walks::walk(call)),
     },
     ApiRoute {
         method: Method::GET,
