@@ -19,7 +19,7 @@ use super::respond::{self, Asked, Peer};
 use super::route::{RegistryName, Route};
 use super::site::Site;
 use crate::error::{Error, Kind, Result, Said};
-use crate::registry::Question;
+use crate::registry::{Question, Reach};
 use crate::spec::path::ModulePath;
 use crate::sumdb;
 
@@ -247,7 +247,10 @@ impl Desk {
         if let sumdb::Target::Lookup { module, version } = &path.target {
             counter.registry.vouch(module, version, asked.reach()).await?;
         }
-        let record = counter.sumdb.record(path).await.map_err(for_now)?;
+        let record = match asked.reach() {
+            Reach::Upstream => counter.sumdb.record(path).await.map_err(for_now)?,
+            Reach::Cache => counter.sumdb.kept_record(path).await?,
+        };
         line.said(&record.said);
         Ok(respond::recorded(path, record, asked))
     }

@@ -86,6 +86,20 @@ impl Passed {
         }
     }
 
+    /// The same out of what is kept alone: nobody is asked.
+    pub async fn kept_record(&self, path: &Path) -> Result<Record> {
+        for proxy in &self.proxies {
+            if !may_be_asked(proxy, path) {
+                continue;
+            }
+            let cache = if matches!(path.target, Target::Latest) { STALE } else { HIT };
+            if let Some(record) = self.kept(proxy, path, cache).await? {
+                return Ok(record);
+            }
+        }
+        Err(Error::not_found("nothing is kept that answers this").about(format!("sumdb/{}", path.address())))
+    }
+
     /// The first proxy that serves a database and may be asked for the module, if the path is about one. One that
     /// said so once is held to it, also while it is out of reach: clients never fall back after a yes.
     async fn supporter(&self, path: &Path) -> Result<(&Proxy, Record)> {
@@ -94,7 +108,7 @@ impl Passed {
         let (mut failure, mut barred) = (None, None);
         for proxy in &self.proxies {
             if let Target::Lookup { module, .. } = &path.target
-                && !proxy.scope.allows(module)
+                && !may_be_asked(proxy, path)
             {
                 barred.get_or_insert(module);
                 continue;
@@ -166,6 +180,14 @@ impl Passed {
         let meta = serde_json::to_vec(&Meta { fetched_at: self.clock.now() }).expect("a time always serializes");
         blocking(move || store.put(&key, &meta, Body::Bytes(kept))).await?;
         Ok(Record { body, said })
+    }
+}
+
+/// Only a lookup names a module.
+fn may_be_asked(proxy: &Proxy, path: &Path) -> bool {
+    match &path.target {
+        Target::Lookup { module, .. } => proxy.scope.allows(module),
+        Target::Supported | Target::Latest | Target::Tile(_) => true,
     }
 }
 

@@ -104,6 +104,30 @@ async fn a_wrong_name_is_looked_up_in_legacy_mode_only() {
     }
 }
 
+#[tokio::test]
+async fn without_fetching_only_kept_records_are_given() {
+    let world = world();
+    let running = start(&world).await;
+    let paths = ["supported", "latest", "lookup/example.com/!dep@v1.0.0", "tile/8/0/000"];
+    let kept = async |path: &str| {
+        let target = format!("/sumdb/{NAME}/{path}");
+        running.ask("GET", &target, &[("Disable-Module-Fetch", "true")]).await
+    };
+    for path in paths {
+        let absent = kept(path).await;
+        assert_eq!((absent.status(), absent.header("cache-control")), (404, "no-store"), "{path}");
+    }
+    assert_eq!(world.ledger.asked.load(Ordering::SeqCst), 0);
+    for path in paths {
+        assert_eq!(get(&running, path).await.status(), 200, "{path}");
+    }
+    let asked = world.ledger.asked.load(Ordering::SeqCst);
+    for path in paths {
+        assert_eq!(kept(path).await.status(), 200, "{path}");
+    }
+    assert_eq!(world.ledger.asked.load(Ordering::SeqCst), asked);
+}
+
 /// What is not there today may be published tomorrow.
 #[tokio::test]
 async fn what_a_database_does_not_have_is_kept_by_no_cache_for_an_hour() {
