@@ -10,6 +10,7 @@ pub mod http;
 pub mod net;
 pub mod ports;
 pub mod registry;
+pub mod secret;
 pub mod spec;
 pub mod store;
 pub mod sumdb;

@@ -140,23 +140,32 @@ fn a_wrong_configuration_is_refused_with_line_and_key() {
     let upstream = "[[upstream]]\nname = \"git\"\nkind = \"git\"\n";
     let table = [
         ("lisen = \"127.0.0.1:0\"".to_owned(), "line 1: unknown key `lisen` at the top level\ndid you mean `listen`?"),
-        ("listen = 3".to_owned(), "line 1: invalid type: integer `3`, expected a string"),
-        ("listen = \"here\"".to_owned(), "listen: \"here\" (expected an address and a port such as 127.0.0.1:3000)"),
-        ("\n[store]\nspill = \"much\"".to_owned(), "store.spill: \"much\" (expected a size such as 8MiB)"),
+        ("listen = 3".to_owned(), "line 1: listen: 3 (expected a text)"),
+        (
+            "listen = \"here\"".to_owned(),
+            "line 1: listen: \"here\" (expected an address and a port such as 127.0.0.1:3000)",
+        ),
+        (
+            "\n[store]\nspill = \"much\"".to_owned(),
+            "modvet.toml: line 3: store.spill: \"much\" (expected a size such as 8MiB)",
+        ),
         (
             "[pseudo_versions]\nmode = \"lax\"".to_owned(),
-            "pseudo_versions.mode: \"lax\" (expected strict, rewrite or legacy)",
+            "line 2: pseudo_versions.mode: \"lax\" (expected strict, rewrite or legacy)",
         ),
         (format!("{upstream}urll = \"x\""), "line 4: unknown key `urll` in [upstream]\ndid you mean `url`?"),
-        (format!("{upstream}{upstream}"), "upstream.name: \"git\" (expected a name that no other upstream has)"),
-        ("[[upstream]]\nname = \"a\"\nkind = \"proxy\"".to_owned(), "upstream 1: url is missing"),
+        (
+            format!("{upstream}{upstream}"),
+            "line 5: upstream.name: \"git\" (expected a name that no other upstream has)",
+        ),
+        ("[[upstream]]\nname = \"a\"\nkind = \"proxy\"".to_owned(), "line 1: upstream.url is missing"),
         (
             format!("{upstream}auth = {{ host = \"h.example\", token_env = \"NO_SUCH_TOKEN\" }}"),
-            "environment variable NO_SUCH_TOKEN is not set",
+            "upstream git: environment variable NO_SUCH_TOKEN is not set",
         ),
         (
             "[net]\nallow_private = [\"10.0.0.0/99\"]".to_owned(),
-            "net.allow_private: invalid host or range \"10.0.0.0/99\"",
+            "line 2: net.allow_private: \"10.0.0.0/99\" (expected a host name, an address or a range)",
         ),
         ("listen = ".to_owned(), "line 1: string values must be quoted"),
     ];

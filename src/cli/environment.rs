@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::file::File;
-use crate::config::{SecretRef, Settings, Upstream, UpstreamKind, list};
+use crate::config::{Given, Settings, list};
 use crate::error::{Error, Result};
+use crate::registry::definition::{SecretRef, UpstreamDefinition, UpstreamKind};
 
 /// The largest configuration, netrc or secret file that is read.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -17,31 +17,44 @@ pub struct Sources<'a> {
     pub store: PathBuf,
 }
 
-/// The settings and the upstreams in the order of the walk.
+/// The settings, with the upstreams in the order of the walk.
 pub fn settings(sources: Sources<'_>) -> Result<Settings> {
-    let file = match sources.config {
-        Some(path) => File::parse(&read(path)?).map_err(|error| error.about(path.display()))?,
-        None => File::default(),
+    let text = match sources.config {
+        Some(path) => read(path)?,
+        None => String::new(),
     };
-    let mut settings = Settings::new(file, sources.store)?;
-    if let Some(list) = sources.upstream {
-        settings.upstreams = from_list(list)?;
-    } else if settings.upstreams.is_empty() {
-        let listed = variable("GOPROXY").map(|list| from_list(&list).map_err(|error| error.about("GOPROXY")));
-        settings.upstreams = match listed {
-            Some(listed) => listed?,
-            None => vec![Upstream::new("direct".to_owned(), UpstreamKind::Git)],
+    let path = sources.config;
+    read_settings(&text, sources).map_err(|faults| {
+        let mut faults = faults.into_iter();
+        let first = faults.next().unwrap_or_else(|| Error::internal("no fault is none"));
+        let more = faults.len();
+        let first = match path {
+            Some(path) => first.about(path.display()),
+            None => first,
         };
-    }
-    Ok(settings)
+        let name = path.map(|path| path.display().to_string()).unwrap_or_default();
+        if more == 0 { first } else { first.remedy(format!("{more} more: modvet config check {name}")) }
+    })
+}
+
+/// The settings that a file's text stands for, or all that is wrong with it.
+pub fn read_settings(text: &str, sources: Sources<'_>) -> Result<Settings, Vec<Error>> {
+    let listed = sources.upstream.map(from_list).transpose().map_err(|error| vec![error])?;
+    let otherwise = match variable("GOPROXY") {
+        Some(list) => from_list(&list).map_err(|error| error.about("GOPROXY")),
+        None => Ok(vec![UpstreamDefinition::new("direct", UpstreamKind::Git)]),
+    };
+    Settings::read(text, Given { store: sources.store, upstreams: listed, otherwise })
 }
 
 /// The upstreams of a list, whose proxies are kept from what the environment calls private.
-fn from_list(text: &str) -> Result<Vec<Upstream>> {
+fn from_list(text: &str) -> Result<Vec<UpstreamDefinition>> {
     let private = variable("GONOPROXY").or_else(|| variable("GOPRIVATE")).unwrap_or_default();
+    let patterns: Vec<String> =
+        private.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect();
     let mut upstreams = list::parse(text)?;
     for upstream in upstreams.iter_mut().filter(|upstream| upstream.kind != UpstreamKind::Git) {
-        upstream.not_modules = private.clone();
+        upstream.not_modules = patterns.clone();
     }
     Ok(upstreams)
 }
@@ -68,6 +81,8 @@ pub fn secret(reference: &SecretRef) -> Result<String> {
         SecretRef::Environment(name) => variable(name).ok_or_else(|| {
             Error::gone(format!("environment variable {name} is not set")).remedy("set it to the token")
         })?,
+        SecretRef::Given(secret) => secret.expose().to_owned(),
+        SecretRef::Sealed(_) => return Err(Error::internal("a sealed secret is opened by the catalog")),
     };
     Ok(text.trim().to_owned())
 }

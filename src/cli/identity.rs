@@ -3,36 +3,50 @@
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use crate::config::{Upstream, UpstreamKind};
 use crate::error::{Error, Result};
+use crate::registry::definition::{UpstreamDefinition, UpstreamKind};
 
 /// The name of this process in `Via`: another one for every start, since two proxies of one chain may
 /// well listen on equal addresses of different machines.
-pub fn pseudonym() -> String {
+fn pseudonym() -> String {
     format!("modvet-{:016x}", RandomState::new().build_hasher().finish())
 }
 
-/// Refuses an upstream whose address is the one that this process listens on. What hides behind
-/// another name or another proxy is noticed by `Via`, when the first request comes back.
-pub async fn refuse_itself(upstreams: &[Upstream], own: SocketAddr) -> Result<()> {
-    for upstream in upstreams {
-        let UpstreamKind::Proxy(url) = &upstream.kind else { continue };
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { continue };
+/// Who this process is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pseudonym: String,
+    /// Where it listens, if it does.
+    own: Option<SocketAddr>,
+}
+
+impl Identity {
+    pub fn new(own: Option<SocketAddr>) -> Identity {
+        Identity { pseudonym: pseudonym(), own }
+    }
+
+    /// Its name in `Via`.
+    pub fn pseudonym(&self) -> &str {
+        &self.pseudonym
+    }
+
+    /// Refuses an upstream whose address is the one that this process listens on. What hides behind
+    /// another name or another proxy is noticed by `Via`, when the first request comes back.
+    pub async fn refuse(&self, upstream: &UpstreamDefinition) -> Result<()> {
+        let (UpstreamKind::Proxy(url), Some(own)) = (&upstream.kind, self.own) else { return Ok(()) };
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Ok(()) };
         if port != own.port() {
-            continue;
+            return Ok(());
         }
         let host = host.trim_start_matches('[').trim_end_matches(']');
         // A name that nobody knows now leads nowhere, so not here either.
-        let Ok(addresses) = tokio::net::lookup_host((host, port)).await else { continue };
-        for address in addresses {
-            if is_own(address.ip(), own.ip()) {
-                let what =
-                    format!("upstream {}: {host}:{port} is the address that modvet itself listens on", upstream.name);
-                return Err(Error::gone(what).remedy("take it out of the list of upstreams, or listen elsewhere"));
-            }
+        let Ok(mut addresses) = tokio::net::lookup_host((host, port)).await else { return Ok(()) };
+        if !addresses.any(|address| is_own(address.ip(), own.ip())) {
+            return Ok(());
         }
+        let what = format!("upstream {}: {host}:{port} is the address that modvet itself listens on", upstream.name);
+        Err(Error::gone(what).remedy("take it out of the list of upstreams, or listen elsewhere"))
     }
-    Ok(())
 }
 
 /// Whether connections to `asked` arrive at a socket bound to `own`.
@@ -75,13 +89,13 @@ mod tests {
         ];
         for (row, upstreams, own, refused) in table {
             let upstreams = list::parse(upstreams).expect(row);
-            match refuse_itself(&upstreams, own.parse().expect(row)).await {
-                Ok(()) => assert!(!refused, "{row}: not refused"),
-                Err(error) => {
-                    assert!(refused, "{row}: {error}");
-                    assert_eq!(error.kind(), Kind::Gone, "{row}");
-                }
+            let identity = Identity::new(Some(own.parse().expect(row)));
+            let mut errors = Vec::new();
+            for upstream in &upstreams {
+                errors.extend(identity.refuse(upstream).await.err());
             }
+            assert_eq!(!errors.is_empty(), refused, "{row}: {errors:?}");
+            assert!(errors.iter().all(|error| error.kind() == Kind::Gone), "{row}: {errors:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! `wiring` alone names adapters; every command parses, calls, prints, and ends with an exit code.
 //! Commands and exit codes: DESIGN.md; `modvet help`.
 
+mod build;
 mod check;
 mod clock;
 // `cache` and `prefetch` are the commands that go this way.
@@ -15,6 +16,7 @@ mod fix;
 mod identity;
 mod logging;
 mod reach;
+mod reload;
 mod resolve;
 mod serve;
 mod server;

@@ -32,7 +32,7 @@ impl Reach {
         let upstream = self.proxy.as_deref().or(self.upstream.as_deref());
         let mut settings =
             environment::settings(Sources { config: self.config.as_deref(), upstream, store: store.clone() })?;
-        settings.store_path = store;
+        settings.store.path = store;
         Ok(settings)
     }
 }

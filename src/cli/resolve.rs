@@ -72,7 +72,7 @@ async fn resolve(settings: Settings, module: &ModulePath, query: &Query) -> Resu
     let progress = ProgressBar::new_spinner().with_message(format!("resolving {module}@{query}"));
     progress.enable_steady_tick(Duration::from_millis(120));
     let works = wiring::open(settings, wiring::Lock::Wait).await?;
-    let resolution = works.registry.resolve(module, query).await;
+    let resolution = works.counter.registry.resolve(module, query).await;
     progress.finish_and_clear();
     resolution
 }

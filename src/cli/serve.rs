@@ -6,18 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
-use super::{control, identity, logging, wiring};
+use super::identity::Identity;
+use super::reload::{Read, Reloader};
+use super::{control, logging, wiring};
 use crate::config::Settings;
 use crate::config::settings::parse_listen;
 use crate::error::{Error, Result};
-use crate::http::desk::Desk;
+use crate::http::admin::AdminToken;
+use crate::http::desk::{Desk, Door};
 use crate::http::serve::{Limits, serve};
-use crate::http::site::{Counter, Site};
-use crate::sumdb;
+use crate::http::site::Site;
 
 /// Run the proxy.
 ///
@@ -54,7 +57,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     logging::start("info").map_err(Failure::usage)?;
     let settings = settings(&arguments).map_err(Failure::usage)?;
     let runtime = wiring::runtime()?;
-    runtime.block_on(listen(settings))
+    runtime.block_on(listen(settings, arguments))
 }
 
 fn settings(arguments: &Arguments) -> Result<Settings> {
@@ -65,23 +68,24 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
         settings.listen = parse_listen(address)?;
     }
     if let Some(folder) = &arguments.store {
-        settings.store_path = folder.clone();
+        settings.store.path = folder.clone();
     }
     Ok(settings)
 }
 
 /// The listener is up before the store: opening one can take a while, and clients wait for it.
-async fn listen(settings: Settings) -> Result<Exit, Failure> {
+async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failure> {
+    // From here on the signal is not the end of the process.
+    let reloads = signal(SignalKind::hangup()).expect("handlers can be set at start");
     let listener = bind(settings.listen).await.map_err(Failure::usage)?;
     let address = listener.local_addr().map_err(|e| Error::internal("the listener has no address").because(e))?;
-    identity::refuse_itself(&settings.upstreams, address).await.map_err(Failure::usage)?;
-    let pseudonym = identity::pseudonym();
-    println!("listening on http://{address}");
+    let identity = Identity::new(Some(address));
     for upstream in &settings.upstreams {
-        tracing::info!(name = upstream.name, kind = %wiring::kind(upstream), "upstream");
+        identity.refuse(upstream).await.map_err(Failure::usage)?;
+        tracing::info!(name = upstream.name, kind = upstream.kind.word(), "upstream");
     }
     let (open, door) = watch::channel(None);
-    let desk = Arc::new(Desk::new(door, PATIENCE, pseudonym.as_str()));
+    let desk = Arc::new(desk(door, &identity, &settings).map_err(Failure::usage)?);
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(serve(listener, desk.clone(), Limits::default(), end(stopped.clone())));
     let signalling = tokio::spawn({
@@ -91,12 +95,14 @@ async fn listen(settings: Settings) -> Result<Exit, Failure> {
             stop.send_replace(true);
         }
     });
-    let folder = settings.store_path.clone();
-    let opened = match site(&pseudonym, settings).await {
+    let folder = settings.store.path.clone();
+    let opened = match site(&identity, settings, Some(Box::new(move || self::settings(&arguments)))).await {
         Ok(site) => {
-            open.send_replace(Some(site));
+            open.send_replace(Some(site.clone()));
             tracing::info!("store is open");
-            Ok(control::serve_socket(&folder, desk, end(stopped)))
+            // Only now it is true: while another process holds the store, nothing would be answered.
+            println!("listening on http://{address}");
+            Ok((control::serve_socket(&folder, desk, end(stopped)), tokio::spawn(reload(site, reloads))))
         }
         Err(error) => {
             stop.send_replace(true);
@@ -105,7 +111,9 @@ async fn listen(settings: Settings) -> Result<Exit, Failure> {
     };
     let served = serving.await;
     signalling.abort();
-    if let Some(controlling) = opened.map_err(Failure::usage)? {
+    let (controlling, reloading) = opened.map_err(Failure::usage)?;
+    reloading.abort();
+    if let Some(controlling) = controlling {
         controlling.await.map_err(|e| Error::internal("the control socket ended early").because(e))?;
     }
     served.map_err(|e| Error::internal("the server ended early").because(e))?;
@@ -113,14 +121,31 @@ async fn listen(settings: Settings) -> Result<Exit, Failure> {
     Ok(Exit::Well)
 }
 
-/// Opens the store and everything that answers out of it.
-pub async fn site(pseudonym: &str, settings: Settings) -> Result<Arc<Site>> {
-    let works = wiring::open_as(pseudonym, settings, wiring::Lock::Refuse).await?;
-    let counter = Counter {
-        sumdb: sumdb::Passed::new(works.sumdbs, works.store.clone(), works.clock.clone()),
-        registry: works.registry,
-    };
-    Ok(Arc::new(Site::new(counter, [])))
+fn desk(door: Door, identity: &Identity, settings: &Settings) -> Result<Desk> {
+    let desk = Desk::new(door, PATIENCE, identity.pseudonym());
+    let Some(reference) = &settings.admin_token else { return Ok(desk) };
+    let token = environment::secret(reference).map_err(|error| error.about("api.admin_token"))?;
+    let token = AdminToken::new(&token);
+    let token = token.ok_or_else(|| Error::gone("it is empty (expected a token)").about("api.admin_token"))?;
+    Ok(desk.with_admin_token(token))
+}
+
+/// Opens the store and everything that answers out of it; with `read`, the configuration can be read again.
+pub async fn site(identity: &Identity, settings: Settings, read: Option<Read>) -> Result<Arc<Site>> {
+    let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse).await?);
+    let site = Site::new(works.catalog.clone());
+    Ok(Arc::new(match read {
+        Some(read) => site.reloaded_by(Arc::new(Reloader::new(read, identity.clone(), works, settings))),
+        None => site,
+    }))
+}
+
+/// Reads the configuration again at every SIGHUP.
+async fn reload(site: Arc<Site>, mut reloads: Signal) {
+    while reloads.recv().await.is_some() {
+        // What comes of it is in the log.
+        let _ = site.reload().await;
+    }
 }
 
 /// Done when the end was asked for.
@@ -139,7 +164,6 @@ async fn bind(address: SocketAddr) -> Result<TcpListener> {
 
 /// SIGINT or SIGTERM.
 async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("handlers can be set at start");
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}

@@ -1,29 +1,20 @@
-//! The wiring: settings become adapters, here and nowhere else.
+//! The wiring: settings become adapters, here and in `build` and nowhere else.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
-use crate::config::{self, AuthScheme, Settings, Upstream, UpstreamKind};
-use crate::error::{Error, Kind, Result};
-use crate::git::{Options, Repositories};
-use crate::net::{self, AllowInsecure, AllowPrivate, Client, Credential, CredentialKind, InsteadOf, Secret, Trust};
-use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
-use crate::registry::direct::Direct;
-use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Member, Named, OnFailure, Registry, Shelf, Validity};
-use crate::spec::scope::Scope;
-use crate::store::{self, SledStore};
-use crate::sumdb;
-use crate::upstream::{DirSource, Discover, Limits, ProxySource};
-use crate::vet::mode::Policy;
-
+use super::build::{Builder, Folders};
 use super::clock::SystemClock;
 use super::{environment, identity};
-
-/// Questions over git at a time for one upstream, well below the runtime's blocking threads.
-const GIT_JOBS: usize = 64;
+use crate::config::{self, Settings};
+use crate::error::{Error, Result};
+use crate::http::site::Counter;
+use crate::net::{self, AllowInsecure, AllowPrivate, Client, InsteadOf, Secret};
+use crate::ports::{Clock, Store};
+use crate::registry::catalog::{Catalog, Seal, Written};
+use crate::registry::definition::DEFAULT;
+use crate::store::{self, OnWait, SledStore};
 
 /// What happens if another process holds the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +26,13 @@ pub enum Lock {
 
 /// All that a command works with.
 pub struct Works {
-    pub registry: Registry,
-    pub sumdbs: Vec<(String, Arc<dyn Sumdb>)>,
+    pub catalog: Arc<Catalog<Counter>>,
+    /// The registry at `/`, as it was when all was opened.
+    pub counter: Arc<Counter>,
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
+    /// The repositories of all git upstreams.
+    pub folders: Arc<Folders>,
 }
 
 /// The runtime of every command.
@@ -47,26 +41,67 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
     built.map_err(|error| Error::internal("the runtime does not start").because(error))
 }
 
-/// The kind of an upstream in a word.
-pub fn kind(upstream: &Upstream) -> &'static str {
-    match upstream.kind {
-        UpstreamKind::Git => "git",
-        UpstreamKind::Proxy(_) => "proxy",
-        UpstreamKind::Dir(_) => "dir",
-    }
-}
-
 /// Opens the store and connects everything to it.
 pub async fn open(settings: Settings, lock: Lock) -> Result<Works> {
-    open_as(&identity::pseudonym(), settings, lock).await
+    open_as(&identity::Identity::new(None), &settings, lock).await
 }
 
-/// The same under a name of the caller's to other proxies.
-pub async fn open_as(pseudonym: &str, settings: Settings, lock: Lock) -> Result<Works> {
-    let client = client(&settings)?;
+/// The same as somebody that other proxies, and this one, know.
+pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: Lock) -> Result<Works> {
+    let client = client(settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = open_store(settings.store_path.clone(), settings.spill, lock).await?;
-    connect(&settings, client, clock, store, pseudonym)
+    let store = open_store(settings.store.path.clone(), settings.store.spill, lock).await?;
+    let folders = Arc::new(Folders::new(&settings.store.path, client.clone(), clock.clone()));
+    let builder = builder(identity, settings, client, &store, &clock, &folders)?;
+    let (written, seal, kept) = (written(settings), seal(settings)?, store.clone());
+    let opening = tokio::task::spawn_blocking(move || Catalog::open(kept, written, builder, seal));
+    let catalog = opening.await.map_err(|error| Error::internal("opening ended early").because(error))??;
+    let counter = catalog.current().registries.get(DEFAULT).cloned();
+    let counter = counter.ok_or_else(|| Error::internal("there is no default registry"))?;
+    Ok(Works { catalog: Arc::new(catalog), counter, store, clock, folders })
+}
+
+/// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
+pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings: &Settings) -> Result<()> {
+    for upstream in &settings.upstreams {
+        identity.refuse(upstream).await?;
+    }
+    let client = client(settings)?;
+    let builder = builder(identity, settings, client, &works.store, &works.clock, &works.folders)?;
+    let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
+    let reloading = tokio::task::spawn_blocking(move || works.catalog.reload(written, builder, seal));
+    reloading.await.map_err(|error| Error::internal("reloading ended early").because(error))?
+}
+
+fn builder(
+    identity: &identity::Identity,
+    settings: &Settings,
+    client: Client,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    folders: &Arc<Folders>,
+) -> Result<Arc<Builder>> {
+    Ok(Arc::new(Builder {
+        identity: identity.clone(),
+        client,
+        store: store.clone(),
+        clock: clock.clone(),
+        folders: folders.clone(),
+        scratch: settings.store.path.join("tmp"),
+        database: environment::checksum_database(),
+        mark: mark(settings)?,
+    }))
+}
+
+fn written(settings: &Settings) -> Written {
+    let (upstreams, registries) = (settings.upstreams.clone(), settings.registries.clone());
+    Written { upstreams, registries, policy: settings.policy }
+}
+
+fn seal(settings: &Settings) -> Result<Option<Seal>> {
+    let Some(reference) = &settings.store.key else { return Ok(None) };
+    let key = environment::secret(reference).map_err(|error| error.about("store.key"))?;
+    Seal::new(&Secret::new(key)).map(Some).map_err(|error| error.about("store.key"))
 }
 
 async fn open_store(folder: PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn Store>> {
@@ -74,11 +109,11 @@ async fn open_store(folder: PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn S
         std::fs::create_dir_all(&folder).map_err(|error| {
             Error::gone(format!("{}: the store's folder cannot be made", folder.display())).because(error)
         })?;
-        let wait = match lock {
-            Lock::Refuse => Duration::ZERO,
-            Lock::Wait => Duration::from_secs(600),
+        let (wait, on_wait) = match lock {
+            Lock::Refuse => (Duration::ZERO, None),
+            Lock::Wait => (Duration::from_secs(600), Some(OnWait(Arc::new(say_waiting)))),
         };
-        SledStore::open(&folder, store::Options { spill, wait, ..store::Options::default() })
+        SledStore::open(&folder, store::Options { spill, wait, on_wait, ..store::Options::default() })
     };
     let opened = tokio::task::spawn_blocking(opening).await;
     let store = Arc::new(opened.map_err(|error| Error::internal("opening the store ended early").because(error))??);
@@ -91,124 +126,15 @@ async fn open_store(folder: PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn S
     Ok(store)
 }
 
-fn connect(
-    settings: &Settings,
-    client: Client,
-    clock: Arc<dyn Clock>,
-    store: Arc<dyn Store>,
-    pseudonym: &str,
-) -> Result<Works> {
-    let discover = Arc::new(Discover::new(client.clone(), clock.clone()));
-    let root = settings.store_path.join("git");
-    let runtime = tokio::runtime::Handle::current();
-    let repositories = Arc::new(Repositories::new(root, client.clone(), clock.clone(), runtime, Options::default()));
-    let proxies = Proxies { client, pseudonym: pseudonym.to_owned(), scratch: settings.store_path.join("tmp") };
-    let mut members = Vec::new();
-    let mut sumdbs: Vec<(String, Arc<dyn Sumdb>)> = Vec::new();
-    for upstream in &settings.upstreams {
-        let shelf = shelf(upstream);
-        let mut examiner: Option<Arc<dyn Examiner>> = None;
-        let (source, judgement): (Arc<dyn Source>, _) = match &upstream.kind {
-            UpstreamKind::Git => {
-                let direct = Arc::new(direct(upstream, &shelf, &discover, &repositories, &proxies, &store));
-                examiner = Some(direct.clone());
-                (direct, Judgement::Own)
-            }
-            UpstreamKind::Proxy(url) => {
-                let proxy = Arc::new(proxies.open(url.clone(), Trust::Named)?);
-                sumdbs.push((upstream.name.clone(), proxy.clone()));
-                (proxy, Judgement::Believed)
-            }
-            UpstreamKind::Dir(folder) => {
-                (Arc::new(DirSource::new(folder, &proxies.scratch, Limits::default())), Judgement::Believed)
-            }
-        };
-        let named = if judgement == Judgement::Own { Named::Asked } else { Named::Kept };
-        let validity = Validity { listing: upstream.list_validity, ..Validity::default() };
-        let cached = Cached::new(shelf, source, store.clone(), clock.clone(), validity).named(named);
-        members.push(Member {
-            source: Arc::new(match examiner {
-                Some(examiner) => cached.examined_by(examiner),
-                None => cached,
-            }),
-            on_failure: if upstream.go_on_after_failure { OnFailure::GoOn } else { OnFailure::Stop },
-            judgement,
-            scope: Scope::new(upstream.modules.as_str(), upstream.not_modules.as_str()),
-            shared: false,
-        });
-    }
-    let policy = Policy { mode: settings.mode, refuse_mod: settings.refuse_mod };
-    let book = Book::new("default", store.clone(), clock.clone());
-    let mut registry = Registry::new("default", policy, members, book);
-    if let Some((name, not_modules)) = environment::checksum_database() {
-        let records = Arc::new(sumdb::Passed::new(sumdbs.clone(), store.clone(), clock.clone()));
-        registry = registry.with_database(ChecksumDatabase { name, records, not_modules });
-    }
-    Ok(Works { registry, sumdbs, store, clock })
+/// A command that says nothing for minutes looks as if it hung.
+fn say_waiting(held: &Error) {
+    eprintln!("modvet: waiting: {}", held.chain());
 }
 
-fn shelf(upstream: &Upstream) -> Shelf {
-    let address = match &upstream.kind {
-        UpstreamKind::Git => String::new(),
-        UpstreamKind::Dir(folder) => folder.to_string_lossy().into_owned(),
-        UpstreamKind::Proxy(url) => {
-            let mut plain = url.clone();
-            // An http address has room for a user, so neither can fail.
-            let _ = plain.set_username("");
-            let _ = plain.set_password(None);
-            plain.into()
-        }
-    };
-    Shelf::new(&upstream.name, kind(upstream), &address)
-}
-
-/// What other proxies are reached with.
-#[derive(Clone)]
-struct Proxies {
-    client: Client,
-    pseudonym: String,
-    scratch: PathBuf,
-}
-
-impl Proxies {
-    fn open(&self, url: Url, trust: Trust) -> Result<ProxySource> {
-        ProxySource::new(self.client.clone(), url, trust, &self.scratch, Limits::default())?.via(&self.pseudonym)
-    }
-}
-
-fn direct(
-    upstream: &Upstream,
-    shelf: &Shelf,
-    discover: &Arc<Discover>,
-    repositories: &Arc<Repositories>,
-    proxies: &Proxies,
-    store: &Arc<dyn Store>,
-) -> Direct {
-    let (discover, repositories, proxies) = (discover.clone(), repositories.clone(), proxies.clone());
-    Direct {
-        shelf: shelf.as_str().to_owned(),
-        locate: Arc::new(move |module| {
-            let discover = discover.clone();
-            Box::pin(async move { discover.locate(&module).await })
-        }),
-        open: Arc::new(move |url| repositories.open(url, Trust::Found).map(|repo| repo as Box<dyn Repo>)),
-        open_proxy: Arc::new(move |url| {
-            let url = Url::parse(url).map_err(|error| {
-                Error::new(Kind::BadGateway, format!("go-import names a module proxy at {url:?}")).because(error)
-            })?;
-            Ok(Arc::new(proxies.open(url, Trust::Found)?))
-        }),
-        store: store.clone(),
-        turns: Arc::new(tokio::sync::Semaphore::new(GIT_JOBS)),
-        list_validity: upstream.list_validity,
-    }
-}
-
-/// The one client for all that goes out.
+/// The one client for all that goes out, without the credentials of any upstream.
 pub fn client(settings: &Settings) -> Result<Client> {
     let private =
         |text: &String| text.parse::<AllowPrivate>().map_err(|why| Error::gone(format!("net.allow_private: {why}")));
-    let credentials = settings.upstreams.iter().filter_map(|upstream| upstream.auth.as_ref());
     let instead_of = settings.instead_of.iter();
     Client::new(net::Settings {
         allow_private: settings.allow_private.iter().map(private).collect::<Result<_>>()?,
@@ -219,23 +145,15 @@ pub fn client(settings: &Settings) -> Result<Client> {
         instead_of: instead_of
             .map(|(prefix, replacement)| InsteadOf { prefix: prefix.clone(), replacement: replacement.clone() })
             .collect(),
-        credentials: credentials.map(credential).collect::<Result<_>>()?,
         netrc: environment::netrc()?.map(Secret::from),
         ..net::Settings::default()
     })
 }
 
-fn credential(auth: &config::Auth) -> Result<Credential> {
-    let secret = Secret::from(environment::secret(&auth.secret)?);
-    let kind = match &auth.scheme {
-        AuthScheme::Basic { username } => CredentialKind::Basic { username: username.clone(), password: secret },
-        AuthScheme::Bearer => CredentialKind::Bearer(secret),
-        AuthScheme::Header { name } => CredentialKind::Header {
-            name: name
-                .parse()
-                .map_err(|_| Error::gone(format!("upstream.auth.header: {name:?} (expected a header's name)")))?,
-            value: secret,
-        },
-    };
-    Ok(Credential { host: auth.host.clone(), kind })
+/// All that the client is made from: addresses may hold passwords, so a sum of it.
+fn mark(settings: &Settings) -> Result<String> {
+    use sha2::{Digest as _, Sha256};
+    let Settings { allow_private, allow_insecure, instead_of, .. } = settings;
+    let all = format!("{allow_private:?} {allow_insecure:?} {instead_of:?} {:?}", environment::netrc()?);
+    Ok(hex::encode(Sha256::digest(all)))
 }

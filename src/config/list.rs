@@ -4,13 +4,14 @@
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::settings::{Upstream, UpstreamKind};
 use crate::error::{Error, Result};
+use crate::registry::OnFailure;
+use crate::registry::definition::{UpstreamDefinition, UpstreamKind};
 
 /// Reads a list. After a comma the next one is asked only about what the one before does not have,
 /// after a bar whatever the failure. `off` and `direct` end the list.
-pub fn parse(list: &str) -> Result<Vec<Upstream>> {
-    let mut upstreams: Vec<Upstream> = Vec::new();
+pub fn parse(list: &str) -> Result<Vec<UpstreamDefinition>> {
+    let mut upstreams: Vec<UpstreamDefinition> = Vec::new();
     let mut seen_any = false;
     for item in list.split_inclusive([',', '|']) {
         let go_on = item.ends_with('|');
@@ -24,8 +25,8 @@ pub fn parse(list: &str) -> Result<Vec<Upstream>> {
         }
         let kind = kind(word)?;
         let ends = matches!(kind, UpstreamKind::Git);
-        let mut upstream = Upstream::new(name(&kind), kind);
-        upstream.go_on_after_failure = go_on;
+        let mut upstream = UpstreamDefinition::new(name(&kind), kind);
+        upstream.on_failure = if go_on { OnFailure::GoOn } else { OnFailure::Stop };
         upstreams.push(upstream);
         if ends {
             break;
@@ -105,7 +106,7 @@ mod tests {
             let found: Vec<String> = parse(list)
                 .expect(list)
                 .iter()
-                .map(|u| format!("{}{}", u.name, if u.go_on_after_failure { "|" } else { "" }))
+                .map(|u| format!("{}{}", u.name, if u.on_failure == OnFailure::GoOn { "|" } else { "" }))
                 .collect();
             assert_eq!(found.join(" "), expected, "{list}");
         }

@@ -1,10 +1,12 @@
 //! The configuration: `File` as it is written, `Settings` as it is meant, all values parsed.
-//! Must not know of adapters; the wiring in `cli::serve` turns settings into them.
+//! Must not know of adapters; the wiring in `cli::wiring` turns settings into them.
 //! Keys, defaults and their meaning: docs/config.md, which a test holds against `schema`.
 
 pub mod file;
+mod lines;
 pub mod list;
+mod meant;
 pub mod schema;
 pub mod settings;
 
-pub use settings::{AllowInsecure, Auth, AuthScheme, SecretRef, Settings, Upstream, UpstreamKind};
+pub use settings::{AllowInsecure, Given, Settings};

@@ -1,36 +1,43 @@
 //! The configuration as it is meant.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use bytesize::ByteSize;
-use url::Url;
-
-use super::file::{AuthTable, File, GitTable, UpstreamTable};
+use super::file::File;
+use super::meant::Reader;
 use crate::error::{Error, Result};
-use crate::vet::mode::Mode;
-
-/// The most upstreams that a registry may have.
-pub const MAX_UPSTREAMS: usize = 20;
+use crate::registry::definition::{RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
+use crate::vet::mode::Policy;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub listen: SocketAddr,
-    pub store_path: PathBuf,
-    /// Bodies of more bytes than this lie as files beside the store.
-    pub spill: u64,
-    pub mode: Mode,
-    /// Whether `strict` refuses the .mod of a wrong pseudo-version too.
-    pub refuse_mod: bool,
+    pub store: StoreSettings,
+    /// What is done about wrong pseudo-versions, where a registry does not say.
+    pub policy: Policy,
     /// Hosts or ranges that answers and redirects may lead to.
     pub allow_private: Vec<String>,
     pub allow_insecure: AllowInsecure,
     /// Prefix and replacement.
     pub instead_of: Vec<(String, String)>,
-    /// In the order of the walk; empty if the file names none.
-    pub upstreams: Vec<Upstream>,
+    /// The token of the administration over TCP.
+    pub admin_token: Option<SecretRef>,
+    /// In the order of the walk.
+    pub upstreams: Vec<UpstreamDefinition>,
+    pub registries: Vec<RegistryDefinition>,
+}
+
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    pub path: PathBuf,
+    /// Bodies of more bytes than this lie as files beside the store.
+    pub spill: u64,
+    /// The most bytes that are kept in all.
+    pub max_size: Option<u64>,
+    /// How long an entry is kept that nobody downloads.
+    pub keep_days: Option<u32>,
+    /// What secrets that were handed over are sealed with.
+    pub key: Option<SecretRef>,
 }
 
 /// For which hosts plain http is allowed.
@@ -40,235 +47,69 @@ pub enum AllowInsecure {
     Hosts(Vec<String>),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
-    pub name: String,
-    pub kind: UpstreamKind,
-    /// GOPRIVATE patterns, comma-separated; empty: everything.
-    pub modules: String,
-    /// What it must never be asked for.
-    pub not_modules: String,
-    pub auth: Option<Auth>,
-    /// After this long a kept version is looked at again; `None`: never.
-    pub cache_validity: Option<Duration>,
-    /// How long lists, latest, branches and hashes are taken for fresh.
-    pub list_validity: Duration,
-    /// Whether the next upstream is asked even if this one failed.
-    pub go_on_after_failure: bool,
+/// What is given beside the file.
+#[derive(Debug)]
+pub struct Given {
+    /// Where the store lies if the file does not say.
+    pub store: PathBuf,
+    /// In the place of the file's upstreams, and of its registries, which name them.
+    pub upstreams: Option<Vec<UpstreamDefinition>>,
+    /// Where there are none.
+    pub otherwise: Result<Vec<UpstreamDefinition>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UpstreamKind {
-    Git,
-    Proxy(Url),
-    Dir(PathBuf),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Auth {
-    pub host: String,
-    pub scheme: AuthScheme,
-    pub secret: SecretRef,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AuthScheme {
-    Basic { username: String },
-    Bearer,
-    Header { name: String },
-}
-
-/// Where a secret is to be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretRef {
-    File(PathBuf),
-    Environment(String),
-}
-
-impl Upstream {
-    pub fn new(name: String, kind: UpstreamKind) -> Upstream {
-        Upstream {
-            name,
-            kind,
-            modules: String::new(),
-            not_modules: String::new(),
-            auth: None,
-            cache_validity: Some(Duration::from_secs(24 * 3600)),
-            list_validity: Duration::from_secs(60),
-            go_on_after_failure: false,
+impl Default for Given {
+    fn default() -> Self {
+        Given {
+            store: PathBuf::from("modvet-data"),
+            upstreams: None,
+            otherwise: Ok(vec![UpstreamDefinition::new("direct", UpstreamKind::Git)]),
         }
     }
 }
 
 impl Settings {
-    /// Takes a file at its word; `store_path` stands where the file names none.
-    pub fn new(file: File, store_path: PathBuf) -> Result<Settings> {
-        let listen = file.listen.as_deref().unwrap_or("127.0.0.1:3000");
-        let upstreams = file.upstream.into_iter().enumerate().map(upstream).collect::<Result<Vec<_>>>()?;
-        if upstreams.len() > MAX_UPSTREAMS {
-            return Err(wrong("upstream", &upstreams.len().to_string(), "at most 20 upstreams"));
-        }
-        let mut names = BTreeSet::new();
-        if let Some(twice) = upstreams.iter().find(|u| !names.insert(&u.name)) {
-            return Err(wrong("upstream.name", &twice.name, "a name that no other upstream has"));
-        }
-        let GitTable { allow_insecure, instead_of } = file.git;
-        Ok(Settings {
-            listen: parse_listen(listen)?,
-            store_path: file.store.path.map(PathBuf::from).unwrap_or(store_path),
-            spill: size("store.spill", file.store.spill.as_deref(), 8 << 20)?,
-            mode: mode(file.pseudo_versions.mode.as_deref())?,
-            refuse_mod: match file.pseudo_versions.strict_mod.as_deref() {
-                None | Some("serve") => false,
-                Some("refuse") => true,
-                Some(other) => return Err(wrong("pseudo_versions.strict_mod", other, "serve or refuse")),
-            },
-            allow_private: file.net.allow_private,
-            allow_insecure: insecure(allow_insecure)?,
-            instead_of: instead_of.into_iter().collect(),
-            upstreams,
-        })
+    /// Takes a file at its word; else all that is wrong with it, each with its line.
+    pub fn read(text: &str, given: Given) -> Result<Settings, Vec<Error>> {
+        let (file, lines) = File::parse(text)?;
+        let mut reader = Reader::new(lines);
+        let settings = reader.settings(file, given);
+        let faults = reader.faults();
+        if faults.is_empty() { Ok(settings) } else { Err(faults) }
     }
 }
 
 /// Reads `HOST:PORT`.
 pub fn parse_listen(text: &str) -> Result<SocketAddr> {
-    text.parse().map_err(|_| wrong("listen", text, "an address and a port such as 127.0.0.1:3000"))
-}
-
-fn mode(text: Option<&str>) -> Result<Mode> {
-    match text {
-        None | Some("rewrite") => Ok(Mode::Rewrite),
-        Some("strict") => Ok(Mode::Strict),
-        Some("legacy") => Ok(Mode::Legacy),
-        Some(other) => Err(wrong("pseudo_versions.mode", other, "strict, rewrite or legacy")),
-    }
-}
-
-fn insecure(value: Option<toml::Value>) -> Result<AllowInsecure> {
-    let expected = "a list of hosts, or true";
-    match value {
-        None | Some(toml::Value::Boolean(false)) => Ok(AllowInsecure::Hosts(Vec::new())),
-        Some(toml::Value::Boolean(true)) => Ok(AllowInsecure::All),
-        Some(toml::Value::Array(hosts)) => {
-            let host = |value: toml::Value| match value {
-                toml::Value::String(host) => Ok(host),
-                other => Err(wrong("git.allow_insecure", &other.to_string(), expected)),
-            };
-            hosts.into_iter().map(host).collect::<Result<Vec<_>>>().map(AllowInsecure::Hosts)
-        }
-        Some(other) => Err(wrong("git.allow_insecure", &other.to_string(), expected)),
-    }
-}
-
-fn upstream((position, table): (usize, UpstreamTable)) -> Result<Upstream> {
-    let name = table.name.ok_or_else(|| missing("upstream", position, "name"))?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || !name.chars().all(plain) {
-        return Err(wrong("upstream.name", &name, "letters, digits, dots, hyphens and underscores"));
-    }
-    let kind = match table.kind.as_deref() {
-        Some("git") => UpstreamKind::Git,
-        Some("proxy") => UpstreamKind::Proxy(proxy_url(table.url.as_deref(), position)?),
-        Some("dir") => {
-            UpstreamKind::Dir(table.path.ok_or_else(|| missing("upstream", position, "path")).map(PathBuf::from)?)
-        }
-        Some(other) => return Err(wrong("upstream.kind", other, "git, proxy or dir")),
-        None => return Err(missing("upstream", position, "kind")),
-    };
-    let default = Upstream::new(name, kind);
-    Ok(Upstream {
-        modules: table.modules.join(","),
-        not_modules: table.not_modules.join(","),
-        auth: table.auth.map(|table| auth(table, &default.kind)).transpose()?,
-        cache_validity: match table.cache_validity_hours {
-            Some(0) => None,
-            Some(hours) => Some(Duration::from_secs(u64::from(hours) * 3600)),
-            None => default.cache_validity,
-        },
-        list_validity: duration("upstream.list_validity", table.list_validity.as_deref(), default.list_validity)?,
-        go_on_after_failure: match table.on_failure.as_deref() {
-            None | Some("stop") => false,
-            Some("next") => true,
-            Some(other) => return Err(wrong("upstream.on_failure", other, "stop or next")),
-        },
-        ..default
-    })
-}
-
-fn proxy_url(text: Option<&str>, position: usize) -> Result<Url> {
-    let text = text.ok_or_else(|| missing("upstream", position, "url"))?;
-    let url = Url::parse(text).map_err(|_| wrong("upstream.url", text, "a URL such as https://proxy.example"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        let bare = url.host_str().unwrap_or_default();
-        return Err(wrong("upstream.url", &format!("…@{bare}"), "a URL without credentials; they stand in auth"));
-    }
-    match url.scheme() {
-        "http" | "https" => Ok(url),
-        scheme => Err(wrong("upstream.url", scheme, "https or http")),
-    }
-}
-
-fn auth(table: AuthTable, kind: &UpstreamKind) -> Result<Auth> {
-    let secret = match (table.token_file, table.token_env) {
-        (Some(file), None) => SecretRef::File(file.into()),
-        (None, Some(variable)) => SecretRef::Environment(variable),
-        _ => return Err(wrong("upstream.auth", "", "exactly one of token_file and token_env")),
-    };
-    let host = match (table.host, kind) {
-        (Some(host), _) => host,
-        (None, UpstreamKind::Proxy(url)) => url.host_str().unwrap_or_default().to_owned(),
-        (None, _) => return Err(wrong("upstream.auth.host", "", "the host that the credentials are for")),
-    };
-    let scheme = match (table.scheme.as_deref(), table.username, table.header) {
-        (None | Some("basic"), Some(username), None) => AuthScheme::Basic { username },
-        (None | Some("bearer"), None, None) => AuthScheme::Bearer,
-        (None | Some("header"), None, Some(name)) => AuthScheme::Header { name },
-        (scheme, ..) => {
-            let found = scheme.unwrap_or("username and header together");
-            return Err(wrong("upstream.auth.scheme", found, "basic with username, bearer, or header with header"));
-        }
-    };
-    Ok(Auth { host, scheme, secret })
-}
-
-fn duration(key: &str, text: Option<&str>, default: Duration) -> Result<Duration> {
-    let Some(text) = text else { return Ok(default) };
-    humantime::parse_duration(text).map_err(|_| wrong(key, text, "a duration such as 30s, 1m or 24h"))
-}
-
-fn size(key: &str, text: Option<&str>, default: u64) -> Result<u64> {
-    let Some(text) = text else { return Ok(default) };
-    text.parse::<ByteSize>().map(|size| size.as_u64()).map_err(|_| wrong(key, text, "a size such as 8MiB"))
-}
-
-fn wrong(key: &str, found: &str, expected: &str) -> Error {
-    Error::gone(format!("{key}: {found:?} (expected {expected})"))
-}
-
-fn missing(table: &str, position: usize, key: &str) -> Error {
-    Error::gone(format!("{table} {}: {key} is missing", position + 1))
+    let expected = "expected an address and a port such as 127.0.0.1:3000";
+    text.parse().map_err(|_| Error::gone(format!("listen: {text:?} ({expected})")))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    fn settings(text: &str) -> Result<Settings> {
-        Settings::new(File::parse(text)?, PathBuf::from("modvet-data"))
+    use super::*;
+    use crate::registry::OnFailure;
+    use crate::registry::definition::AuthScheme;
+    use crate::vet::mode::Mode;
+
+    fn settings(text: &str) -> Result<Settings, Vec<String>> {
+        Settings::read(text, Given::default()).map_err(|faults| faults.iter().map(Error::to_string).collect())
     }
 
     #[test]
     fn an_empty_file_gives_the_defaults() {
         let settings = settings("").expect("empty");
         assert_eq!(settings.listen.to_string(), "127.0.0.1:3000");
-        assert_eq!(settings.store_path, PathBuf::from("modvet-data"));
-        assert_eq!((settings.spill, settings.mode), (8 << 20, Mode::Rewrite));
-        assert!(settings.upstreams.is_empty());
+        assert_eq!(settings.store.path, PathBuf::from("modvet-data"));
+        assert_eq!((settings.store.spill, settings.policy.mode), (8 << 20, Mode::Rewrite));
+        assert_eq!(settings.upstreams.iter().map(|upstream| upstream.name.as_str()).collect::<Vec<_>>(), ["direct"]);
+        assert!(settings.registries.is_empty());
     }
 
     #[test]
-    fn reads_upstreams_in_their_order() {
+    fn reads_upstreams_and_registries_in_their_order() {
         let settings = settings(
             r#"
             [[upstream]]
@@ -284,37 +125,135 @@ mod tests {
             url = "https://proxy.example"
             on_failure = "next"
             auth = { token_file = "/run/secret" }
+            [[registry]]
+            name = "ci"
+            upstreams = ["public", "corp"]
+            mode = "strict"
+            [git.instead_of]
+            'https://a.example/' = 'http://127.0.0.1:1/'
             "#,
         )
         .expect("two upstreams");
         let [corp, public] = &settings.upstreams[..] else { panic!("two") };
-        assert_eq!((corp.modules.as_str(), corp.cache_validity), ("corp.example/*,other.example", None));
+        assert_eq!(
+            (&corp.modules[..], corp.cache_validity),
+            (&["corp.example/*".to_owned(), "other.example".to_owned()][..], None)
+        );
         assert_eq!(corp.list_validity, Duration::from_secs(120));
-        assert!(public.go_on_after_failure);
+        assert_eq!(public.on_failure, OnFailure::GoOn);
         let auth = public.auth.as_ref().expect("auth");
         assert_eq!((auth.host.as_str(), &auth.scheme), ("proxy.example", &AuthScheme::Bearer));
+        let [ci] = &settings.registries[..] else { panic!("one") };
+        assert_eq!((&ci.upstreams[..], ci.mode), (&["public".to_owned(), "corp".to_owned()][..], Some(Mode::Strict)));
+        assert_eq!(settings.instead_of, [("https://a.example/".to_owned(), "http://127.0.0.1:1/".to_owned())]);
+    }
+
+    /// A file, and all that is said of it.
+    type Row = (&'static str, &'static str);
+
+    const VALUES: &[Row] = &[
+        ("listen = 'here'", "line 1: listen: \"here\" (expected an address and a port such as 127.0.0.1:3000)"),
+        ("listen = 3", "line 1: listen: 3 (expected a text)"),
+        ("listen = ", "line 1: string values must be quoted, expected literal string"),
+        (
+            "\n[pseudo_versions]\nmode = 'lax'",
+            "line 3: pseudo_versions.mode: \"lax\" (expected strict, rewrite or legacy)",
+        ),
+        ("[store]\nkeep_days = -1", "line 2: store.keep_days: -1 (expected a whole number)"),
+        ("[store]\nspill = 'much'", "line 2: store.spill: \"much\" (expected a size such as 8MiB)"),
+        (
+            "[store]\nkey_file = 'a'\nkey_env = 'B'",
+            "line 3: store.key_env: key_file and key_env (expected only one of them)",
+        ),
+        ("[git]\nallow_insecure = 'x'", "line 2: git.allow_insecure: \"x\" (expected a list of hosts, or true)"),
+        (
+            "[git]\nallow_insecure = ['a.example',\n'https://b.example']",
+            "line 3: git.allow_insecure: \"https://b.example\" (expected a host or host:port)",
+        ),
+        (
+            "[net]\nallow_private = ['10.0.0.0/33']",
+            "line 2: net.allow_private: \"10.0.0.0/33\" (expected a host name, an address or a range)",
+        ),
+        (
+            "[api]\nadmin_token_file = 'a'\nadmin_token_env = 'B'",
+            "line 3: api.admin_token_env: admin_token_file and admin_token_env (expected only one of them)",
+        ),
+    ];
+
+    /// The same behind an upstream of three lines.
+    const DEFINITIONS: &[Row] = &[
+        ("[[upstream]]\nkind = 'git'", "line 4: upstream.name is missing"),
+        ("[[upstream]]\nname = 'b'\nkind = 'svn'", "line 6: upstream.kind: \"svn\" (expected git, proxy or dir)"),
+        (
+            "[[upstream]]\nname = 'b'\nkind = 'proxy'\nurl = 'https://u:p@x.example'",
+            "line 7: upstream.url: \"…@x.example\" (expected a URL without credentials; they stand in auth)",
+        ),
+        ("[[upstream]]\nname = 'b'\nkind = 'dir'", "line 4: upstream.path is missing"),
+        (
+            "[[upstream]]\nname = 'b'\nkind = 'dir'\npath = '/nobody/has/this'",
+            "line 7: upstream.path: \"/nobody/has/this\" (expected a folder that is there)",
+        ),
+        (
+            "auth = { host = 'x.example', token = 'hunter2' }",
+            "line 4: unknown key `token` in [upstream.auth]\n\
+             the secret itself never stands in the file: name it by token_file or token_env",
+        ),
+        (
+            "[[upstream]]\nname = 'a'\nkind = 'git'",
+            "line 5: upstream.name: \"a\" (expected a name that no other upstream has)",
+        ),
+        (
+            "[[registry]]\nname = 'ci'\nupstreams = ['a',\n'b']",
+            "line 7: registry.upstreams: registry ci names the unknown upstream \"b\" (expected one of: a)",
+        ),
+        (
+            "[[registry]]\nname = 'ci'\nupstreams = ['a', 'a']",
+            "line 6: registry.upstreams: registry ci has \"a\" twice (expected each upstream once)",
+        ),
+        (
+            "[[registry]]\nname = 'ci'\nupstreams = []\n[[registry]]\nname = 'ci'\nupstreams = []",
+            "line 8: registry.name: \"ci\" (expected a name that no other registry has)",
+        ),
+        (
+            "[[registry]]\nname = 'api'\nupstreams = ['a']",
+            "line 5: registry.name: \"api\" (expected a name that is no word of modvet's own addresses)",
+        ),
+    ];
+
+    #[test]
+    fn every_bad_value_is_named_with_its_line_key_and_what_was_expected() {
+        for (text, expected) in VALUES {
+            assert_eq!(settings(text).expect_err(text), [*expected], "{text}");
+        }
+        for (text, expected) in DEFINITIONS {
+            let text = format!("[[upstream]]\nname = 'a'\nkind = 'git'\n{text}");
+            assert_eq!(settings(&text).expect_err(&text), [*expected], "{text}");
+        }
     }
 
     #[test]
-    fn names_the_key_the_value_and_what_was_expected() {
-        let table = [
-            ("listen = 'here'", "listen: \"here\" (expected an address and a port such as 127.0.0.1:3000)"),
-            ("[pseudo_versions]\nmode = 'lax'", "pseudo_versions.mode: \"lax\" (expected strict, rewrite or legacy)"),
-            ("[store]\nspill = 'much'", "store.spill: \"much\" (expected a size such as 8MiB)"),
-            ("[git]\nallow_insecure = 'x'", "git.allow_insecure: \"\\\"x\\\"\" (expected a list of hosts, or true)"),
-            ("[[upstream]]\nkind = 'git'", "upstream 1: name is missing"),
-            ("[[upstream]]\nname = 'a'\nkind = 'svn'", "upstream.kind: \"svn\" (expected git, proxy or dir)"),
-            (
-                "[[upstream]]\nname = 'a'\nkind = 'proxy'\nurl = 'https://u:p@x.example'",
-                "upstream.url: \"…@x.example\" (expected a URL without credentials; they stand in auth)",
-            ),
-            (
-                "[[upstream]]\nname = 'a'\nkind = 'git'\n[[upstream]]\nname = 'a'\nkind = 'git'",
-                "upstream.name: \"a\" (expected a name that no other upstream has)",
-            ),
-        ];
-        for (text, expected) in table {
-            assert_eq!(settings(text).expect_err(text).what(), expected);
-        }
+    fn a_registry_has_at_most_20_upstreams() {
+        let git: String = (1..=21).map(|number| format!("[[upstream]]\nname = 'u{number}'\nkind = 'git'\n")).collect();
+        let names = |count: usize| (1..=count).map(|number| format!("'u{number}'")).collect::<Vec<_>>().join(", ");
+        let registry = |name: &str, count| format!("[[registry]]\nname = '{name}'\nupstreams = [{}]\n", names(count));
+        assert_eq!(
+            settings(&git).expect_err("all at /"),
+            ["line 61: upstream: 21 upstreams in the registry default (expected at most 20)\n\
+              name those at / in a [[registry]] called \"default\""]
+        );
+        let all = settings(&format!("{git}{}", registry("default", 20))).expect("20 at /, and one more");
+        assert_eq!((all.upstreams.len(), all.registries[0].upstreams.len()), (21, 20));
+        assert_eq!(
+            settings(&format!("{git}{}{}", registry("default", 1), registry("ci", 21))).expect_err("21"),
+            ["line 69: registry.upstreams: registry ci has 21 upstreams (expected at most 20)"]
+        );
+    }
+
+    #[test]
+    fn a_list_stands_in_for_the_upstreams_and_registries_of_the_file() {
+        let text = "[[upstream]]\nname = 'a'\nkind = 'git'\n[[registry]]\nname = 'ci'\nupstreams = ['a']\n";
+        let listed = crate::config::list::parse("https://b.example").expect("a list");
+        let settings = Settings::read(text, Given { upstreams: Some(listed), ..Given::default() }).expect("meant");
+        assert_eq!((settings.upstreams[0].name.as_str(), settings.registries.len()), ("b.example", 0));
     }
 }

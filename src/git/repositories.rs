@@ -40,7 +40,8 @@ pub struct Repositories {
     clock: Arc<dyn Clock>,
     runtime: Handle,
     options: Options,
-    in_memory: Mutex<InMemory>,
+    /// Shared by all views: a second one of the same folder would not know of its locks.
+    in_memory: Arc<Mutex<InMemory>>,
 }
 
 /// What stays between jobs, by the names of folders.
@@ -55,7 +56,19 @@ impl Repositories {
     /// Repositories lie in folders of `root`, named by their addresses' SHA-256. The runtime must be one of
     /// several threads: jobs wait for it on threads of their own.
     pub fn new(root: PathBuf, client: Client, clock: Arc<dyn Clock>, runtime: Handle, options: Options) -> Self {
-        Repositories { root, client, clock, runtime, options, in_memory: Mutex::default() }
+        Repositories { root, client, clock, runtime, options, in_memory: Arc::default() }
+    }
+
+    /// The same repositories, reached with another view of the client.
+    pub fn with(&self, client: Client) -> Repositories {
+        Repositories {
+            root: self.root.clone(),
+            client,
+            clock: Arc::clone(&self.clock),
+            runtime: self.runtime.clone(),
+            options: self.options.clone(),
+            in_memory: Arc::clone(&self.in_memory),
+        }
     }
 
     /// Opens a repository for one job, without asking anybody anything.

@@ -1,10 +1,14 @@
 //! What is served: registries by name, each with its checksum databases.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
 
 use super::route::RegistryName;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
+use crate::registry::catalog::Catalog;
+use crate::registry::definition::DEFAULT;
 use crate::sumdb;
 
 /// A registry and the checksum databases that its proxies hand through.
@@ -15,28 +19,63 @@ pub struct Counter {
 
 /// All registries.
 pub struct Site {
-    counters: HashMap<RegistryName, Counter>,
+    catalog: Arc<Catalog<Counter>>,
+    reload: Option<Arc<dyn Reload>>,
+}
+
+/// Reads the configuration again.
+#[async_trait]
+pub trait Reload: Send + Sync {
+    /// If it does not work, all stays as it was.
+    async fn reload(&self) -> Result<Reloaded>;
+}
+
+/// A configuration that was read again.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Reloaded {
+    pub upstreams: usize,
+    pub registries: usize,
+    /// The keys whose new values wait for a restart.
+    pub waiting: Vec<String>,
 }
 
 impl Site {
-    /// The registry at `/`, and those at `/registries/NAME/`, named by themselves.
-    pub fn new(default: Counter, named: impl IntoIterator<Item = Counter>) -> Site {
-        let name = |counter: &Counter| RegistryName::Named(counter.registry.name().to_owned());
-        let mut counters: HashMap<_, _> = named.into_iter().map(|counter| (name(&counter), counter)).collect();
-        counters.insert(RegistryName::Default, default);
-        Site { counters }
+    pub fn new(catalog: Arc<Catalog<Counter>>) -> Site {
+        Site { catalog, reload: None }
     }
 
     /// Without any registry, for tests of what needs none.
     #[cfg(test)]
     pub fn empty() -> Site {
-        Site { counters: HashMap::new() }
+        use crate::registry::catalog::Current;
+        let store = crate::registry::doubles::Drawer::new();
+        Site::new(Arc::new(Catalog::standing(store, Current::default())))
     }
 
-    pub fn counter(&self, name: &RegistryName) -> Result<&Counter> {
-        self.counters.get(name).ok_or_else(|| match name {
-            RegistryName::Named(name) => Error::not_found("unknown registry").about(format!("registries/{name}")),
-            RegistryName::Default => Error::internal("there is no default registry"),
-        })
+    /// The same, with somebody who reads the configuration again.
+    pub fn reloaded_by(self, reload: Arc<dyn Reload>) -> Site {
+        Site { reload: Some(reload), ..self }
+    }
+
+    pub async fn reload(&self) -> Result<Reloaded> {
+        match &self.reload {
+            Some(reload) => reload.reload().await,
+            None => Err(Error::forbidden("there is no configuration to be read again")),
+        }
+    }
+
+    /// What is defined, and by whom it is changed.
+    pub fn catalog(&self) -> &Arc<Catalog<Counter>> {
+        &self.catalog
+    }
+
+    /// The registry of a name, as it is now: changes do not disturb who holds it.
+    pub fn counter(&self, name: &RegistryName) -> Result<Arc<Counter>> {
+        let (name, unknown) = match name {
+            RegistryName::Named(name) => (name.as_str(), Error::not_found("unknown registry")),
+            RegistryName::Default => (DEFAULT, Error::internal("there is no default registry")),
+        };
+        let current = self.catalog.current();
+        current.registries.get(name).cloned().ok_or_else(|| unknown.about(format!("registries/{name}")))
     }
 }

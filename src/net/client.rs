@@ -11,24 +11,31 @@ use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
 use super::address::{Guard, GuardedResolver};
-use super::credentials::{CredentialKind, Keys, Secret, take_userinfo};
+use super::credentials::{Credential, CredentialKind, Keys, take_userinfo};
 use super::environment::Proxies;
+use super::failure::Trouble;
 use super::request::{Request, Trust};
 use super::response::Response;
 use super::rewrite::{InsteadOf, replaced};
 use super::settings::{AllowInsecure, Limits, Settings};
 use super::{failure, retry, tls};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
 
 /// How fast a large request body may at least be expected to leave, in bytes per second.
 const SLOWEST_UPLOAD: u64 = 64 << 10;
 
 /// The one outgoing client. Clones share connections, limits and credentials.
 #[derive(Debug, Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    shared: Arc<Shared>,
+    keys: Arc<Keys>,
+    limits: Limits,
+}
 
+/// What all views of a client have in common.
 #[derive(Debug)]
-struct Inner {
+struct Shared {
     /// Connects to whatever a name resolves to.
     named: reqwest::Client,
     /// Connects only where the guard lets it; it shares no connection with the other.
@@ -36,10 +43,8 @@ struct Inner {
     guard: Arc<Guard>,
     allow_insecure: AllowInsecure,
     instead_of: Vec<InsteadOf>,
-    keys: Keys,
     proxies: Proxies,
     gates: Gates,
-    limits: Limits,
 }
 
 /// One request of a chain of redirects.
@@ -53,12 +58,28 @@ struct Hop {
 /// A try that gave no answer.
 struct Failure {
     error: Error,
+    trouble: Trouble,
     is_passing: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { error, is_passing: false }
+        let trouble = if error.kind() == Kind::Forbidden { Trouble::Rules } else { Trouble::Other };
+        Failure { error, trouble, is_passing: false }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone)]
+pub struct Unreached {
+    pub error: Error,
+    pub trouble: Trouble,
+}
+
+impl From<Error> for Unreached {
+    fn from(error: Error) -> Unreached {
+        let Failure { error, trouble, .. } = Failure::from(error);
+        Unreached { error, trouble }
     }
 }
 
@@ -67,7 +88,7 @@ impl Client {
     pub fn new(settings: Settings) -> Result<Client> {
         let tls = tls::config(&settings.extra_roots)?;
         let guard = Arc::new(Guard::new(&settings.allow_private, settings.proxies.hosts()));
-        let inner = Inner {
+        let shared = Shared {
             named: builder(&settings, tls.clone())?.build().map_err(setup)?,
             found: builder(&settings, tls)?
                 .dns_resolver(Arc::new(GuardedResolver(Arc::clone(&guard))))
@@ -76,12 +97,21 @@ impl Client {
             guard,
             allow_insecure: settings.allow_insecure,
             instead_of: settings.instead_of,
-            keys: Keys::new(settings.credentials, settings.netrc.as_ref()),
             proxies: settings.proxies,
             gates: Gates::new(settings.limits.per_host),
-            limits: settings.limits,
         };
-        Ok(Client(Arc::new(inner)))
+        let keys = Keys::new(settings.credentials, settings.netrc.as_ref());
+        Ok(Client { shared: Arc::new(shared), keys: Arc::new(keys), limits: settings.limits })
+    }
+
+    /// The same client for somebody else: connections, gates and address rules are shared, credentials are the
+    /// new ones alone (a netrc file goes on counting), and a request may take other times.
+    pub fn with(&self, credentials: Vec<Credential>, first_byte: Duration, total: Duration) -> Client {
+        Client {
+            shared: Arc::clone(&self.shared),
+            keys: Arc::new(self.keys.with(credentials)),
+            limits: Limits { first_byte, total, ..self.limits.clone() },
+        }
     }
 
     /// Asks, following redirects of a GET (and of a POST where the status says that it stays one).
@@ -89,12 +119,16 @@ impl Client {
     /// Any status is an answer. `Kind::BadGateway` if there is none, with the host named;
     /// `Kind::Forbidden` if the rules do not let us go where the URL or a redirect leads.
     pub async fn send(&self, request: Request) -> Result<Response> {
-        let inner = &*self.0;
-        let deadline = Instant::now() + inner.limits.total;
-        let mut hop = inner.prepare(request)?;
-        for redirects in 0..=inner.limits.redirects {
-            let mut response = inner.attempt(&hop, deadline).await?;
-            match inner.next(&hop, &response)? {
+        self.reach(request).await.map_err(|unreached| unreached.error)
+    }
+
+    /// The same; if there is no answer, it says of what sort the trouble is.
+    pub async fn reach(&self, request: Request) -> Result<Response, Unreached> {
+        let deadline = Instant::now() + self.limits.total;
+        let mut hop = self.shared.prepare(request)?;
+        for redirects in 0..=self.limits.redirects {
+            let mut response = self.attempt(&hop, deadline).await?;
+            match self.shared.next(&hop, &response)? {
                 Some(next) => hop = next,
                 None => {
                     response.redirected = redirects > 0;
@@ -103,22 +137,74 @@ impl Client {
             }
         }
         let host = failure::host(&hop.request.url);
-        Err(Error::bad_gateway(format!("{host}: stopped after {} redirects", inner.limits.redirects)))
+        Err(Error::bad_gateway(format!("{host}: stopped after {} redirects", self.limits.redirects)).into())
     }
 
     /// The address that the configuration puts in place of this one; `None` if it leaves it alone.
     /// [`Client::send`] does this by itself: ask only where the answer may be no http address, as for ssh.
     pub fn instead_of(&self, address: &str) -> Option<Secret> {
-        replaced(&self.0.instead_of, address)
+        replaced(&self.shared.instead_of, address)
     }
 
     /// Whether a found URL may be asked over plain http.
     pub fn allows_insecure(&self, url: &Url) -> bool {
-        self.0.allow_insecure.allows(url)
+        self.shared.allow_insecure.allows(url)
+    }
+
+    /// Asks one address until it answers or the tries are used up.
+    async fn attempt(&self, hop: &Hop, deadline: Instant) -> Result<Response, Unreached> {
+        self.shared.check(&hop.request).await?;
+        let tries = if hop.request.is_repeatable() { self.limits.tries.max(1) } else { 1 };
+        let mut patience = self.limits.pauses;
+        for tried in 1..=tries {
+            let answer = self.once(hop, deadline).await;
+            let pause = match &answer {
+                Ok(response) if retry::is_passing(response.status) => {
+                    retry::asked_for(&response.headers).unwrap_or_else(|| retry::back_off(tried))
+                }
+                Err(failure) if failure.is_passing => retry::back_off(tried),
+                _ => Duration::MAX,
+            };
+            if tried == tries || pause > patience {
+                return answer.map_err(|Failure { error, trouble, .. }| Unreached { error, trouble });
+            }
+            drop(answer);
+            patience -= pause;
+            tokio::time::sleep(pause).await;
+        }
+        unreachable!("the last try returns")
+    }
+
+    async fn once(&self, hop: &Hop, deadline: Instant) -> Result<Response, Failure> {
+        let request = &hop.request;
+        let host = failure::host(&request.url);
+        let permit = timeout_at(deadline, self.shared.gates.enter(&host))
+            .await
+            .map_err(|_| Error::bad_gateway(format!("{host} has too many requests under way")))?;
+        let mut outgoing = reqwest::Request::new(request.method.clone(), request.url.clone());
+        let mut headers = request.headers.clone();
+        self.keys.add(&request.url, hop.userinfo.as_ref(), &mut headers)?;
+        *outgoing.headers_mut() = headers;
+        let size = request.body.as_ref().map_or(0, |body| body.len() as u64);
+        *outgoing.body_mut() = request.body.clone().map(Into::into);
+        let client = if request.trust == Trust::Named { &self.shared.named } else { &self.shared.found };
+        let wait = self.limits.first_byte + Duration::from_secs(size / SLOWEST_UPLOAD);
+        match timeout_at(deadline.min(Instant::now() + wait), client.execute(outgoing)).await {
+            Ok(Ok(answer)) => Ok(Response::new(answer, request.url.clone(), self.limits.stall, deadline, permit)),
+            Ok(Err(cause)) => Err(Failure {
+                is_passing: failure::is_passing(&cause),
+                trouble: failure::trouble(&cause),
+                error: failure::request(&host, &cause, &self.limits),
+            }),
+            Err(_) => {
+                let error = Error::bad_gateway(format!("{host} did not answer within {wait:?}"));
+                Err(Failure { error, trouble: Trouble::Timeout, is_passing: false })
+            }
+        }
     }
 }
 
-impl Inner {
+impl Shared {
     /// Replaces the address and takes the user out of it.
     fn prepare(&self, mut request: Request) -> Result<Hop> {
         if let Some(instead) = replaced(&self.instead_of, request.url.as_str()) {
@@ -153,54 +239,6 @@ impl Inner {
             self.guard.check_name(name).await.map_err(|e| failure::refused(&e))?;
         }
         Ok(())
-    }
-
-    /// Asks one address until it answers or the tries are used up.
-    async fn attempt(&self, hop: &Hop, deadline: Instant) -> Result<Response> {
-        self.check(&hop.request).await?;
-        let tries = if hop.request.is_repeatable() { self.limits.tries.max(1) } else { 1 };
-        let mut patience = self.limits.pauses;
-        for tried in 1..=tries {
-            let answer = self.once(hop, deadline).await;
-            let pause = match &answer {
-                Ok(response) if retry::is_passing(response.status) => {
-                    retry::asked_for(&response.headers).unwrap_or_else(|| retry::back_off(tried))
-                }
-                Err(failure) if failure.is_passing => retry::back_off(tried),
-                _ => Duration::MAX,
-            };
-            if tried == tries || pause > patience {
-                return answer.map_err(|failure| failure.error);
-            }
-            drop(answer);
-            patience -= pause;
-            tokio::time::sleep(pause).await;
-        }
-        unreachable!("the last try returns")
-    }
-
-    async fn once(&self, hop: &Hop, deadline: Instant) -> Result<Response, Failure> {
-        let request = &hop.request;
-        let host = failure::host(&request.url);
-        let permit = timeout_at(deadline, self.gates.enter(&host))
-            .await
-            .map_err(|_| Error::bad_gateway(format!("{host} has too many requests under way")))?;
-        let mut outgoing = reqwest::Request::new(request.method.clone(), request.url.clone());
-        let mut headers = request.headers.clone();
-        self.keys.add(&request.url, hop.userinfo.as_ref(), &mut headers)?;
-        *outgoing.headers_mut() = headers;
-        let size = request.body.as_ref().map_or(0, |body| body.len() as u64);
-        *outgoing.body_mut() = request.body.clone().map(Into::into);
-        let client = if request.trust == Trust::Named { &self.named } else { &self.found };
-        let wait = self.limits.first_byte + Duration::from_secs(size / SLOWEST_UPLOAD);
-        match timeout_at(deadline.min(Instant::now() + wait), client.execute(outgoing)).await {
-            Ok(Ok(answer)) => Ok(Response::new(answer, request.url.clone(), self.limits.stall, deadline, permit)),
-            Ok(Err(cause)) => Err(Failure {
-                is_passing: failure::is_passing(&cause),
-                error: failure::request(&host, &cause, &self.limits),
-            }),
-            Err(_) => Err(Error::bad_gateway(format!("{host} did not answer within {wait:?}")).into()),
-        }
     }
 
     /// Where a redirect leads; `None` if the answer is the last one.

@@ -1,7 +1,7 @@
 //! Who we are to a host, and that no other host learns it.
 //! Rules: `cmd/go/internal/auth` for netrc files, RFC 7617 and RFC 6750 for the headers.
 
-use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,45 +11,7 @@ use url::Url;
 
 use super::settings::is_host;
 use crate::error::{Error, Result};
-
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
-    }
-
-    /// The text itself: for a header or a request, never for a message.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Secret {
-        Secret(text)
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Secret {
-        Secret(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
+use crate::secret::Secret;
 
 /// What proves to a host who we are.
 #[derive(Debug, Clone)]
@@ -88,12 +50,17 @@ impl CredentialKind {
 #[derive(Debug)]
 pub(super) struct Keys {
     configured: Vec<Credential>,
-    netrc: Vec<Credential>,
+    netrc: Arc<[Credential]>,
 }
 
 impl Keys {
     pub(super) fn new(configured: Vec<Credential>, netrc: Option<&Secret>) -> Keys {
-        Keys { configured, netrc: netrc.map(|text| parse_netrc(text.expose())).unwrap_or_default() }
+        Keys { configured, netrc: netrc.map(|text| parse_netrc(text.expose())).unwrap_or_default().into() }
+    }
+
+    /// Others in the place of those that were configured.
+    pub(super) fn with(&self, configured: Vec<Credential>) -> Keys {
+        Keys { configured, netrc: Arc::clone(&self.netrc) }
     }
 
     /// Adds what the URL's host is to be shown, where the caller has not said it; `own` came with the URL itself.

@@ -9,6 +9,18 @@ use super::address::Refused;
 use super::settings::Limits;
 use crate::error::Error;
 
+/// Of what sort it is that no answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// TLS: the certificate is not one that we trust for this host.
+    Certificate,
+    Timeout,
+    Unreachable,
+    /// Our own rules do not let us go there.
+    Rules,
+    Other,
+}
+
 /// `host` or `host:port`: never the user, the path or the query of an address.
 pub(super) fn host(url: &Url) -> String {
     match (url.host_str(), url.port()) {
@@ -32,7 +44,37 @@ pub(super) fn request(host: &str, cause: &reqwest::Error, limits: &Limits) -> Er
         return Error::bad_gateway(format!("{host} could not be reached within {:?}", limits.connect));
     }
     let what = if cause.is_connect() { "could not be reached" } else { "did not answer" };
-    Error::bad_gateway(format!("{host} {what}: {}", root(cause)))
+    let error = Error::bad_gateway(format!("{host} {what}: {}", root(cause)));
+    match is_certificate(cause) {
+        true => error.remedy("if the certificate is right, let SSL_CERT_FILE name that of its issuer"),
+        false => error,
+    }
+}
+
+/// Of what sort a request's failure is.
+pub(super) fn trouble(cause: &reqwest::Error) -> Trouble {
+    match () {
+        () if find::<Refused>(cause).is_some() => Trouble::Rules,
+        () if is_certificate(cause) => Trouble::Certificate,
+        () if cause.is_timeout() => Trouble::Timeout,
+        () if cause.is_connect() => Trouble::Unreachable,
+        () => Trouble::Other,
+    }
+}
+
+fn is_certificate(cause: &reqwest::Error) -> bool {
+    // An io::Error names the error in it as a part of itself, not as its source.
+    let inside = find::<io::Error>(cause).and_then(innermost);
+    let tls = find::<rustls::Error>(cause).or_else(|| inside?.downcast_ref());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+}
+
+fn innermost(error: &io::Error) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+    let inner = error.get_ref()?;
+    match inner.downcast_ref::<io::Error>() {
+        Some(deeper) => innermost(deeper),
+        None => Some(inner),
+    }
 }
 
 /// An address that the rules do not let us connect to.

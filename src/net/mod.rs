@@ -18,9 +18,11 @@ mod settings;
 mod tests;
 mod tls;
 
-pub use client::Client;
-pub use credentials::{Credential, CredentialKind, Secret};
+pub use crate::secret::Secret;
+pub use client::{Client, Unreached};
+pub use credentials::{Credential, CredentialKind};
 pub use environment::Proxies;
+pub use failure::Trouble;
 pub use request::{Request, Trust};
 pub use response::Response;
 pub use rewrite::InsteadOf;

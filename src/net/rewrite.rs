@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::credentials::Secret;
+use crate::secret::Secret;
 
 /// A prefix of addresses, and what stands there instead.
 #[derive(Clone)]

@@ -8,9 +8,10 @@ use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 use url::Url;
 
-use super::credentials::{Credential, Secret};
+use super::credentials::Credential;
 use super::environment::Proxies;
 use super::rewrite::InsteadOf;
+use crate::secret::Secret;
 
 /// The policy of one [`Client`](super::Client). The default lets nothing private be reached, sends no
 /// credentials and takes proxies from the environment.

@@ -5,6 +5,8 @@
 mod believed;
 pub mod binding;
 pub mod cached;
+pub mod catalog;
+pub mod definition;
 pub mod direct;
 #[cfg(test)]
 pub(crate) mod doubles;

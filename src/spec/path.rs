@@ -145,6 +145,25 @@ pub fn matches_patterns(patterns: &str, target: &str) -> bool {
     patterns.split(',').any(|pattern| matches_pattern(pattern.trim_end_matches('/'), target))
 }
 
+/// Whether this is one well-formed pattern: a malformed one matches nothing, so it would keep nothing out.
+pub fn is_pattern(pattern: &str) -> bool {
+    let well_formed = |element: &str| {
+        let mut rest = element.as_bytes();
+        while let Some((first, after)) = rest.split_first() {
+            let next = match first {
+                b'[' => class(after, 0).map(|(_, after)| after),
+                b'\\' => after.split_first().map(|(_, after)| after),
+                _ => Some(after),
+            };
+            let Some(next) = next else { return false };
+            rest = next;
+        }
+        !element.is_empty()
+    };
+    let plain = !pattern.contains(|c: char| c == ',' || c.is_whitespace() || c.is_control());
+    plain && pattern.trim_end_matches('/').split('/').all(well_formed)
+}
+
 fn matches_pattern(pattern: &str, target: &str) -> bool {
     if pattern.is_empty() {
         return false;

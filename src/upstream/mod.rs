@@ -4,11 +4,13 @@
 
 mod dir;
 mod discover;
+mod failing;
 mod hosts;
 mod import;
 mod list;
 mod markup;
 mod memory;
+pub mod probe;
 mod protocol;
 mod proxy;
 #[cfg(test)]
@@ -17,5 +19,6 @@ mod xml_names;
 
 pub use dir::DirSource;
 pub use discover::Discover;
+pub use failing::Failing;
 pub use protocol::Limits;
 pub use proxy::ProxySource;

@@ -1,7 +1,7 @@
 //! Asks for verdicts, many at a time, and for what else there is to say of a version.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
@@ -9,8 +9,9 @@ use indicatif::ProgressBar;
 
 use crate::cli::server;
 use crate::error::{Error, Result};
+use crate::http::site::Counter;
 use crate::net::Client;
-use crate::registry::{AnswerBody, Question, Reach, Registry};
+use crate::registry::{AnswerBody, Question, Reach};
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
@@ -28,7 +29,7 @@ pub type Key = (String, Version);
 
 /// Who answers.
 pub struct Judge {
-    registry: Registry,
+    counter: Arc<Counter>,
     server: Option<Server>,
 }
 
@@ -56,8 +57,8 @@ impl Server {
 }
 
 impl Judge {
-    pub fn new(registry: Registry, server: Option<Server>) -> Judge {
-        Judge { registry, server }
+    pub fn new(counter: Arc<Counter>, server: Option<Server>) -> Judge {
+        Judge { counter, server }
     }
 
     /// The verdicts on all versions. Modules are asked about side by side, the versions of one in turn, so that
@@ -99,7 +100,7 @@ impl Judge {
         {
             return Ok(verdict);
         }
-        self.registry.verdict(module, version).await
+        self.counter.registry.verdict(module, version).await
     }
 
     /// The released and pre-released versions of a module, in ascending order.
@@ -109,7 +110,7 @@ impl Judge {
     }
 
     pub async fn latest(&self, module: &ModulePath) -> Result<Info> {
-        Ok(self.registry.resolve(module, &Query::Latest).await?.right)
+        Ok(self.counter.registry.resolve(module, &Query::Latest).await?.right)
     }
 
     /// The go.mod of a version, also of a wrong one.
@@ -118,7 +119,7 @@ impl Judge {
     }
 
     async fn bytes(&self, module: &ModulePath, question: Question) -> Result<Bytes> {
-        match self.registry.answer(module, &question, Reach::Upstream).await?.body {
+        match self.counter.registry.answer(module, &question, Reach::Upstream).await?.body {
             AnswerBody::Text(bytes) => Ok(bytes),
             AnswerBody::Blob(blob) => match blob.in_memory() {
                 Some(bytes) => Ok(bytes),

@@ -23,7 +23,7 @@ use super::{environment, logging, wiring};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::spec::verdict::Verdict;
-use crate::vet::mode::Mode;
+use crate::vet::mode::{Mode, Policy};
 use compose::Compose;
 use finding::Severity;
 use format::Format;
@@ -130,7 +130,7 @@ struct Facts {
 
 async fn ask(mut settings: Settings, arguments: &Arguments, reading: &Reading, asked: Asked<'_>) -> Result<Facts> {
     // The go.mod files of wrong versions belong to the graph, whatever a server would do.
-    (settings.mode, settings.refuse_mod) = (Mode::Rewrite, false);
+    settings.policy = Policy { mode: Mode::Rewrite, refuse_mod: false };
     let server = match &arguments.reach.proxy {
         Some(base) => Some(Server::new(wiring::client(&settings)?, base)),
         None => None,
@@ -139,7 +139,7 @@ async fn ask(mut settings: Settings, arguments: &Arguments, reading: &Reading, a
     progress
         .set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}").expect("a template that is right"));
     let works = wiring::open(settings, wiring::Lock::Wait).await?;
-    let judge = Judge::new(works.registry, server);
+    let judge = Judge::new(works.counter, server);
     let verdicts = judge.verdicts(asked.keys, &progress).await;
     let warnings = warnings::look(&judge, asked.used, &progress).await;
     let ways = match arguments.graph {

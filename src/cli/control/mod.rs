@@ -26,7 +26,8 @@ pub use place::Place;
 use socket::Socket;
 
 use super::exit::{Exit, Failure};
-use super::{identity, serve as server};
+use super::identity::Identity;
+use super::serve as server;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::http::desk::Desk;
@@ -50,15 +51,15 @@ const TURNS: usize = 64;
 impl Control {
     /// Exit code 2 where another process holds the store and cannot be asked; who, is said.
     pub async fn open(settings: Settings) -> Result<Control, Failure> {
-        let folder = settings.store_path.clone();
+        let folder = settings.store.path.clone();
         if reaches(&folder).await.map_err(Failure::usage)? {
             return Ok(Control { way: Way::Server(folder) });
         }
-        let pseudonym = identity::pseudonym();
-        match server::site(&pseudonym, settings).await {
+        let identity = Identity::new(None);
+        match server::site(&identity, settings, None).await {
             Ok(site) => {
                 let (_, door) = watch::channel(Some(site));
-                let desk = Arc::new(Desk::new(door, Duration::ZERO, pseudonym));
+                let desk = Arc::new(Desk::new(door, Duration::ZERO, identity.pseudonym()));
                 Ok(Control { way: Way::Here { desk, turns: Arc::new(Semaphore::new(TURNS)) } })
             }
             Err(error) if error.kind() == Kind::Unavailable => {

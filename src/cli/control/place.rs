@@ -23,7 +23,7 @@ impl Place {
         let sources = Sources { config: self.config.as_deref(), upstream: None, store };
         let mut settings = environment::settings(sources)?;
         if let Some(folder) = &self.store {
-            settings.store_path = folder.clone();
+            settings.store.path = folder.clone();
         }
         Ok(settings)
     }

@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::file::File;
+use crate::config::Given;
 use crate::http::tests::{PSEUDONYM, World, api};
 
 const PATH: &str = "example.com/m";
@@ -91,8 +91,7 @@ fn settings(folder: &TempDir) -> Settings {
         folder.path().join("store"),
         folder.path()
     );
-    let file = File::parse(&text).expect("a file");
-    Settings::new(file, folder.path().join("unused")).expect("settings")
+    Settings::read(&text, Given::default()).expect("settings")
 }
 
 #[tokio::test]

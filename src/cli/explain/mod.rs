@@ -98,7 +98,7 @@ async fn asked_or_found(
     {
         return Ok(explanation);
     }
-    wiring::open(settings, wiring::Lock::Wait).await?.registry.explain(module, version).await
+    wiring::open(settings, wiring::Lock::Wait).await?.counter.registry.explain(module, version).await
 }
 
 #[cfg(test)]

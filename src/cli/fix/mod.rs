@@ -104,7 +104,7 @@ async fn consider(settings: Settings, projects: &[Project], search: bool) -> Res
     let progress = ProgressBar::new(0).with_style(style).with_message("verifying pseudo-versions");
     progress.enable_steady_tick(Duration::from_millis(120));
     let works = wiring::open(settings, wiring::Lock::Wait).await?;
-    let judge = Judge::new(&works.registry, progress.clone());
+    let judge = Judge::new(&works.counter.registry, progress.clone());
     let candidates: BTreeSet<Pinned> =
         projects.iter().flat_map(|project| plan::candidates(project).into_keys()).collect();
     judge.judge_all(candidates).await;

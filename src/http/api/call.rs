@@ -104,7 +104,7 @@ impl Call {
     }
 
     /// The registry that `{registry}` names, else the one at `/`.
-    pub fn counter(&self) -> Result<&Counter> {
+    pub fn counter(&self) -> Result<Arc<Counter>> {
         match self.name("registry") {
             "" => self.site.counter(&RegistryName::Default),
             name => self.site.counter(&RegistryName::Named(name.to_owned())),

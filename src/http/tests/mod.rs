@@ -20,6 +20,7 @@ use super::desk::{Desk, Door};
 use super::serve::{Limits, serve};
 use super::site::{Counter, Site};
 use crate::ports::Sumdb;
+use crate::registry::catalog::{Catalog, Current};
 use crate::registry::doubles::{Drawer, Hands, Known, Ledger, member};
 use crate::registry::{Book, Judgement, Mode, Registry};
 use crate::sumdb::Passed;
@@ -64,8 +65,10 @@ impl World {
 
     /// `rewrite` at `/`, `strict` at `/registries/ci/`, `legacy` at `/registries/old/`.
     pub fn site(&self) -> Arc<Site> {
-        let named = [self.counter("ci", Mode::Strict), self.counter("old", Mode::Legacy)];
-        Arc::new(Site::new(self.counter("default", Mode::Rewrite), named))
+        let all = [("default", Mode::Rewrite), ("ci", Mode::Strict), ("old", Mode::Legacy)];
+        let registries = all.map(|(name, mode)| (name.to_owned(), Arc::new(self.counter(name, mode))));
+        let current = Current { registries: registries.into(), ..Current::default() };
+        Arc::new(Site::new(Arc::new(Catalog::standing(self.store.clone(), current))))
     }
 }
 

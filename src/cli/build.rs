@@ -1,0 +1,252 @@
+//! Upstreams and registries from their definitions.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use url::Url;
+
+use super::environment;
+use super::identity::Identity;
+use crate::error::{Error, Kind, Result};
+use crate::git::{Options, Repositories};
+use crate::http::site::Counter;
+use crate::net::{Client, Credential, CredentialKind, Secret, Trust};
+use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
+use crate::registry::catalog::{Build, Offer, Tested};
+use crate::registry::definition::{Auth, AuthScheme, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
+use crate::registry::direct::Direct;
+use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Member, Named, Registry, Shelf, Validity};
+use crate::spec::path::ModulePath;
+use crate::sumdb;
+use crate::upstream::probe::{self, Probed};
+use crate::upstream::{DirSource, Discover, Failing, Limits, ProxySource};
+use crate::vet::mode::Policy;
+
+/// Questions over git at a time for one upstream, well below the runtime's blocking threads.
+const GIT_JOBS: usize = 64;
+
+/// Names adapters; what it makes is kept by the catalog.
+pub struct Builder {
+    pub identity: Identity,
+    /// Without credentials: every upstream has a view of its own.
+    pub client: Client,
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub folders: Arc<Folders>,
+    pub scratch: PathBuf,
+    /// The checksum database, and what it is never asked for.
+    pub database: Option<(String, String)>,
+    /// What the client is made from.
+    pub mark: String,
+}
+
+/// The repositories of git upstreams, each upstream's below `git/SHELF/`. They stay over changes of the
+/// configuration: jobs that still run hold locks in them.
+pub struct Folders {
+    root: PathBuf,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    runtime: Handle,
+    open: Mutex<HashMap<String, Arc<Repositories>>>,
+    /// What registries wrote down of modules: one book for each, whoever reads in it.
+    books: Mutex<HashMap<String, Arc<Book>>>,
+}
+
+impl Folders {
+    pub fn new(store: &Path, client: Client, clock: Arc<dyn Clock>) -> Folders {
+        let (root, runtime) = (store.join("git"), Handle::current());
+        Folders { root, client, clock, runtime, open: Mutex::default(), books: Mutex::default() }
+    }
+
+    /// The book of a registry.
+    fn book(&self, registry: &str, store: &Arc<dyn Store>) -> Arc<Book> {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Book::new(registry, store.clone(), self.clock.clone());
+        books.entry(registry.to_owned()).or_insert_with(new).clone()
+    }
+
+    /// The repositories of an upstream, by its shelf.
+    pub fn of(&self, shelf: &str) -> Arc<Repositories> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || {
+            let (client, clock, runtime) = (self.client.clone(), self.clock.clone(), self.runtime.clone());
+            Arc::new(Repositories::new(self.root.join(shelf), client, clock, runtime, Options::default()))
+        };
+        open.entry(shelf.to_owned()).or_insert_with(new).clone()
+    }
+}
+
+/// What another proxy is reached with.
+#[derive(Clone)]
+struct Proxies {
+    client: Client,
+    pseudonym: String,
+    scratch: PathBuf,
+}
+
+impl Proxies {
+    fn open(&self, url: Url, trust: Trust) -> Result<ProxySource> {
+        ProxySource::new(self.client.clone(), url, trust, &self.scratch, Limits::default())?.via(&self.pseudonym)
+    }
+}
+
+#[async_trait]
+impl Build<Counter> for Builder {
+    fn mark(&self) -> String {
+        self.mark.clone()
+    }
+
+    fn secret(&self, reference: &SecretRef) -> Result<Secret> {
+        environment::secret(reference).map(Secret::new)
+    }
+
+    fn upstream(&self, definition: &UpstreamDefinition, secret: Option<Secret>) -> Result<Offer> {
+        let shelf = shelf(definition);
+        let client = self.view(definition, secret)?;
+        let proxies = self.proxies(&client);
+        let mut examiner: Option<Arc<dyn Examiner>> = None;
+        let mut sumdb: Option<Arc<dyn Sumdb>> = None;
+        let source: Arc<dyn Source> = match &definition.kind {
+            UpstreamKind::Git => {
+                let direct = Arc::new(self.direct(definition, &shelf, client, proxies));
+                examiner = Some(direct.clone());
+                direct
+            }
+            UpstreamKind::Proxy(url) => {
+                let proxy = Arc::new(proxies.open(url.clone(), Trust::Named)?);
+                sumdb = Some(proxy.clone());
+                proxy
+            }
+            UpstreamKind::Dir(folder) => Arc::new(DirSource::new(folder, &self.scratch, Limits::default())),
+        };
+        let cached = self.cached(definition, shelf, source);
+        let cached = match examiner {
+            Some(examiner) => cached.examined_by(examiner),
+            None => cached,
+        };
+        Ok(Offer { cached: Arc::new(cached), judgement: judgement(definition), sumdb })
+    }
+
+    fn failing(&self, definition: &UpstreamDefinition, error: Error) -> Offer {
+        let cached = self.cached(definition, shelf(definition), Arc::new(Failing::new(error)));
+        Offer { cached: Arc::new(cached), judgement: judgement(definition), sumdb: None }
+    }
+
+    fn registry(
+        &self,
+        definition: &RegistryDefinition,
+        policy: Policy,
+        members: Vec<Member>,
+        proxies: Vec<(String, Arc<dyn Sumdb>)>,
+    ) -> Counter {
+        let book = self.folders.book(&definition.name, &self.store);
+        let mut registry = Registry::new(&definition.name, policy, members, book);
+        let passed = || sumdb::Passed::new(proxies.clone(), self.store.clone(), self.clock.clone());
+        if let Some((name, not_modules)) = self.database.clone() {
+            registry = registry.with_database(ChecksumDatabase { name, records: Arc::new(passed()), not_modules });
+        }
+        Counter { registry, sumdb: passed() }
+    }
+
+    async fn admit(&self, definition: &UpstreamDefinition) -> Result<()> {
+        self.identity.refuse(definition).await
+    }
+
+    async fn test(
+        &self,
+        definition: &UpstreamDefinition,
+        secret: Option<Secret>,
+        module: Option<&ModulePath>,
+    ) -> Result<Tested> {
+        let client = self.view(definition, secret)?;
+        let start = Instant::now();
+        let probed = match &definition.kind {
+            UpstreamKind::Git => {
+                let discover = Discover::new(client.clone(), self.clock.clone());
+                let repositories = self.folders.of(shelf(definition).as_str()).with(client.clone());
+                let refs = |url: String| {
+                    let repository = repositories.open(&url, Trust::Found)?;
+                    let refs = tokio::task::block_in_place(|| repository.refs(Duration::ZERO))?;
+                    Ok(refs.iter().count())
+                };
+                probe::git(&client, &discover, module, &refs).await
+            }
+            UpstreamKind::Proxy(url) => probe::proxy(&client, url, module).await,
+            UpstreamKind::Dir(folder) => probe::dir(folder, module),
+        };
+        let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let Probed { ok, kind, status, what, remedy } = probed;
+        Ok(Tested { ok, kind: kind.to_owned(), status, ms, what, remedy })
+    }
+}
+
+impl Builder {
+    /// An upstream's own view of the client.
+    fn view(&self, definition: &UpstreamDefinition, secret: Option<Secret>) -> Result<Client> {
+        let credentials = match (&definition.auth, secret) {
+            (Some(auth), Some(secret)) => vec![credential(auth, secret)?],
+            _ => Vec::new(),
+        };
+        Ok(self.client.with(credentials, definition.timeouts.first_byte, definition.timeouts.total))
+    }
+
+    fn proxies(&self, client: &Client) -> Proxies {
+        let (pseudonym, scratch) = (self.identity.pseudonym().to_owned(), self.scratch.clone());
+        Proxies { client: client.clone(), pseudonym, scratch }
+    }
+
+    fn cached(&self, definition: &UpstreamDefinition, shelf: Shelf, source: Arc<dyn Source>) -> Cached {
+        let named = if judgement(definition) == Judgement::Own { Named::Asked } else { Named::Kept };
+        let validity = Validity { listing: definition.list_validity, ..Validity::default() };
+        Cached::new(shelf, source, self.store.clone(), self.clock.clone(), validity).named(named)
+    }
+
+    fn direct(&self, definition: &UpstreamDefinition, shelf: &Shelf, client: Client, proxies: Proxies) -> Direct {
+        let discover = Arc::new(Discover::new(client.clone(), self.clock.clone()));
+        let repositories = self.folders.of(shelf.as_str()).with(client);
+        Direct {
+            shelf: shelf.as_str().to_owned(),
+            locate: Arc::new(move |module| {
+                let discover = discover.clone();
+                Box::pin(async move { discover.locate(&module).await })
+            }),
+            open: Arc::new(move |url| repositories.open(url, Trust::Found).map(|repo| repo as Box<dyn Repo>)),
+            open_proxy: Arc::new(move |url| {
+                let url = Url::parse(url).map_err(|error| {
+                    Error::new(Kind::BadGateway, format!("go-import names a module proxy at {url:?}")).because(error)
+                })?;
+                Ok(Arc::new(proxies.open(url, Trust::Found)?))
+            }),
+            store: self.store.clone(),
+            turns: Arc::new(tokio::sync::Semaphore::new(GIT_JOBS)),
+            list_validity: definition.list_validity,
+        }
+    }
+}
+
+fn judgement(definition: &UpstreamDefinition) -> Judgement {
+    match definition.kind {
+        UpstreamKind::Git => Judgement::Own,
+        UpstreamKind::Proxy(_) | UpstreamKind::Dir(_) => Judgement::Believed,
+    }
+}
+
+fn shelf(definition: &UpstreamDefinition) -> Shelf {
+    Shelf::new(&definition.name, definition.kind.word(), &definition.kind.address())
+}
+
+fn credential(auth: &Auth, secret: Secret) -> Result<Credential> {
+    let kind = match &auth.scheme {
+        AuthScheme::Basic { username } => CredentialKind::Basic { username: username.clone(), password: secret },
+        AuthScheme::Bearer => CredentialKind::Bearer(secret),
+        AuthScheme::Header { name } => CredentialKind::Header {
+            name: name.parse().map_err(|_| Error::gone(format!("auth.header: {name:?} (expected a header's name)")))?,
+            value: secret,
+        },
+    };
+    Ok(Credential { host: auth.host.clone(), kind })
+}

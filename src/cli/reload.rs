@@ -1,0 +1,74 @@
+//! A configuration that changes under a running server.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::identity::Identity;
+use super::wiring::{self, Works};
+use crate::config::Settings;
+use crate::error::Result;
+use crate::http::site::{Reload, Reloaded};
+
+/// Reads the configuration again, as it was read at the start.
+pub type Read = Box<dyn Fn() -> Result<Settings> + Send + Sync>;
+
+pub struct Reloader {
+    read: Read,
+    identity: Identity,
+    works: Arc<Works>,
+    /// What the server started with: some of it holds until its end.
+    started: Settings,
+    /// One at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Reloader {
+    pub fn new(read: Read, identity: Identity, works: Arc<Works>, started: Settings) -> Reloader {
+        Reloader { read, identity, works, started, turn: tokio::sync::Mutex::default() }
+    }
+
+    /// The keys whose new values wait for a restart.
+    fn waiting(&self, new: &Settings) -> Vec<String> {
+        let Settings { listen, store, admin_token, .. } = &self.started;
+        let waits = [
+            ("listen", *listen != new.listen),
+            ("store.path", store.path != new.store.path),
+            ("store.spill", store.spill != new.store.spill),
+            ("api", *admin_token != new.admin_token),
+        ];
+        waits.iter().filter(|(_, waits)| *waits).map(|(key, _)| (*key).to_owned()).collect()
+    }
+
+    async fn attempt(&self) -> Result<Reloaded> {
+        let settings = (self.read)()?;
+        // What only a restart changes is as it was, until then.
+        let waiting = self.waiting(&settings);
+        let mut settings = settings;
+        settings.store.path.clone_from(&self.started.store.path);
+        wiring::reload(&self.works, &self.identity, &settings).await?;
+        Ok(Reloaded { upstreams: settings.upstreams.len(), registries: settings.registries.len(), waiting })
+    }
+}
+
+#[async_trait]
+impl Reload for Reloader {
+    async fn reload(&self) -> Result<Reloaded> {
+        let _turn = self.turn.lock().await;
+        let reloaded = self.attempt().await;
+        match &reloaded {
+            Ok(reloaded) => {
+                tracing::info!(
+                    upstreams = reloaded.upstreams,
+                    registries = reloaded.registries,
+                    "configuration reloaded"
+                );
+                for key in &reloaded.waiting {
+                    tracing::warn!(key, "this change takes effect at the next start");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the configuration is not reloaded: all stays as it was"),
+        }
+        reloaded
+    }
+}

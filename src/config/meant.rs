@@ -1,0 +1,202 @@
+//! From the file as it is written to the settings as they are meant; what cannot be meant is noted with its line.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+
+use super::file::{File, GitTable, StoreTable};
+use super::lines::{Lines, Placed};
+use super::settings::{AllowInsecure, Given, Settings, StoreSettings, parse_listen};
+use crate::error::Error;
+use crate::registry::definition::{
+    DEFAULT, Fault, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable,
+    is_host, mode, size, strict_mod,
+};
+use crate::vet::mode::Policy;
+
+pub(super) struct Reader {
+    lines: Lines,
+    found: Vec<Placed>,
+}
+
+impl Reader {
+    pub(super) fn new(lines: Lines) -> Reader {
+        Reader { lines, found: Vec::new() }
+    }
+
+    pub(super) fn faults(self) -> Vec<Error> {
+        let Reader { lines, found } = self;
+        lines.sorted(found)
+    }
+
+    /// What is wrong below a table of the file.
+    fn note(&mut self, above: &str, faults: &[Fault]) {
+        self.found.extend(faults.iter().map(|fault| self.lines.fault(above, fault)));
+    }
+
+    pub(super) fn settings(&mut self, file: File, given: Given) -> Settings {
+        let mut faults = Vec::new();
+        let text = file.listen.as_deref().unwrap_or("127.0.0.1:3000");
+        let listen = parse_listen(text).unwrap_or_else(|error| {
+            self.found.push(self.lines.at("listen", error));
+            ([127, 0, 0, 1], 3000).into()
+        });
+        let written = &file.pseudo_versions;
+        let policy = Policy {
+            mode: mode("mode", written.mode.as_deref(), &mut faults),
+            refuse_mod: strict_mod("strict_mod", written.strict_mod.as_deref(), &mut faults),
+        };
+        self.note("pseudo_versions", &faults);
+        let store = self.store(file.store, &given);
+        self.allow_private(&file.net.allow_private);
+        let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
+        Settings {
+            listen,
+            store,
+            policy,
+            allow_private: file.net.allow_private,
+            allow_insecure: self.allow_insecure(&file.git),
+            instead_of: self.instead_of(file.git.instead_of),
+            admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
+            upstreams,
+            registries,
+        }
+    }
+
+    fn store(&mut self, written: StoreTable, given: &Given) -> StoreSettings {
+        let mut faults = Vec::new();
+        let store = StoreSettings {
+            path: written.path.map_or_else(|| given.store.clone(), Into::into),
+            spill: size("spill", written.spill.as_deref(), 8 << 20, &mut faults),
+            max_size: written.max_size.map(|text| size("max_size", Some(&text), 0, &mut faults)),
+            keep_days: written.keep_days,
+            key: self.secret("store", "key", written.key_file, written.key_env),
+        };
+        self.note("store", &faults);
+        store
+    }
+
+    fn secret(&mut self, table: &str, key: &str, file: Option<String>, variable: Option<String>) -> Option<SecretRef> {
+        match (file, variable) {
+            (None, None) => None,
+            (Some(file), None) => Some(SecretRef::File(file.into())),
+            (None, Some(variable)) => Some(SecretRef::Environment(variable)),
+            (Some(_), Some(_)) => {
+                let what = format!("{key}_file and {key}_env (expected only one of them)");
+                self.note(table, &[Fault::other(format!("{key}_env"), what)]);
+                None
+            }
+        }
+    }
+
+    fn allow_private(&mut self, entries: &[String]) {
+        for (at, entry) in entries.iter().enumerate() {
+            let is_range = entry.parse::<IpNet>().is_ok();
+            if !is_range && (!is_host(entry) || has_port(entry)) {
+                let fault = Fault::wrong(format!("allow_private.{at}"), entry, "a host name, an address or a range");
+                self.note("net", &[fault]);
+            }
+        }
+    }
+
+    fn allow_insecure(&mut self, git: &GitTable) -> AllowInsecure {
+        match &git.allow_insecure {
+            Some(toml::Value::Boolean(true)) => AllowInsecure::All,
+            Some(toml::Value::Array(hosts)) => {
+                let hosts: Vec<String> = hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect();
+                for (at, host) in hosts.iter().enumerate().filter(|(_, host)| !is_host(host)) {
+                    let fault = Fault::wrong(format!("allow_insecure.{at}"), host, "a host or host:port");
+                    self.note("git", &[fault]);
+                }
+                AllowInsecure::Hosts(hosts)
+            }
+            // The schema lets nothing else through.
+            _ => AllowInsecure::Hosts(Vec::new()),
+        }
+    }
+
+    fn instead_of(&mut self, written: BTreeMap<String, String>) -> Vec<(String, String)> {
+        for (prefix, _) in written.iter().filter(|(prefix, replacement)| prefix.is_empty() || replacement.is_empty()) {
+            let fault = Fault::wrong(format!("instead_of.{prefix}"), prefix, "a prefix and what stands in its place");
+            self.note("git", &[fault]);
+        }
+        written.into_iter().collect()
+    }
+
+    fn definitions(
+        &mut self,
+        upstreams: Vec<UpstreamTable>,
+        registries: Vec<RegistryTable>,
+        given: Given,
+    ) -> (Vec<UpstreamDefinition>, Vec<RegistryDefinition>) {
+        let written = !upstreams.is_empty();
+        let mut upstreams = self.upstreams(upstreams);
+        let mut registries = self.registries(registries);
+        if let Some(listed) = given.upstreams {
+            if !registries.is_empty() {
+                tracing::warn!(
+                    "the registries of the file are left out: they name upstreams that a list stands in for"
+                );
+            }
+            (upstreams, registries) = (listed, Vec::new());
+        } else if !written {
+            upstreams = given.otherwise.unwrap_or_else(|error| {
+                self.found.push(self.lines.at("upstream", error));
+                Vec::new()
+            });
+        }
+        let known = upstreams.iter().map(|upstream| upstream.name.as_str());
+        for (at, registry) in &registries {
+            let mut faults = Vec::new();
+            registry.look_for_upstreams(known.clone(), &mut faults);
+            self.note(&format!("registry.{at}"), &faults);
+        }
+        let registries: Vec<RegistryDefinition> = registries.into_iter().map(|(_, registry)| registry).collect();
+        if upstreams.len() > MAX_UPSTREAMS && !registries.iter().any(|registry| registry.name == DEFAULT) {
+            let what = format!(
+                "upstream: {} upstreams in the registry {DEFAULT} (expected at most {MAX_UPSTREAMS})",
+                upstreams.len()
+            );
+            let error = Error::gone(what).remedy(format!("name those at / in a [[registry]] called {DEFAULT:?}"));
+            self.found.push(self.lines.at(&format!("upstream.{MAX_UPSTREAMS}"), error));
+        }
+        (upstreams, registries)
+    }
+
+    fn upstreams(&mut self, tables: Vec<UpstreamTable>) -> Vec<UpstreamDefinition> {
+        let mut upstreams: Vec<UpstreamDefinition> = Vec::new();
+        for (at, table) in tables.into_iter().enumerate() {
+            let mut faults = Vec::new();
+            if let Some(upstream) = UpstreamDefinition::read(table, &mut faults) {
+                upstream.look_for_folder(&mut faults);
+                if upstreams.iter().any(|other| other.name == upstream.name) {
+                    faults.push(Fault::wrong("name", &upstream.name, "a name that no other upstream has"));
+                }
+                upstreams.push(upstream);
+            }
+            self.note(&format!("upstream.{at}"), &faults);
+        }
+        upstreams
+    }
+
+    /// With their numbers in the file.
+    fn registries(&mut self, tables: Vec<RegistryTable>) -> Vec<(usize, RegistryDefinition)> {
+        let mut registries: Vec<(usize, RegistryDefinition)> = Vec::new();
+        for (at, table) in tables.into_iter().enumerate() {
+            let mut faults = Vec::new();
+            if let Some(registry) = RegistryDefinition::read(table, &mut faults) {
+                if registries.iter().any(|(_, other)| other.name == registry.name) {
+                    faults.push(Fault::wrong("name", &registry.name, "a name that no other registry has"));
+                }
+                registries.push((at, registry));
+            }
+            self.note(&format!("registry.{at}"), &faults);
+        }
+        registries
+    }
+}
+
+fn has_port(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(name, _)| !name.contains(':') || name.ends_with(']'));
+    name.is_some()
+}
