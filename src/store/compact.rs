@@ -182,7 +182,7 @@ impl<'a> Copy<'a> {
         let bytes = (key.len() + value.as_ref().map_or(0, |value| value.len())) as u64;
         set(self.next(), what, key, value)?;
         self.rows += 1;
-        if self.rows % ROWS_PER_CLEAN == 0 {
+        if self.rows.is_multiple_of(ROWS_PER_CLEAN) {
             self.next().help_clean(PAGES_PER_CLEAN)?;
         }
         // What changed meanwhile is copied again, so there may be more to do than there seemed to be.
