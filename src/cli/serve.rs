@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::clock::SystemClock;
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
 use super::identity::Identity;
@@ -21,6 +22,7 @@ use crate::http::admin::AdminToken;
 use crate::http::desk::{Desk, Door};
 use crate::http::serve::{Limits, serve};
 use crate::http::site::Site;
+use crate::ports::Clock as _;
 
 /// Run the proxy.
 ///
@@ -85,7 +87,8 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
         tracing::info!(name = upstream.name, kind = upstream.kind.word(), "upstream");
     }
     let (open, door) = watch::channel(None);
-    let desk = Arc::new(desk(door, &identity, &settings).map_err(Failure::usage)?);
+    let desk = desk(door, &identity, &settings).map_err(Failure::usage)?;
+    let desk = Arc::new(desk.opened_at(SystemClock.now()));
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(serve(listener, desk.clone(), Limits::default(), end(stopped.clone())));
     let signalling = tokio::spawn({
@@ -100,9 +103,10 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
         Ok(site) => {
             open.send_replace(Some(site.clone()));
             tracing::info!("store is open");
+            let controlling = control::serve_socket(&folder, desk, end(stopped));
             // Only now it is true: while another process holds the store, nothing would be answered.
             println!("listening on http://{address}");
-            Ok((control::serve_socket(&folder, desk, end(stopped)), tokio::spawn(reload(site, reloads))))
+            Ok((controlling, tokio::spawn(reload(site, reloads))))
         }
         Err(error) => {
             stop.send_replace(true);

@@ -168,7 +168,11 @@ impl Reader {
         for (at, table) in tables.into_iter().enumerate() {
             let mut faults = Vec::new();
             if let Some(upstream) = UpstreamDefinition::read(table, &mut faults) {
-                upstream.look_for_folder(&mut faults);
+                // What is kept of it is served all the same: a share that is not mounted keeps no server from starting.
+                if let Some(folder) = upstream.missing_folder() {
+                    let folder = folder.display();
+                    tracing::warn!(upstream = upstream.name, %folder, "the folder is not there; it fails until it is");
+                }
                 if upstreams.iter().any(|other| other.name == upstream.name) {
                     faults.push(Fault::wrong("name", &upstream.name, "a name that no other upstream has"));
                 }

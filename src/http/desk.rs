@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use hyper::header::VIA;
 use hyper::{HeaderMap, Method, Response};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -12,6 +13,7 @@ use super::admin::AdminToken;
 use super::api::{self, Access, ApiRoute, Call, Query, Reply};
 use super::body::Body;
 use super::incoming::Incoming;
+use super::metrics::{Metrics, Reading};
 use super::refusal::Refusal;
 use super::respond::{self, Asked, Peer};
 use super::route::{RegistryName, Route};
@@ -32,18 +34,31 @@ pub struct Desk {
     /// Our name in `Via`: a request that bears it has been here before.
     pseudonym: String,
     routes: &'static [ApiRoute],
+    metrics: Metrics,
     /// What opens the admin part of the interface to the network; `None`: it is shut there.
     admin: Option<AdminToken>,
 }
 
 impl Desk {
     pub fn new(door: Door, patience: Duration, pseudonym: impl Into<String>) -> Desk {
-        Desk { door, patience, pseudonym: pseudonym.into(), routes: api::ROUTES, admin: None }
+        Desk {
+            door,
+            patience,
+            pseudonym: pseudonym.into(),
+            routes: api::ROUTES,
+            metrics: Metrics::new(None),
+            admin: None,
+        }
     }
 
     /// The same desk, whose admin part opens to who knows the token.
     pub fn with_admin_token(self, token: AdminToken) -> Desk {
         Desk { admin: Some(token), ..self }
+    }
+
+    /// The same desk, which says when it was opened.
+    pub fn opened_at(self, time: DateTime<Utc>) -> Desk {
+        Desk { metrics: Metrics::new(Some(time)), ..self }
     }
 
     /// The same desk with another interface.
@@ -72,7 +87,9 @@ impl Desk {
                 respond::not_followed(&refusal, asked)
             }
         };
-        line.write(asked, path, &response, start.elapsed());
+        let time = start.elapsed();
+        self.metrics.answered(line.route, response.status().as_u16(), time);
+        line.write(asked, path, &response, time);
         match asked.method == Method::HEAD {
             true => respond::without_body(response),
             false => response,
@@ -158,8 +175,18 @@ impl Desk {
         line: &mut Line,
     ) -> Response<Body> {
         let result = match route {
-            Route::Alive => Ok(respond::well()),
-            Route::Ready => self.door.borrow().as_ref().map(|_| respond::well()).ok_or_else(not_ready),
+            Route::Alive => {
+                line.route = "healthz";
+                Ok(respond::well())
+            }
+            Route::Metrics => {
+                line.route = "metrics";
+                self.metrics.page(&self.reading()).map(respond::measured)
+            }
+            Route::Ready => {
+                line.route = "readyz";
+                self.door.borrow().as_ref().map(|_| respond::well()).ok_or_else(not_ready)
+            }
             Route::Module { registry, module, question } => {
                 line.about(question.name(), question.subject(&module));
                 match turn {
@@ -183,6 +210,14 @@ impl Desk {
             line.failed(&error);
             respond::refused(&error, asked)
         })
+    }
+
+    /// What is known without waiting for the store.
+    fn reading(&self) -> Reading {
+        match self.door.borrow().as_ref() {
+            Some(site) => site.reading(),
+            None => Reading::default(),
+        }
     }
 
     async fn module(

@@ -7,6 +7,7 @@ pub mod api;
 pub mod body;
 pub mod desk;
 pub mod incoming;
+pub mod metrics;
 mod range;
 mod refusal;
 pub mod respond;

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::api::Reply;
 use super::body::Body;
+use super::metrics;
 use super::range::Range;
 use super::refusal::Refusal;
 use super::text;
@@ -229,6 +230,13 @@ fn in_json(mut response: Response<Body>, fields: &ErrorFields) -> Response<Body>
 /// `/healthz`, and `/readyz` once the store is open.
 pub fn well() -> Response<Body> {
     plain(StatusCode::OK, "ok\n".to_owned(), "no-store")
+}
+
+/// `/metrics`.
+pub fn measured(page: String) -> Response<Body> {
+    let mut response = plain(StatusCode::OK, page, "no-store");
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::MEDIA));
+    response
 }
 
 /// An error: its kind becomes a status, its words a text that the go command shows.

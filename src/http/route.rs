@@ -27,6 +27,7 @@ pub enum Route {
     Api(String),
     Alive,
     Ready,
+    Metrics,
 }
 
 /// The registry at `/`, or one at `/registries/NAME/`.
@@ -48,6 +49,7 @@ impl Route {
         match address {
             "healthz" => return Ok(Route::Alive),
             "readyz" => return Ok(Route::Ready),
+            "metrics" => return Ok(Route::Metrics),
             _ => {}
         }
         let (registry, address) = match address.strip_prefix("registries/") {
@@ -206,6 +208,7 @@ mod tests {
             ("interface of a registry", "/registries/ci/api/v1/x", Route::Api("/registries/ci/api/v1/x".to_owned())),
             ("alive", "/healthz", Route::Alive),
             ("ready", "/readyz", Route::Ready),
+            ("metrics", "/metrics", Route::Metrics),
         ];
         for (row, target, route) in table {
             assert_eq!(Route::parse(target).unwrap_or_else(|error| panic!("{row}: {error}")), route, "{row}");

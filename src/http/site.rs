@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::metrics::Reading;
 use super::route::RegistryName;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
@@ -50,6 +51,13 @@ impl Site {
         use crate::registry::catalog::Current;
         let store = crate::registry::doubles::Drawer::new();
         Site::new(Arc::new(Catalog::standing(store, Current::default())))
+    }
+
+    /// For `/metrics`.
+    pub fn reading(&self) -> Reading {
+        let current = self.catalog.current();
+        let wrong = |counter: &Arc<Counter>| (counter.registry.name().to_owned(), counter.registry.served_wrong());
+        Reading { ready: true, wrong_served: current.registries.values().map(wrong).collect(), ..Reading::default() }
     }
 
     /// The same, with somebody who reads the configuration again.

@@ -34,6 +34,11 @@ impl Registry {
 
     /// The same with the history and every reason in words.
     pub async fn explain(&self, module: &ModulePath, version: &Version) -> Result<Explanation> {
+        self.explain_within(module, version, Reach::Upstream).await
+    }
+
+    /// The same out of what is kept alone, where `reach` says so: then nobody looks at the history.
+    pub async fn explain_within(&self, module: &ModulePath, version: &Version, reach: Reach) -> Result<Explanation> {
         let mut verdict = Verdict {
             module: module.to_string(),
             version: version.to_string(),
@@ -43,7 +48,7 @@ impl Registry {
             why: None,
             evidence: vec![Evidence::Syntax],
         };
-        let finding = match self.find_out(module, version).await {
+        let finding = match self.find_out(module, version, reach).await {
             Ok(finding) => finding,
             Err(error) => {
                 // What cannot be right whatever the history says is wrong, be the right one known or not.
@@ -68,14 +73,15 @@ impl Registry {
     }
 
     /// Walks over the members as a request for the version would.
-    async fn find_out(&self, module: &ModulePath, version: &Version) -> Result<Finding> {
+    async fn find_out(&self, module: &ModulePath, version: &Version, reach: Reach) -> Result<Finding> {
         let question = Question::Info(Query::Version(version.clone()));
-        let mut order = Order::begin(self, module, &question, Reach::Upstream).await?;
+        let mut order = Order::begin(self, module, &question, reach).await?;
         while let Some(at) = order.next() {
             let member = &self.members[at];
-            let found = match member.judgement {
-                Judgement::Own => self.own(member, module, version).await,
-                Judgement::Believed => self.believed(member, module, version).await,
+            let found = match (reach, member.judgement) {
+                (Reach::Cache, _) => resolved(member, module, version, reach).await,
+                (Reach::Upstream, Judgement::Own) => self.own(member, module, version).await,
+                (Reach::Upstream, Judgement::Believed) => self.believed(member, module, version).await,
             };
             match found {
                 Ok(finding) => return Ok(finding),

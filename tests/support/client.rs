@@ -1,7 +1,11 @@
 //! A client that hides nothing: one GET or HEAD over HTTP/1.1, the reason phrase kept.
 
-use std::io::{Read as _, Write as _};
+use std::fs::File;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long an answer may take.
@@ -34,13 +38,41 @@ pub fn get(server: SocketAddr, path: &str) -> Answered {
 
 /// Sends a request with headers of its own.
 pub fn request(server: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answered {
-    let mut stream = TcpStream::connect(server).unwrap_or_else(|error| panic!("{server}: {error}"));
+    send(server, method, path, headers, "")
+}
+
+/// The same with a body of JSON; none if it is empty.
+pub fn send(server: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answered {
+    let stream = TcpStream::connect(server).unwrap_or_else(|error| panic!("{server}: {error}"));
     stream.set_read_timeout(Some(PATIENCE)).expect("a time limit above zero");
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n");
+    send_over(stream, method, path, headers, body)
+}
+
+/// The same over the socket in a store's folder, however deep that lies.
+pub fn control(store: &Path, method: &str, path: &str, body: &str) -> Answered {
+    let folder = File::open(store).unwrap_or_else(|error| panic!("{}: {error}", store.display()));
+    let socket = format!("/proc/self/fd/{}/control.sock", folder.as_raw_fd());
+    let stream = UnixStream::connect(socket).unwrap_or_else(|error| panic!("{}: {error}", store.display()));
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time limit above zero");
+    send_over(stream, method, path, &[], body)
+}
+
+fn send_over(
+    mut stream: impl Read + Write,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answered {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: modvet\r\nConnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
+    if !body.is_empty() {
+        head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+    }
     head.push_str("\r\n");
+    head.push_str(body);
     stream.write_all(head.as_bytes()).unwrap_or_else(|error| panic!("{path}: {error}"));
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap_or_else(|error| panic!("{path}: {error}"));

@@ -10,10 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
+use hyper::header::AUTHORIZATION;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -38,6 +41,7 @@ pub enum Flavour {
 pub struct Counts {
     requests: AtomicU64,
     bytes: AtomicU64,
+    refused: AtomicU64,
     asked: Mutex<Vec<Asked>>,
 }
 
@@ -73,6 +77,11 @@ impl Counts {
         self.asked.lock().expect("no holder panics").iter().filter(|asked| **asked == what).count()
     }
 
+    /// How many requests came without the credentials.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::SeqCst)
+    }
+
     /// Bytes of answers' bodies.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::SeqCst)
@@ -90,6 +99,8 @@ pub struct GitServer {
 struct Service {
     folder: PathBuf,
     flavour: Flavour,
+    /// The `Authorization` that every request has to bear.
+    ticket: Option<String>,
     counts: Arc<Counts>,
     /// So many processes at a time.
     permits: Arc<Semaphore>,
@@ -100,6 +111,16 @@ type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
 impl GitServer {
     /// Serves the bare repositories of a folder on a port of its own.
     pub fn start(folder: &Path, flavour: Flavour) -> GitServer {
+        GitServer::run(folder, flavour, None)
+    }
+
+    /// The same for those who know the user's name and password.
+    pub fn guarded(folder: &Path, username: &str, password: &str) -> GitServer {
+        let ticket = BASE64_STANDARD.encode(format!("{username}:{password}"));
+        GitServer::run(folder, Flavour::Filters, Some(format!("Basic {ticket}")))
+    }
+
+    fn run(folder: &Path, flavour: Flavour, ticket: Option<String>) -> GitServer {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -111,6 +132,7 @@ impl GitServer {
         let service = Arc::new(Service {
             folder: folder.to_owned(),
             flavour,
+            ticket,
             counts: counts.clone(),
             permits: Arc::new(Semaphore::new(8)),
         });
@@ -151,6 +173,12 @@ async fn accept(listener: TcpListener, service: Arc<Service>) {
 impl Service {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         self.counts.requests.fetch_add(1, Ordering::SeqCst);
+        if let Some(ticket) = &self.ticket
+            && request.headers().get(AUTHORIZATION).is_none_or(|found| found != ticket.as_str())
+        {
+            self.counts.refused.fetch_add(1, Ordering::SeqCst);
+            return plain(401, "who are you?\n");
+        }
         let Some(path_info) = self.path_info(request.uri().path()) else { return plain(404, "no such repository\n") };
         let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         let mut child = self.backend(&request, &path_info).spawn().expect("git is installed");

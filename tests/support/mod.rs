@@ -6,16 +6,19 @@
 #![allow(dead_code)]
 
 pub mod client;
+pub mod double;
 pub mod fixture;
 pub mod git_server;
 pub mod go;
 pub mod h1;
 pub mod modvet;
+pub mod openapi;
 pub mod oracle;
 pub mod outside;
 pub mod pages;
 pub mod project;
 pub mod relay;
+pub mod release;
 pub mod replay;
 pub mod toolchain;
 pub mod tree;

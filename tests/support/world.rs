@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::fixture::Fixture;
 use super::git_server::{Flavour, GitServer};
 use super::go::Go;
-use super::modvet::Modvet;
+use super::modvet::{Home, Modvet};
 use super::oracle::HOSTS;
 use super::project::Project;
 use super::replay::{Names, replay};
@@ -33,6 +33,12 @@ impl World {
         let go = Go::new(&server.url(), &HOSTS);
         let modvet = start(&server);
         World { folder, server, go, names, modvet }
+    }
+
+    /// The same world with modvet stopped, and started again by the caller.
+    pub fn again(self, start: impl FnOnce(Home) -> Modvet) -> World {
+        let World { folder, server, go, names, modvet } = self;
+        World { folder, server, go, names, modvet: start(modvet.killed()) }
     }
 
     /// Sets a tag of a fixture's repository on a commit.

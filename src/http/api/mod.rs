@@ -2,7 +2,9 @@
 //! A row's handler is given a `Call` and gives back a `Reply`; what there is to say is known further
 //! in. Every row stands in docs/openapi.json as well, which a test holds against this table.
 
+mod bindings;
 mod call;
+mod document;
 mod reply;
 mod verdicts;
 
@@ -10,6 +12,8 @@ use futures_util::future::BoxFuture;
 use hyper::Method;
 
 pub use call::{Call, Parameter, Query, Shape};
+#[cfg(test)]
+pub use document::DOCUMENT;
 pub use reply::{Lines, Reply};
 
 use super::refusal::Refusal;
@@ -54,7 +58,31 @@ pub static ROUTES: &[ApiRoute] = &[
         query: &[],
         handler: |call| Box::pin(verdicts::verdict(call)),
     },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/openapi.json",
+        access: Access::Anyone,
+        query: &[],
+        handler: |call| Box::pin(document::document(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/registries/{registry}/bindings",
+        access: Access::Admin,
+        query: PAGES,
+        handler: |call| Box::pin(bindings::list(call)),
+    },
+    ApiRoute {
+        method: Method::DELETE,
+        path: "/api/v1/registries/{registry}/bindings/{module...}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(bindings::remove(call)),
+    },
 ];
+
+/// Of lists that come in pages.
+const PAGES: &[Parameter] = &[Parameter::text("after"), Parameter::number("limit")];
 
 /// The values of a row's `{…}`.
 pub type Names = Vec<(&'static str, String)>;

@@ -91,3 +91,54 @@ fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
 fn unwritten(error: &serde_json::Error) -> Error {
     Error::internal(format!("an answer does not serialize: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Weak};
+
+    use super::*;
+
+    fn stream(reply: Reply) -> BoxStream<'static, Result<Bytes>> {
+        match reply {
+            Reply::Lines(lines) => lines,
+            _ => panic!("lines"),
+        }
+    }
+
+    #[tokio::test]
+    async fn work_ends_with_the_client_that_listens_to_it() {
+        let alive = Arc::new(());
+        let left: Weak<()> = Arc::downgrade(&alive);
+        let mut lines = stream(Reply::lines(|lines| async move {
+            loop {
+                lines.say(&Arc::strong_count(&alive)).await?;
+            }
+        }));
+        assert_eq!(lines.next().await.expect("a line").expect("no error"), "1\n");
+        assert!(left.upgrade().is_some());
+        drop(lines);
+        assert!(left.upgrade().is_none(), "nobody listens any more");
+    }
+
+    #[tokio::test]
+    async fn work_on_a_blocking_thread_is_told_that_nobody_listens() {
+        let said = Arc::new(AtomicUsize::new(0));
+        let (count, (ended, end)) = (said.clone(), tokio::sync::oneshot::channel());
+        let mut lines = stream(Reply::lines(|lines| async move {
+            let work = move || {
+                let done = (0..).try_for_each(|n: usize| {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    lines.say_blocking(&n)
+                });
+                ended.send(done).expect("somebody waits");
+            };
+            tokio::task::spawn_blocking(work).await.map_err(|_| Error::internal("no panic"))
+        }));
+        lines.next().await.expect("a line").expect("no error");
+        drop(lines);
+        let error = end.await.expect("it ends").expect_err("it cannot go on for ever");
+        assert_eq!(error.what(), "the client is gone");
+        assert!(said.load(Ordering::SeqCst) < 100, "few lines are made ahead of the client");
+    }
+}

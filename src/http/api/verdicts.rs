@@ -41,7 +41,7 @@ enum Given {
 pub async fn verdict(call: Call) -> Result<Reply> {
     let (module, version) = route::module_version(call.name("subject"))?;
     let registry = &call.counter()?.registry;
-    let explanation = registry.explain(&module, &version).await?;
+    let explanation = registry.explain_within(&module, &version, call.reach).await?;
     let given = given(registry.mode(), &explanation);
     let registered = Registered {
         name: registry.name().to_owned(),

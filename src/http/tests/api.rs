@@ -116,7 +116,9 @@ async fn every_refusal_says_in_json_what_is_wrong_and_the_way_out() {
     let anonymous = running.ask("DELETE", "/api/v1/things/one", &[]).await;
     compare("api without token", &shown(&anonymous));
     let shut = start(&World::new()).await;
-    compare("api unknown root", &shown(&shut.get("/api/v2/x").await));
+    let unknown = shut.get("/api/v1/openapi.jsn").await;
+    assert_eq!(fields(&unknown)["remedy"], json!(["the nearest there is: /api/v1/openapi.json"]));
+    assert_eq!(shut.get("/api/v2/x").await.status(), 404);
 }
 
 #[tokio::test]

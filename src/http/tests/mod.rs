@@ -1,10 +1,13 @@
 //! The server on port 0 in front of sources in memory, asked over real sockets.
 
+mod answers;
 pub mod api;
 mod files;
 mod go_client;
 mod golden;
 mod lifecycle;
+mod metrics;
+pub mod openapi;
 mod sumdb;
 
 use std::net::SocketAddr;

@@ -1,5 +1,6 @@
 //! From what is written to what is meant; every value that cannot be meant is named.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -72,11 +73,16 @@ impl UpstreamDefinition {
         })
     }
 
-    /// A folder that is not there is a mistake when it is written down, and a failure later.
+    /// A folder that is not there is a mistake when the upstream is made, and a failure later.
+    pub fn missing_folder(&self) -> Option<&Path> {
+        match &self.kind {
+            UpstreamKind::Dir(folder) if !folder.is_dir() => Some(folder),
+            _ => None,
+        }
+    }
+
     pub fn look_for_folder(&self, faults: &mut Vec<Fault>) {
-        if let UpstreamKind::Dir(folder) = &self.kind
-            && !folder.is_dir()
-        {
+        if let Some(folder) = self.missing_folder() {
             faults.push(Fault::wrong("path", &folder.to_string_lossy(), "a folder that is there"));
         }
     }

@@ -1,0 +1,256 @@
+//! `/metrics`: what was asked and answered since the start, for Prometheus (OpenMetrics text).
+//! Label values come from tables and from the configuration, never from what clients send.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::atomic::AtomicU64;
+
+use crate::error::{Error, Result};
+
+/// What is counted while requests are answered.
+pub struct Metrics {
+    requests: Family<Request, Counter>,
+    durations: Family<Route, Histogram, Durations>,
+    started: Option<DateTime<Utc>>,
+}
+
+/// What is read where it is known, when somebody asks.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Whether the store is open.
+    pub ready: bool,
+    pub upstreams: Vec<UpstreamReading>,
+    /// Registries and how many answers gave a wrong name as asked.
+    pub wrong_served: Vec<(String, u64)>,
+    pub store: Vec<StoreReading>,
+}
+
+/// One upstream since the start.
+#[derive(Debug, Default, Clone)]
+pub struct UpstreamReading {
+    pub name: String,
+    pub hits: u64,
+    pub misses: u64,
+    pub stale: u64,
+    pub revalidated: u64,
+    pub asked: u64,
+    pub failures: u64,
+    pub absences: u64,
+    pub changes: u64,
+    pub bytes: u64,
+    /// `None` where nobody asked it yet.
+    pub up: Option<bool>,
+    pub latency: Option<Duration>,
+}
+
+/// Bytes of one part of the store.
+#[derive(Debug, Clone)]
+pub struct StoreReading {
+    /// `entries`, `git`, …
+    pub part: &'static str,
+    pub bytes: u64,
+}
+
+pub const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    route: &'static str,
+    status: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Upstream {
+    upstream: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answer {
+    upstream: String,
+    cache: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Registered {
+    registry: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Part {
+    part: &'static str,
+}
+
+/// From a warm answer in memory to a history that has to be fetched.
+#[derive(Clone)]
+struct Durations;
+
+impl MetricConstructor<Histogram> for Durations {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new([0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0])
+    }
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+impl Metrics {
+    pub fn new(started: Option<DateTime<Utc>>) -> Metrics {
+        Metrics { requests: Family::default(), durations: Family::new_with_constructor(Durations), started }
+    }
+
+    /// `route` is a word of a table; an address would be a label of its own for each client's fancy.
+    pub fn answered(&self, route: &'static str, status: u16, time: Duration) {
+        let route = if route.is_empty() { "unknown" } else { route };
+        self.requests.get_or_create(&Request { route, status: u32::from(status) }).inc();
+        self.durations.get_or_create(&Route { route }).observe(time.as_secs_f64());
+    }
+
+    pub fn page(&self, reading: &Reading) -> Result<String> {
+        let mut page = Registry::default();
+        if let Some(started) = self.started {
+            let start = Seconds::default();
+            start.set(started.timestamp_millis() as f64 / 1000.0);
+            page.register("process_start_time_seconds", "When this process started, since the epoch", start);
+        }
+        let own = page.sub_registry_with_prefix("modvet");
+        own.register("build", "Which modvet this is", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        own.register("ready", "Whether the store is open", gauge(i64::from(reading.ready)));
+        own.register("requests", "Requests by route and status", self.requests.clone());
+        let help = "From a request's head to its answer's head";
+        own.register_with_unit("request_duration", help, Unit::Seconds, self.durations.clone());
+        upstreams(own, &reading.upstreams);
+        let wrong = Family::<Registered, Counter>::default();
+        for (registry, count) in &reading.wrong_served {
+            wrong.get_or_create(&Registered { registry: registry.clone() }).inc_by(*count);
+        }
+        own.register("wrong_versions_served", "Answers that gave a wrong pseudo-version as asked", wrong);
+        let store = Family::<Part, Gauge>::default();
+        for StoreReading { part, bytes } in &reading.store {
+            store.get_or_create(&Part { part }).set(i64::try_from(*bytes).unwrap_or(i64::MAX));
+        }
+        own.register_with_unit("store", "What lies in the store, as last counted", Unit::Bytes, store);
+        let mut text = String::new();
+        text::encode(&mut text, &page).map_err(|cause| Error::internal("metrics cannot be written").because(cause))?;
+        Ok(text)
+    }
+}
+
+fn upstreams(page: &mut Registry, upstreams: &[UpstreamReading]) {
+    let answers = Family::<Answer, Counter>::default();
+    let count = |read: fn(&UpstreamReading) -> u64| {
+        let family = Family::<Upstream, Counter>::default();
+        for upstream in upstreams {
+            family.get_or_create(&Upstream { upstream: upstream.name.clone() }).inc_by(read(upstream));
+        }
+        family
+    };
+    let up = Family::<Upstream, Gauge>::default();
+    let latency = Family::<Upstream, Seconds>::default();
+    for reading in upstreams {
+        let words = [
+            ("hit", reading.hits),
+            ("miss", reading.misses),
+            ("stale", reading.stale),
+            ("revalidated", reading.revalidated),
+        ];
+        for (cache, count) in words {
+            answers.get_or_create(&Answer { upstream: reading.name.clone(), cache }).inc_by(count);
+        }
+        let labels = Upstream { upstream: reading.name.clone() };
+        if let Some(is_up) = reading.up {
+            up.get_or_create(&labels).set(i64::from(is_up));
+        }
+        if let Some(took) = reading.latency {
+            latency.get_or_create(&labels).set(took.as_secs_f64());
+        }
+    }
+    page.register("answers", "Answers by upstream and X-Modvet-Cache", answers);
+    page.register_with_unit("answered", "Bytes of the answers given", Unit::Bytes, count(|u| u.bytes));
+    page.register("upstream_requests", "How often an upstream was asked", count(|u| u.asked));
+    page.register("upstream_failures", "How often an upstream failed", count(|u| u.failures));
+    page.register("upstream_absences", "How often an upstream had no answer", count(|u| u.absences));
+    page.register("released_changes", "Released versions that came back different", count(|u| u.changes));
+    page.register("upstream_up", "Whether an upstream answered when it was last asked", up);
+    page.register_with_unit("upstream_latency", "How long its last answer took", Unit::Seconds, latency);
+}
+
+fn gauge(value: i64) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(value);
+    gauge
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_figure_stands_on_the_page_under_its_name() {
+        let started = DateTime::from_timestamp(1_800_000_000, 0);
+        let metrics = Metrics::new(started);
+        metrics.answered("zip", 200, Duration::from_millis(3));
+        metrics.answered("zip", 200, Duration::from_secs(3));
+        metrics.answered("", 404, Duration::ZERO);
+        let corp = UpstreamReading {
+            name: "corp".to_owned(),
+            hits: 1,
+            misses: 2,
+            stale: 3,
+            revalidated: 4,
+            asked: 5,
+            failures: 6,
+            absences: 7,
+            changes: 8,
+            bytes: 9,
+            up: Some(false),
+            latency: Some(Duration::from_millis(250)),
+        };
+        let silent = UpstreamReading { name: "never asked".to_owned(), ..UpstreamReading::default() };
+        let reading = Reading {
+            ready: true,
+            upstreams: vec![corp, silent],
+            wrong_served: vec![("default".to_owned(), 10)],
+            store: vec![StoreReading { part: "git", bytes: 11 }],
+        };
+        let page = metrics.page(&reading).expect("a page");
+        for line in [
+            "process_start_time_seconds 1800000000.0",
+            concat!("modvet_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "modvet_ready 1",
+            "modvet_requests_total{route=\"zip\",status=\"200\"} 2",
+            "modvet_requests_total{route=\"unknown\",status=\"404\"} 1",
+            "modvet_request_duration_seconds_count{route=\"zip\"} 2",
+            "modvet_request_duration_seconds_bucket{le=\"0.005\",route=\"zip\"} 1",
+            "modvet_answers_total{upstream=\"corp\",cache=\"hit\"} 1",
+            "modvet_answers_total{upstream=\"corp\",cache=\"miss\"} 2",
+            "modvet_answers_total{upstream=\"corp\",cache=\"stale\"} 3",
+            "modvet_answers_total{upstream=\"corp\",cache=\"revalidated\"} 4",
+            "modvet_answered_bytes_total{upstream=\"corp\"} 9",
+            "modvet_upstream_requests_total{upstream=\"corp\"} 5",
+            "modvet_upstream_failures_total{upstream=\"corp\"} 6",
+            "modvet_upstream_absences_total{upstream=\"corp\"} 7",
+            "modvet_released_changes_total{upstream=\"corp\"} 8",
+            "modvet_released_changes_total{upstream=\"never asked\"} 0",
+            "modvet_upstream_up{upstream=\"corp\"} 0",
+            "modvet_upstream_latency_seconds{upstream=\"corp\"} 0.25",
+            "modvet_wrong_versions_served_total{registry=\"default\"} 10",
+            "modvet_store_bytes{part=\"git\"} 11",
+            "# EOF",
+        ] {
+            assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
+        }
+        assert!(!page.contains("modvet_upstream_up{upstream=\"never asked\"}"), "nobody knows");
+    }
+}

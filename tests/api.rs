@@ -1,0 +1,170 @@
+//! The programming interface of the built binary: over its control socket and over TCP, as docs/api.md says.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use support::modvet::{Home, Modvet};
+use support::tree::Tree;
+use support::{client, openapi, top};
+
+const MODULE: &str = "example.test/m";
+
+fn tree() -> Tree {
+    let tree = Tree::new();
+    tree.add(MODULE, "v1.0.0", 1000);
+    tree
+}
+
+#[test]
+fn the_control_socket_is_there_while_the_store_is_open() {
+    let tree = tree();
+    let home = Home::new();
+    let socket = home.store().join("control.sock");
+    home.configure(&tree.settings());
+    let modvet = home.serve();
+    // The listener is up before the store; the socket is there before the first answer out of it.
+    assert_eq!(modvet.get(MODULE, "@v/list").status, 200);
+    let metadata = std::fs::symlink_metadata(&socket).expect("a socket");
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.mode() & 0o777, 0o600);
+    let store = modvet.home().store();
+    let list = client::control(&store, "GET", &format!("/{MODULE}/@v/list"), "");
+    assert_eq!((list.status, list.text()), (200, "v1.0.0\n".to_owned()));
+    let bindings = client::control(&store, "GET", "/api/v1/registries/default/bindings", "");
+    assert_eq!(bindings.status, 200, "no token is wanted: {}", bindings.text());
+
+    let home = modvet.killed();
+    assert!(socket.exists(), "a killed server cannot tidy up");
+    let modvet = home.serve();
+    assert_eq!(modvet.get(MODULE, "@v/list").status, 200);
+    let list = client::control(&store, "GET", &format!("/{MODULE}/@v/list"), "");
+    assert_eq!(list.status, 200, "the one that was left is replaced");
+
+    modvet.signal(libc::SIGTERM);
+    let (status, home) = modvet.ended();
+    assert!(status.success(), "{}", home.log());
+    assert!(!socket.exists(), "it goes with the server");
+}
+
+#[test]
+fn a_store_may_lie_deeper_than_a_sockets_address_reaches() {
+    let tree = tree();
+    let home = Home::new();
+    let store = home.path().join("d".repeat(100)).join("e".repeat(100));
+    let (store, tree_path) = (store.display().to_string(), tree.path().display().to_string());
+    home.write("modvet.toml", &format!("[[upstream]]\nname = 'tree'\nkind = 'dir'\npath = '{tree_path}'\n"));
+    let arguments = ["serve", "--config", "modvet.toml", "--listen", "127.0.0.1:0", "--store", &store];
+    let command = home.command(&arguments);
+    let modvet = home.serve_by(command);
+    assert_eq!(modvet.get(MODULE, "@v/list").status, 200);
+    let list = client::control(Path::new(&store), "GET", &format!("/{MODULE}/@v/list"), "");
+    assert_eq!(list.status, 200, "{}", modvet.log());
+}
+
+/// A server with a token, which has answered something.
+fn guarded(tree: &Tree) -> Modvet {
+    let home = Home::new();
+    home.write("token", "an admin token\n");
+    let token = home.path().join("token").display().to_string();
+    let registry = "[[registry]]\nname = 'ci'\nupstreams = ['tree']\n";
+    home.configure(&format!("[api]\nadmin_token_file = '{token}'\n\n{}\n{registry}", tree.settings()));
+    let modvet = home.serve();
+    for tail in ["@v/list", "@v/v1.0.0.info", "@v/v1.0.0.zip"] {
+        assert_eq!(modvet.get(MODULE, tail).status, 200, "{tail}: {}", modvet.log());
+    }
+    modvet
+}
+
+#[test]
+fn the_examples_of_the_page_work() {
+    let page = std::fs::read_to_string(top().join("docs/api.md")).expect("the page");
+    let examples: Vec<&str> = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 5, "{} examples", examples.len());
+    let tree = tree();
+    let modvet = guarded(&tree);
+    for example in examples {
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", example]).env("STORE", modvet.home().store()).env("MODVET", modvet.url());
+        let output = shell.env("TOKEN", "an admin token").output().expect("a shell");
+        let (said, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{example}\n{said}{error}\n{}", modvet.log());
+    }
+}
+
+#[test]
+fn over_tcp_the_admin_part_wants_the_token_that_the_file_names() {
+    let tree = tree();
+    let modvet = guarded(&tree);
+    let bindings = "/api/v1/registries/default/bindings";
+    let ask = |headers: &[(&str, &str)]| client::request(modvet.address(), "GET", bindings, headers);
+    assert_eq!(ask(&[]).status, 401);
+    assert_eq!(ask(&[("Authorization", "Bearer another")]).status, 401);
+    let answered = ask(&[("Authorization", "Bearer an admin token")]);
+    assert_eq!(answered.status, 200, "{}", answered.text());
+    assert!(!modvet.log().contains("an admin token"), "{}", modvet.log());
+
+    let open = Modvet::start(&tree.settings());
+    let refused = client::get(open.address(), bindings);
+    assert_eq!(refused.status, 403, "there is no token: {}", refused.text());
+}
+
+/// A call, the description it is for, and the status that it gets.
+struct Example(&'static str, &'static str, &'static str, u16);
+
+/// In the order in which they are made.
+const EXAMPLES: &[Example] = &[
+    Example("GET /api/v1/openapi.json", "/api/v1/openapi.json", "", 200),
+    Example("GET /api/v1/verdicts/{subject}", "/api/v1/verdicts/example.test/m@v1.0.0", "", 200),
+    Example("GET /api/v1/verdicts/{subject}", "/api/v1/verdicts/example.test/m@v1.0.1", "", 200),
+    Example("GET /api/v1/verdicts/{subject}", "/api/v1/verdicts/example.test/m@main", "", 410),
+    Example(
+        "GET /registries/{registry}/api/v1/verdicts/{subject}",
+        "/registries/ci/api/v1/verdicts/example.test/m@v1.0.0",
+        "",
+        200,
+    ),
+    Example("GET /api/v1/registries/{registry}/bindings", "/api/v1/registries/default/bindings", "", 200),
+    Example("GET /api/v1/registries/{registry}/bindings", "/api/v1/registries/none/bindings", "", 404),
+    Example(
+        "DELETE /api/v1/registries/{registry}/bindings/{module}",
+        "/api/v1/registries/default/bindings/example.test/m",
+        "",
+        204,
+    ),
+];
+
+#[test]
+fn every_answer_has_exactly_the_fields_that_are_described() {
+    let text = std::fs::read_to_string(top().join("docs/openapi.json")).expect("the description");
+    let document: Value = serde_json::from_str(&text).expect("JSON");
+    let tree = tree();
+    let modvet = guarded(&tree);
+    let store = modvet.home().store();
+    let mut faults = Vec::new();
+    for Example(row, target, body, expected) in EXAMPLES {
+        let (method, _) = row.split_once(' ').expect("a method");
+        let answered = client::control(&store, method, target, body);
+        assert_eq!(answered.status, *expected, "{method} {target}: {}\n{}", answered.text(), modvet.log());
+        let is_lines = answered.header("content-type") == Some("application/x-ndjson");
+        let text = answered.text();
+        let values: Vec<&str> = if is_lines { text.lines().collect() } else { vec![text.as_str()] };
+        for value in values {
+            let value = match value {
+                "" => Value::Null,
+                text => serde_json::from_str(text).unwrap_or_else(|error| panic!("{target}: {error}: {text}")),
+            };
+            let found = openapi::differences(&document, row, answered.status, &value);
+            faults.extend(found.into_iter().map(|fault| format!("{method} {target}: {fault}")));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let shown: BTreeSet<&str> = EXAMPLES.iter().filter(|example| example.3 < 300).map(|example| example.0).collect();
+    let missing: Vec<String> =
+        openapi::operations(&document).into_keys().filter(|row| !shown.contains(row.as_str())).collect();
+    assert!(missing.is_empty(), "no example for {missing:#?}");
+}
