@@ -29,8 +29,18 @@ use crate::vet::mode::Policy;
 /// Questions over git at a time for one upstream, well below the runtime's blocking threads.
 const GIT_JOBS: usize = 64;
 
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// Clients, for as long as the server runs.
+    Clients,
+    /// A command that ends with its answer.
+    Command,
+}
+
 /// Names adapters; what it makes is kept by the catalog.
 pub struct Builder {
+    pub asker: Asker,
     pub identity: Identity,
     /// Without credentials: every upstream has a view of its own.
     pub client: Client,
@@ -144,6 +154,12 @@ impl Build<Counter> for Builder {
         proxies: Vec<(String, Arc<dyn Sumdb>)>,
     ) -> Counter {
         let book = self.folders.book(&definition.name, &self.store);
+        // A private name must not reach the checksum database behind a public proxy either.
+        let scope = |name: &str| members.iter().find(|member| member.source.name() == name).map(|m| m.scope.clone());
+        let proxies: Vec<sumdb::Proxy> = proxies
+            .into_iter()
+            .filter_map(|(name, sumdb)| Some(sumdb::Proxy { scope: scope(&name)?, name, sumdb }))
+            .collect();
         let mut registry = Registry::new(&definition.name, policy, members, book);
         let passed = || sumdb::Passed::new(proxies.clone(), self.store.clone(), self.clock.clone());
         if let Some((name, not_modules)) = self.database.clone() {
@@ -201,8 +217,18 @@ impl Builder {
 
     fn cached(&self, definition: &UpstreamDefinition, shelf: Shelf, source: Arc<dyn Source>) -> Cached {
         let named = if judgement(definition) == Judgement::Own { Named::Asked } else { Named::Kept };
-        let validity = Validity { listing: definition.list_validity, ..Validity::default() };
-        Cached::new(shelf, source, self.store.clone(), self.clock.clone(), validity).named(named)
+        let validity = Validity {
+            content: definition.cache_validity,
+            listing: definition.list_validity,
+            listing_max_stale: definition.list_max_stale,
+            ..Validity::default()
+        };
+        let validity = match self.asker {
+            Asker::Clients => validity,
+            Asker::Command => validity.of_command(),
+        };
+        let cached = Cached::new(shelf, source, self.store.clone(), self.clock.clone(), validity);
+        cached.named(named).on_change(definition.on_change)
     }
 
     fn direct(&self, definition: &UpstreamDefinition, shelf: &Shelf, client: Client, proxies: Proxies) -> Direct {

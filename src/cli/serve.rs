@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::build::Asker;
 use super::clock::SystemClock;
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
@@ -136,7 +137,8 @@ fn desk(door: Door, identity: &Identity, settings: &Settings) -> Result<Desk> {
 
 /// Opens the store and everything that answers out of it; with `read`, the configuration can be read again.
 pub async fn site(identity: &Identity, settings: Settings, read: Option<Read>) -> Result<Arc<Site>> {
-    let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse).await?);
+    let asker = if read.is_some() { Asker::Clients } else { Asker::Command };
+    let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse, asker).await?);
     let site = Site::new(works.catalog.clone());
     Ok(Arc::new(match read {
         Some(read) => site.reloaded_by(Arc::new(Reloader::new(read, identity.clone(), works, settings))),

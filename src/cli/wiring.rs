@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::build::{Builder, Folders};
+use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
 use super::{environment, identity};
 use crate::config::{self, Settings};
@@ -43,18 +43,18 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
 
 /// Opens the store and connects everything to it.
 pub async fn open(settings: Settings, lock: Lock) -> Result<Works> {
-    open_as(&identity::Identity::new(None), &settings, lock).await
+    open_as(&identity::Identity::new(None), &settings, lock, Asker::Command).await
 }
 
 /// The same as somebody that other proxies, and this one, know.
-pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: Lock) -> Result<Works> {
+pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: Lock, asker: Asker) -> Result<Works> {
     let client = client(settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_store(settings.store.path.clone(), settings.store.spill, lock).await?;
     let folders = Arc::new(Folders::new(&settings.store.path, client.clone(), clock.clone()));
-    let builder = builder(identity, settings, client, &store, &clock, &folders)?;
+    let builder = Builder { asker, ..builder(identity, settings, client, &store, &clock, &folders)? };
     let (written, seal, kept) = (written(settings), seal(settings)?, store.clone());
-    let opening = tokio::task::spawn_blocking(move || Catalog::open(kept, written, builder, seal));
+    let opening = tokio::task::spawn_blocking(move || Catalog::open(kept, written, Arc::new(builder), seal));
     let catalog = opening.await.map_err(|error| Error::internal("opening ended early").because(error))??;
     let counter = catalog.current().registries.get(DEFAULT).cloned();
     let counter = counter.ok_or_else(|| Error::internal("there is no default registry"))?;
@@ -67,7 +67,7 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         identity.refuse(upstream).await?;
     }
     let client = client(settings)?;
-    let builder = builder(identity, settings, client, &works.store, &works.clock, &works.folders)?;
+    let builder = Arc::new(builder(identity, settings, client, &works.store, &works.clock, &works.folders)?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
     let reloading = tokio::task::spawn_blocking(move || works.catalog.reload(written, builder, seal));
     reloading.await.map_err(|error| Error::internal("reloading ended early").because(error))?
@@ -80,8 +80,9 @@ fn builder(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
     folders: &Arc<Folders>,
-) -> Result<Arc<Builder>> {
-    Ok(Arc::new(Builder {
+) -> Result<Builder> {
+    Ok(Builder {
+        asker: Asker::Clients,
         identity: identity.clone(),
         client,
         store: store.clone(),
@@ -90,7 +91,7 @@ fn builder(
         scratch: settings.store.path.join("tmp"),
         database: environment::checksum_database(),
         mark: mark(settings)?,
-    }))
+    })
 }
 
 fn written(settings: &Settings) -> Written {

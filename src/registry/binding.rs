@@ -9,8 +9,9 @@ use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
+use super::cached::blocking;
 use super::shelf::name_in;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ports::{Body, Clock, Store};
 use crate::spec::path::ModulePath;
 
@@ -167,13 +168,5 @@ impl Book {
     fn write(&self, module: &ModulePath, binding: &Binding) -> Result<()> {
         let meta = serde_json::to_vec(binding).expect("times and strings always serialize");
         self.store.put(&self.key(module), &meta, Body::Bytes(Bytes::new())).map(drop)
-    }
-}
-
-/// Runs store work where it may block.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(cause) => Err(Error::internal("work on the store was cut short").because(cause)),
     }
 }

@@ -1,46 +1,36 @@
 //! A source with a memory: what it said is kept, and asked again when it may have changed.
 
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use sha2::{Digest, Sha256};
 
-use super::entry::{Entry, Freshness, Kept, Meta, SMALL};
+use super::change::OnChange;
+use super::counters::{Counters, Health, Watch};
+use super::entry::{Entry, Freshness, Kept, SMALL};
 use super::flight::Flights;
 use super::shelf::Shelf;
+use super::uses::Uses;
+use super::validity::{Standing, Validity};
 use crate::error::{Error, Result};
-use crate::ports::{Body, Clock, Content, Examiner, Source, Store, Told};
+use crate::ports::{Clock, Examiner, Source, Store};
 use crate::spec::examination::Examination;
-use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
-use crate::spec::query::Query;
 use crate::spec::question::Question;
-use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
 
-/// How long answers hold without asking again.
-#[derive(Debug, Clone, Copy)]
-pub struct Validity {
-    /// Lists, latest, branches, hashes and verdicts on wrong versions.
-    pub listing: Duration,
-    /// Absences, and failures where something stale is kept.
-    pub absence: Duration,
-}
-
-impl Default for Validity {
-    fn default() -> Self {
-        Validity { listing: Duration::from_secs(60), absence: Duration::from_secs(10) }
-    }
-}
-
-/// An entry taken out of the store by somebody else is still answered from memory for this long.
+/// An entry taken out of the store by another process is still answered from memory for this long.
 const HOT: Duration = Duration::from_secs(10);
 const HOT_BYTES: u64 = 8 << 20;
 const REMEMBERED: usize = 10_000;
+/// How long uses wait in memory to be written down.
+const UNWRITTEN: Duration = Duration::from_secs(10);
+/// Versions whose files are written at the same time without waiting for each other, roughly.
+const TURNS: usize = 64;
 
 /// How far an answer may be fetched from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,38 +52,40 @@ pub enum Named {
 /// An upstream's answers, kept in the store under `upstream/SHELF/`.
 pub struct Cached {
     pub(super) inner: Arc<Inner>,
-    flights: Flights<(Kept, Freshness)>,
+    looks: Flights<Option<Arc<Kept>>>,
+    renewals: Flights<(Arc<Kept>, Freshness)>,
     examiner: Option<Arc<dyn Examiner>>,
 }
 
 pub(super) struct Inner {
-    shelf: Shelf,
-    source: Arc<dyn Source>,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) validity: Validity,
-    named: Named,
-    hot: Cache<String, (Kept, DateTime<Utc>), Weight>,
-    pub(super) refusals: Cache<String, (Error, DateTime<Utc>)>,
+    pub shelf: Shelf,
+    pub source: Arc<dyn Source>,
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub validity: Validity,
+    pub named: Named,
+    pub on_change: OnChange,
+    pub hot: Cache<String, (Arc<Kept>, DateTime<Utc>), Weight>,
+    /// Absences, and failures where something is kept.
+    pub refusals: Cache<String, (Error, DateTime<Utc>)>,
+    /// Grows with every entry that was taken away: what was read before must not come back into memory.
+    pub removals: AtomicU64,
+    /// When a request last waited for the upstream as long as it would.
+    pub hung_at: Mutex<Option<DateTime<Utc>>>,
+    /// One of them per version while its files are written, so that they fit together.
+    pub turns: [Mutex<()>; TURNS],
+    pub uses: Uses,
+    pub watch: Watch,
 }
 
 #[derive(Clone)]
-struct Weight;
+pub(super) struct Weight;
 
-impl Weighter<String, (Kept, DateTime<Utc>)> for Weight {
-    fn weight(&self, key: &String, (kept, _): &(Kept, DateTime<Utc>)) -> u64 {
+impl Weighter<String, (Arc<Kept>, DateTime<Utc>)> for Weight {
+    fn weight(&self, key: &String, (kept, _): &(Arc<Kept>, DateTime<Utc>)) -> u64 {
         // A parsed resolution takes about as much again as its text.
-        2 * kept.blob.size() + key.len() as u64 + 256
+        2 * kept.blob.size() + key.len() as u64 + 512
     }
-}
-
-/// What a source said, ready for the store.
-struct Brought {
-    body: Body,
-    h1: Option<String>,
-    lasting: bool,
-    /// The version that a query or `latest` stands for: asked for next.
-    names: Option<Info>,
 }
 
 impl Cached {
@@ -104,10 +96,24 @@ impl Cached {
         clock: Arc<dyn Clock>,
         validity: Validity,
     ) -> Cached {
-        let hot = Cache::with_weighter(4096, HOT_BYTES, Weight);
-        let refusals = Cache::new(REMEMBERED);
-        let inner = Inner { shelf, source, store, clock, validity, named: Named::Asked, hot, refusals };
-        Cached { inner: Arc::new(inner), flights: Flights::default(), examiner: None }
+        let inner = Inner {
+            shelf,
+            source,
+            store,
+            clock,
+            validity,
+            named: Named::Asked,
+            on_change: OnChange::Keep,
+            hot: Cache::with_weighter(4096, HOT_BYTES, Weight),
+            refusals: Cache::new(REMEMBERED),
+            removals: AtomicU64::new(0),
+            hung_at: Mutex::new(None),
+            turns: [const { Mutex::new(()) }; TURNS],
+            uses: Uses::default(),
+            watch: Watch::default(),
+        };
+        let (looks, renewals) = (Flights::default(), Flights::default());
+        Cached { inner: Arc::new(inner), looks, renewals, examiner: None }
     }
 
     /// The same source with somebody who can hold its versions against their history.
@@ -130,6 +136,12 @@ impl Cached {
         self
     }
 
+    /// Says what is done about a released version that comes back different.
+    pub fn on_change(mut self, on_change: OnChange) -> Cached {
+        Arc::get_mut(&mut self.inner).expect("no flight has begun").on_change = on_change;
+        self
+    }
+
     /// The upstream's name.
     pub fn name(&self) -> &str {
         self.inner.shelf.name()
@@ -140,209 +152,194 @@ impl Cached {
         &self.inner.shelf
     }
 
+    pub fn counters(&self) -> &Counters {
+        &self.inner.watch.counters
+    }
+
+    pub fn health(&self) -> Health {
+        self.inner.watch.health()
+    }
+
+    /// Writes down who wanted what since the last time. Blocking; before a stop, and before uses are read.
+    pub fn flush(&self) -> Result<()> {
+        self.inner.uses.write(&*self.inner.store)
+    }
+
+    /// Drops what is in memory of an entry that was taken out of the store.
+    pub fn forget(&self, key: &str) {
+        self.inner.forget(key);
+    }
+
+    /// The same for all of them.
+    pub fn forget_all(&self) {
+        self.inner.removals.fetch_add(1, Ordering::SeqCst);
+        self.inner.hot.clear();
+        self.inner.refusals.clear();
+    }
+
     /// The kept answer if it is fresh, else the upstream's, else the stale one.
     pub async fn ask(&self, module: &ModulePath, question: &Question, reach: Reach) -> Result<Entry> {
         let inner = &self.inner;
         let key = inner.key(module, question);
+        let (kept, freshness) = self.answer(&key, module, question, reach).await?;
         let now = inner.clock.now();
-        if let Some(kept) = inner.hot(&key, now) {
-            return Ok(kept.entry(Freshness::Fresh, now));
+        inner.watch.counters.answered(freshness, kept.blob.size());
+        if inner.uses.note(&key, &kept.used, now) {
+            self.write_uses_later();
         }
-        if reach == Reach::Cache {
-            return inner.clone().only_kept(key, now).await?.ok_or_else(|| {
-                Error::not_found("not kept here, and the request forbids fetching").about(question.subject(module))
-            });
+        Ok(kept.entry(freshness, now))
+    }
+
+    async fn answer(
+        &self,
+        key: &str,
+        module: &ModulePath,
+        question: &Question,
+        reach: Reach,
+    ) -> Result<(Arc<Kept>, Freshness)> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let hot = inner.hot(key, now);
+        let kept = match hot {
+            Some(kept) => Some(kept),
+            None => self.looks.join(key, || inner.clone().look(key.to_owned())).await?,
+        };
+        let renewal = || inner.clone().renewed(key.to_owned(), module.clone(), question.clone());
+        let Some(kept) = kept else {
+            if reach == Reach::Cache {
+                let error = Error::not_found("not kept here, and the request forbids fetching");
+                return Err(error.about(question.subject(module)));
+            }
+            return self.renewals.join(key, renewal).await;
+        };
+        match inner.standing(&kept, now) {
+            Standing::Fresh => Ok((kept, Freshness::Fresh)),
+            Standing::Differs => Ok((kept, Freshness::Stale)),
+            _ if reach == Reach::Cache => Ok((kept, Freshness::Stale)),
+            // A failed upstream is left alone for a while.
+            _ if inner.refusal(key, now).is_some() => Ok((kept, Freshness::Stale)),
+            standing => {
+                if standing == Standing::Aging || inner.is_hanging(now) {
+                    self.renewals.start(key, renewal);
+                    return Ok((kept, Freshness::Stale));
+                }
+                let renewed = tokio::time::timeout(inner.validity.patience, self.renewals.join(key, renewal)).await;
+                match renewed {
+                    Ok(Err(error)) if error.is_absence() && !kept.meta.lasting => Err(error),
+                    Ok(Ok(renewed)) => Ok(renewed),
+                    Ok(Err(_)) => Ok((kept, Freshness::Stale)),
+                    Err(_) => {
+                        inner.note_hanging();
+                        Ok((kept, Freshness::Stale))
+                    }
+                }
+            }
         }
-        let (kept, freshness) =
-            self.flights.join(&key, || inner.clone().answer(key.clone(), module.clone(), question.clone())).await?;
-        Ok(kept.entry(freshness, inner.clock.now()))
+    }
+
+    fn write_uses_later(&self) {
+        let inner = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            tokio::time::sleep(UNWRITTEN).await;
+            // Whoever stopped meanwhile has written them down.
+            let Some(inner) = inner.upgrade() else { return };
+            if let Err(error) = blocking(move || inner.uses.write(&*inner.store)).await {
+                tracing::warn!(%error, "uses wait to be written down");
+            }
+        });
+    }
+}
+
+/// What nobody wrote down before the end.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Err(error) = self.uses.write(&*self.store) {
+            tracing::warn!(upstream = self.shelf.name(), %error, "the last uses are not written down");
+        }
     }
 }
 
 impl Inner {
-    pub(super) fn key(&self, module: &ModulePath, question: &Question) -> String {
+    pub fn key(&self, module: &ModulePath, question: &Question) -> String {
         format!("upstream/{}/{}/{}", self.shelf.as_str(), module.escaped(), question.address())
     }
 
-    pub(super) fn hot(&self, key: &str, now: DateTime<Utc>) -> Option<Kept> {
+    pub fn standing(&self, kept: &Kept, now: DateTime<Utc>) -> Standing {
+        match self.validity.standing(&kept.meta, now) {
+            // It was marked while the first content was to be kept.
+            Standing::Differs if self.on_change == OnChange::Replace => Standing::Expired,
+            standing => standing,
+        }
+    }
+
+    /// From memory, unless it lay there for long.
+    pub fn hot(&self, key: &str, now: DateTime<Utc>) -> Option<Arc<Kept>> {
         let (kept, since) = self.hot.get(key)?;
-        let recent = (now - since).to_std().is_ok_and(|age| age < HOT);
-        (recent && kept.is_fresh(now, self.validity.listing)).then_some(kept)
+        (now - since).to_std().is_ok_and(|age| age < HOT).then_some(kept)
     }
 
-    fn keep_hot(&self, key: &str, kept: &Kept) {
-        if kept.blob.size() <= SMALL {
-            self.hot.insert(key.to_owned(), (kept.clone(), self.clock.now()));
+    /// Puts into memory what was read or written while `removals` was as given.
+    pub fn keep_hot(&self, key: &str, kept: &Arc<Kept>, removals: u64) {
+        if kept.blob.size() > SMALL {
+            return;
+        }
+        self.hot.insert(key.to_owned(), (kept.clone(), self.clock.now()));
+        if self.removals.load(Ordering::SeqCst) != removals {
+            self.hot.remove(key);
         }
     }
 
-    async fn only_kept(self: Arc<Self>, key: String, now: DateTime<Utc>) -> Result<Option<Entry>> {
-        let validity = self.validity.listing;
-        let Some(kept) = self.read(key).await? else { return Ok(None) };
-        let freshness = if kept.is_fresh(now, validity) { Freshness::Fresh } else { Freshness::Stale };
-        Ok(Some(kept.entry(freshness, now)))
+    pub fn forget(&self, key: &str) {
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        self.hot.remove(key);
+        self.refusals.remove(key);
     }
 
-    async fn read(self: Arc<Self>, key: String) -> Result<Option<Kept>> {
-        blocking(move || match self.store.get(&key)? {
-            Some(stored) => Kept::read(&key, stored),
-            None => Ok(None),
-        })
-        .await
-    }
-
-    async fn answer(self: Arc<Self>, key: String, module: ModulePath, question: Question) -> Result<(Kept, Freshness)> {
-        let kept = self.clone().read(key.clone()).await?;
-        let now = self.clock.now();
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(now, self.validity.listing)) {
-            self.keep_hot(&key, kept);
-            return Ok((kept.clone(), Freshness::Fresh));
-        }
-        let asked = match self.refusal(&key, now) {
-            Some(error) => Err(error),
-            None => self.bring(&module, &question).await.inspect_err(|error| self.remember(&key, error, &kept)),
-        };
-        match (asked, kept) {
-            (Ok(brought), kept) => {
-                let freshness = if kept.is_some() { Freshness::Revalidated } else { Freshness::Absent };
-                Ok((self.keep(key, module, brought, kept).await?, freshness))
-            }
-            (Err(error), Some(kept)) if !error.is_absence() => {
-                tracing::warn!(upstream = self.shelf.name(), subject = question.subject(&module), %error, "serving what is stale");
-                Ok((kept, Freshness::Stale))
-            }
-            (Err(error), _) => Err(error),
-        }
-    }
-
-    fn refusal(&self, key: &str, now: DateTime<Utc>) -> Option<Error> {
-        let (error, since) = self.refusals.get(key)?;
-        (now - since).to_std().is_ok_and(|age| age < self.validity.absence).then_some(error)
-    }
-
-    /// A failure with nothing kept is not remembered: the next client may have more luck.
-    fn remember(&self, key: &str, error: &Error, kept: &Option<Kept>) {
-        if error.is_absence() || kept.is_some() {
-            self.refusals.insert(key.to_owned(), (error.clone(), self.clock.now()));
-        }
-    }
-
-    async fn bring(&self, module: &ModulePath, question: &Question) -> Result<Brought> {
-        tracing::debug!(
-            upstream = self.shelf.name(),
-            what = question.name(),
-            subject = question.subject(module),
-            "asking"
-        );
-        match question {
-            Question::List => {
-                let versions = self.source.list(module).await?.what;
-                let text: String = versions.iter().map(|version| format!("{version}\n")).collect();
-                Ok(Brought { body: Body::Bytes(text.into()), h1: None, lasting: false, names: None })
-            }
-            Question::Latest => {
-                let info = self.source.latest(module).await?.what;
-                let body = Body::Bytes(info.to_json().into());
-                Ok(Brought { body, h1: None, lasting: false, names: Some(info) })
-            }
-            Question::Info(query) => Ok(Brought::resolution(query, self.source.info(module, query).await?.what)),
-            Question::GoMod(version) => Ok(Brought::content(self.source.go_mod(module, version).await?)),
-            Question::Zip(version) => Ok(Brought::content(self.source.zip(module, version).await?)),
-        }
-    }
-
-    /// Puts an answer into the store and gives what the store made of it.
-    async fn keep(
-        self: Arc<Self>,
-        key: String,
-        module: ModulePath,
-        brought: Brought,
-        before: Option<Kept>,
-    ) -> Result<Kept> {
+    async fn look(self: Arc<Self>, key: String) -> Result<Option<Arc<Kept>>> {
         blocking(move || {
-            let now = self.clock.now();
-            let Brought { body, h1, lasting, names } = brought;
-            let mut meta = Meta { fetched_at: now, checked_at: now, lasting, h1 };
-            let same = before.filter(|before| is_same(&body, before));
-            let kept = match same {
-                Some(before) => {
-                    meta.fetched_at = before.meta.fetched_at;
-                    // The entry may have been evicted meanwhile; then this answer is simply not kept.
-                    self.store.put_meta(&key, &meta.to_json())?;
-                    Kept { meta, ..before }
-                }
-                None => {
-                    let stored = self.store.put(&key, &meta.to_json(), body)?;
-                    let unreadable = || Error::internal("the store did not give back what was put");
-                    Kept::read(&key, stored)?.ok_or_else(unreadable)?
-                }
-            };
-            if let Some(info) = names.filter(|_| self.named == Named::Kept) {
-                self.keep_named(&module, info, now)?;
+            let removals = self.removals.load(Ordering::SeqCst);
+            let kept = self.read(&key)?.map(Arc::new);
+            if let Some(kept) = &kept {
+                self.keep_hot(&key, kept, removals);
             }
-            self.keep_hot(&key, &kept);
             Ok(kept)
         })
         .await
     }
 
-    /// Makes the version that a query stands for known under its own name too.
-    fn keep_named(&self, module: &ModulePath, info: Info, now: DateTime<Utc>) -> Result<()> {
-        let Some(version) = Version::parse(&info.version) else { return Ok(()) };
-        let key = self.key(module, &Question::Info(Query::Version(version.clone())));
-        // A verdict that is only good for a while gives way: the tags may have changed since.
-        let kept = self.store.get(&key)?.map(|stored| Kept::read(&key, stored)).transpose()?.flatten();
-        if kept.is_some_and(|kept| kept.meta.lasting) {
-            return Ok(());
-        }
-        let origin = info.origin.map(|origin| origin_of_version(origin, &version));
-        let resolution = Resolution::valid(version.as_str(), Info { origin, ..info });
-        let meta = Meta { fetched_at: now, checked_at: now, lasting: true, h1: None };
-        self.store.put(&key, &meta.to_json(), Body::Bytes(resolution_json(&resolution)))?;
-        self.hot.remove(&key);
-        self.refusals.remove(&key);
-        Ok(())
-    }
-}
-
-/// What an answer for a version rests on, as the go command keeps it (`writeDiskStat`): not on the
-/// tags, and for a pseudo-version not on the ref by which it was found.
-fn origin_of_version(origin: Origin, version: &Version) -> Origin {
-    let reference = if version.is_pseudo() { String::new() } else { origin.reference };
-    let none = String::new;
-    Origin { reference, tag_sum: none(), tag_prefix: none(), repo_sum: none(), ..origin }
-}
-
-fn is_same(body: &Body, before: &Kept) -> bool {
-    match body {
-        Body::Bytes(bytes) => Sha256::digest(bytes).as_slice() == before.blob.sha256(),
-        Body::File(_) => false,
-    }
-}
-
-impl Brought {
-    fn resolution(query: &Query, resolution: Resolution) -> Brought {
-        let named_itself = resolution.right.version == query.as_str();
-        Brought {
-            body: Body::Bytes(resolution_json(&resolution)),
-            h1: None,
-            lasting: query.is_version() && resolution.is_valid(),
-            names: (!named_itself).then_some(resolution.right),
+    /// Blocking.
+    pub fn read(&self, key: &str) -> Result<Option<Kept>> {
+        match self.store.get(key)? {
+            Some(stored) => Kept::read(key, stored),
+            None => Ok(None),
         }
     }
 
-    fn content(told: Told<Content>) -> Brought {
-        let content = told.what;
-        Brought { body: content.body, h1: content.h1, lasting: true, names: None }
+    /// What the upstream said lately in the place of an answer.
+    pub fn refusal(&self, key: &str, now: DateTime<Utc>) -> Option<Error> {
+        let (error, since) = self.refusals.get(key)?;
+        (now - since).to_std().is_ok_and(|age| age < self.validity.absence).then_some(error)
     }
-}
 
-fn resolution_json(resolution: &Resolution) -> Bytes {
-    serde_json::to_vec(resolution).expect("strings and times always serialize").into()
+    /// Whether the upstream lately let somebody wait: then nobody waits who need not.
+    fn is_hanging(&self, now: DateTime<Utc>) -> bool {
+        let hung_at = *self.hung_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        hung_at.is_some_and(|since| (now - since).to_std().is_ok_and(|age| age < self.validity.absence))
+    }
+
+    fn note_hanging(&self) {
+        let now = self.clock.now();
+        *self.hung_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(now);
+        tracing::warn!(upstream = self.shelf.name(), "the upstream is slow: serving what is stale");
+    }
+
+    pub fn note_moving(&self) {
+        *self.hung_at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
 }
 
 /// Runs store work where it may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(cause) => Err(Error::internal("work on the store was cut short").because(cause)),

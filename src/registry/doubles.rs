@@ -56,7 +56,6 @@ impl Reply {
 }
 
 /// What a source tells states of its answers apart by.
-#[allow(dead_code)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Apart {
     #[default]
@@ -142,20 +141,16 @@ impl Known {
         self.asked.lock().expect("lock").iter().filter(|asked| **asked == wanted).count()
     }
 
-    // Asked by the tests of what is looked at again.
-    #[allow(dead_code)]
     /// By what its answers from now on can be told apart.
     pub fn tell_apart_by(&self, apart: Apart) {
         *self.apart.lock().expect("lock") = apart;
     }
 
-    #[allow(dead_code)]
     /// What a version is made of, where answers are told apart by revision.
     pub fn commit(&self, path: &str, text: &str, commit: &str) {
         self.commits.lock().expect("lock").insert(format!("{path}@{text}"), commit.to_owned());
     }
 
-    #[allow(dead_code)]
     /// How often it was asked whether the answer at an address still holds.
     pub fn checks(&self, path: &str, address: &str) -> usize {
         let wanted = format!("{path}/{address}");
@@ -276,6 +271,7 @@ impl Source for Known {
 pub struct Drawer {
     entries: Mutex<BTreeMap<String, (Bytes, Bytes)>>,
     pub reads: AtomicUsize,
+    pub writes: AtomicUsize,
 }
 
 impl Drawer {
@@ -314,6 +310,7 @@ impl Store for Drawer {
     }
 
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
         let body = match body {
             Body::Bytes(bytes) => bytes,
             Body::File(mut file) => {
@@ -334,6 +331,7 @@ impl Store for Drawer {
     }
 
     fn update_metas(&self, keys: &[String], change: &mut ChangeMeta<'_>) -> Result<()> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
         let mut entries = self.entries.lock().expect("lock");
         for key in keys {
             let Some((meta, _)) = entries.get_mut(key) else { continue };

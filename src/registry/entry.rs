@@ -7,8 +7,11 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::change::Changed;
+use super::uses::Use;
+use super::validity::{Standing, Validity};
 use crate::error::{Error, Result};
-use crate::ports::{Blob, Pieces, Stored};
+use crate::ports::{Blob, Pieces, Stored, Validators};
 use crate::spec::resolution::Resolution;
 
 /// How an answer relates to what was kept.
@@ -43,22 +46,38 @@ pub struct Entry {
     /// What `.info` found out; `None` for all other questions.
     pub resolution: Option<Arc<Resolution>>,
     pub freshness: Freshness,
-    /// Since the upstream was asked.
+    /// When the upstream last said so.
+    pub checked_at: DateTime<Utc>,
+    /// Since then.
     pub age: Duration,
 }
 
 /// What stands beside the body in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Meta {
+pub struct Meta {
     /// When the body came.
     pub fetched_at: DateTime<Utc>,
     /// When the upstream last said it is so.
     pub checked_at: DateTime<Utc>,
-    /// Whether the answer can never change.
+    /// When somebody last wanted it; written down some seconds later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<DateTime<Utc>>,
+    /// How often it was answered with.
+    #[serde(default)]
+    pub downloads: u64,
+    /// Whether it is to be the same for ever: a file of a version.
     pub lasting: bool,
     /// The `h1:` hash of a zip or go.mod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub h1: Option<String>,
+    /// What it is served as.
+    #[serde(default)]
+    pub content_type: String,
+    #[serde(default)]
+    pub validators: Validators,
+    /// That the upstream now says something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Changed>,
 }
 
 /// An entry as it was read: its meta understood, small bodies in memory.
@@ -67,6 +86,7 @@ pub(super) struct Kept {
     pub meta: Meta,
     pub blob: Blob,
     pub resolution: Option<Arc<Resolution>>,
+    pub used: Arc<Use>,
 }
 
 /// Up to this many bytes a body is held in memory.
@@ -75,7 +95,7 @@ pub(super) const SMALL: u64 = 64 * 1024;
 impl Kept {
     /// Blocking. `None` for an entry that does not read as one: it is fetched anew.
     pub fn read(key: &str, stored: Stored) -> Result<Option<Kept>> {
-        let Ok(meta) = serde_json::from_slice::<Meta>(&stored.meta) else {
+        let Some(meta) = Meta::parse(&stored.meta) else {
             tracing::warn!(key, "the entry's meta cannot be read");
             return Ok(None);
         };
@@ -92,12 +112,17 @@ impl Kept {
             };
             resolution = Some(Arc::new(parsed));
         }
-        Ok(Some(Kept { meta, blob, resolution }))
+        Ok(Some(Kept { meta, blob, resolution, used: Arc::default() }))
     }
 
-    /// Whether the upstream need not be asked. A time from the future does not count.
-    pub fn is_fresh(&self, now: DateTime<Utc>, validity: Duration) -> bool {
-        self.meta.lasting || (now - self.meta.checked_at).to_std().is_ok_and(|age| age < validity)
+    /// Whether it is answered without asking and without a mark.
+    pub fn is_fresh(&self, now: DateTime<Utc>, validity: &Validity) -> bool {
+        validity.standing(&self.meta, now) == Standing::Fresh
+    }
+
+    /// The commit that the file of a version is made of, where it is known.
+    pub fn commit(&self) -> Option<&str> {
+        self.meta.validators.revision.as_deref().filter(|_| self.meta.lasting)
     }
 
     pub fn entry(&self, freshness: Freshness, now: DateTime<Utc>) -> Entry {
@@ -105,13 +130,33 @@ impl Kept {
             blob: self.blob.clone(),
             resolution: self.resolution.clone(),
             freshness,
+            checked_at: self.meta.checked_at,
             age: (now - self.meta.checked_at).to_std().unwrap_or_default(),
         }
     }
 }
 
 impl Meta {
-    pub fn to_json(&self) -> Vec<u8> {
+    pub(super) fn new(now: DateTime<Utc>, content_type: &str, lasting: bool) -> Meta {
+        Meta {
+            fetched_at: now,
+            checked_at: now,
+            last_used: None,
+            downloads: 0,
+            lasting,
+            h1: None,
+            content_type: content_type.to_owned(),
+            validators: Validators::default(),
+            changed: None,
+        }
+    }
+
+    /// `None` for what does not read as one.
+    pub fn parse(json: &[u8]) -> Option<Meta> {
+        serde_json::from_slice(json).ok()
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("times and strings always serialize")
     }
 }

@@ -34,6 +34,14 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         landed.ok().flatten().unwrap_or_else(|| Err(Error::internal("the work on this request was cut short")))
     }
 
+    /// Starts the work unless it is under way, and waits for nothing.
+    pub fn start<F>(&self, key: &str, work: impl FnOnce() -> F)
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.board(key, work);
+    }
+
     fn board<F>(&self, key: &str, work: impl FnOnce() -> F) -> Landing<T>
     where
         F: Future<Output = Result<T>> + Send + 'static,

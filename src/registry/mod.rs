@@ -4,21 +4,29 @@
 
 mod believed;
 pub mod binding;
+mod bring;
 pub mod cached;
 pub mod catalog;
+pub mod change;
+pub mod counters;
 pub mod definition;
 pub mod direct;
 #[cfg(test)]
 pub(crate) mod doubles;
 pub mod entry;
 mod flight;
+mod keep;
 pub mod member;
 mod order;
 pub mod peek;
+mod renewal;
 pub mod shelf;
+pub mod steps;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod uses;
+pub mod validity;
 pub mod verdict;
 mod vouch;
 pub mod walk;
@@ -26,8 +34,12 @@ pub mod walk;
 pub use crate::spec::question::Question;
 pub use crate::vet::mode::Mode;
 pub use binding::{Binding, Book};
-pub use cached::{Cached, Named, Reach, Validity};
-pub use entry::{Entry, Freshness};
+pub use cached::{Cached, Named, Reach};
+pub use change::{Change, OnChange};
+pub use counters::{Counters, Health};
+pub use entry::{Entry, Freshness, Meta};
 pub use member::{Judgement, Member, OnFailure};
 pub use shelf::Shelf;
+pub use steps::Walked;
+pub use validity::Validity;
 pub use walk::{Answer, AnswerBody, Bound, ChecksumDatabase, Life, Registry};

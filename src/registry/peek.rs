@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::Question;
-use super::binding::blocking;
-use super::cached::{Cached, Inner};
+use super::cached::{Cached, Inner, blocking};
 use super::entry::Kept;
 use crate::error::Result;
 use crate::spec::path::ModulePath;
@@ -18,9 +18,10 @@ pub(super) struct Peek {
 }
 
 /// A kept answer, seen from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// Whether it would be given without asking.
+    #[serde(rename = "fresh")]
     pub is_fresh: bool,
     /// When the upstream last said so.
     pub since: DateTime<Utc>,
@@ -61,12 +62,9 @@ impl Peek {
         let (inner, now) = (&self.inner, self.inner.clock.now());
         let kept = match inner.hot(&self.key, now) {
             Some(kept) => Some(kept),
-            None => match inner.store.get(&self.key)? {
-                Some(stored) => Kept::read(&self.key, stored)?,
-                None => None,
-            },
+            None => inner.read(&self.key)?.map(Arc::new),
         };
-        let is_fresh = |kept: &Kept| kept.is_fresh(now, inner.validity.listing);
+        let is_fresh = |kept: &Kept| kept.is_fresh(now, &inner.validity);
         Ok(kept.map(|kept| Seen { is_fresh: is_fresh(&kept), since: kept.meta.checked_at }))
     }
 }

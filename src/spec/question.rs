@@ -47,6 +47,15 @@ impl Question {
         }
     }
 
+    /// What an answer is served as.
+    pub fn content_type(&self) -> &'static str {
+        match self {
+            Question::Info(_) | Question::Latest => "application/json",
+            Question::List | Question::GoMod(_) => "text/plain; charset=utf-8",
+            Question::Zip(_) => "application/zip",
+        }
+    }
+
     /// The word for the log.
     pub fn name(&self) -> &'static str {
         match self {

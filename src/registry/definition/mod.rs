@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::OnFailure;
+pub use super::change::OnChange;
 use crate::secret::Secret;
 use crate::vet::mode::{Mode, Policy};
 
@@ -44,7 +45,7 @@ pub struct UpstreamDefinition {
     pub cache_validity: Option<Duration>,
     /// How long lists, latest, branches and hashes are taken for fresh.
     pub list_validity: Duration,
-    /// How long after that they are still served at once, and renewed behind the answer.
+    /// Up to which age they are still served at once, and renewed behind the answer.
     pub list_max_stale: Duration,
     pub on_change: OnChange,
     pub on_failure: OnFailure,
@@ -59,15 +60,6 @@ pub enum UpstreamKind {
     Git,
     Proxy(Url),
     Dir(PathBuf),
-}
-
-/// What becomes of a released version that comes back different.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnChange {
-    /// The first content goes on being served.
-    #[default]
-    Keep,
-    Replace,
 }
 
 /// How long an upstream is waited for.

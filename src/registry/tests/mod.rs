@@ -1,5 +1,10 @@
+mod bench;
 mod binding;
-
 mod cached;
+mod changes;
+mod direct;
+mod private;
+mod steps;
+mod validity;
 mod verdict;
 mod walk;

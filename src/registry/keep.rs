@@ -1,0 +1,237 @@
+//! How answers are put into the store: the files of a version fit together, whatever ends between two writes. Blocking.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+
+use super::bring::{Brought, resolution_json};
+use super::cached::{Inner, Named, blocking};
+use super::change::{Changed, OnChange, Place, State};
+use super::counters::add;
+use super::entry::{Kept, Meta};
+use crate::error::{Error, Result};
+use crate::ports::{Body, Validators};
+use crate::spec::info::{Info, Origin};
+use crate::spec::path::ModulePath;
+use crate::spec::query::Query;
+use crate::spec::question::Question;
+use crate::spec::resolution::Resolution;
+use crate::spec::version::Version;
+
+/// What a flight is about.
+pub(super) struct Asked {
+    pub key: String,
+    pub module: ModulePath,
+    pub question: Question,
+    /// As they were before it looked.
+    pub removals: u64,
+}
+
+/// What became of an answer.
+pub(super) enum Put {
+    Kept(Arc<Kept>),
+    /// It is not of the commit that a kept file of the same version is made of: that file, and its commit.
+    Misfit(Box<Brought>, Question, String),
+}
+
+/// A file of a version with what was brought for it and what is kept of it.
+type Other = (Asked, Brought, Option<Arc<Kept>>);
+
+impl Inner {
+    /// Puts an answer into the store and gives what the store made of it.
+    pub fn put(&self, asked: &Asked, brought: Brought, before: Option<Arc<Kept>>) -> Result<Put> {
+        if let Some(before) = before.filter(|before| is_same(&brought, before)) {
+            return self.confirmed(asked, before, Some(brought.validators)).map(Put::Kept);
+        }
+        let _turn = self.turn(asked);
+        if let Some(commit) = brought.commit() {
+            for (sibling, kept) in self.siblings(asked)? {
+                if let Some(other) = kept.commit().filter(|other| *other != commit) {
+                    if self.on_change == OnChange::Keep {
+                        self.record(asked, State::of_kept(&kept), State::of_brought(&brought)?)?;
+                    }
+                    let other = other.to_owned();
+                    return Ok(Put::Misfit(Box::new(brought), sibling.question, other));
+                }
+            }
+        }
+        self.write(asked, brought).map(Put::Kept)
+    }
+
+    /// The other files of the version that are kept and are to be the same for ever.
+    pub fn siblings(&self, asked: &Asked) -> Result<Vec<(Asked, Arc<Kept>)>> {
+        let Some(version) = asked.question.version() else { return Ok(Vec::new()) };
+        let all = [
+            Question::Info(Query::Version(version.clone())),
+            Question::GoMod(version.clone()),
+            Question::Zip(version.clone()),
+        ];
+        let mut siblings = Vec::new();
+        for question in all.into_iter().filter(|question| *question != asked.question) {
+            let key = self.key(&asked.module, &question);
+            if let Some(kept) = self.read(&key)?.filter(|kept| kept.meta.lasting) {
+                let sibling = Asked { key, module: asked.module.clone(), question, removals: asked.removals };
+                siblings.push((sibling, Arc::new(kept)));
+            }
+        }
+        Ok(siblings)
+    }
+
+    /// Replaces a version's files together. What was kept goes first: a kill leaves some of the new ones, never a mix.
+    pub fn put_all(
+        &self,
+        asked: Arc<Asked>,
+        brought: Brought,
+        before: Option<Arc<Kept>>,
+        others: Vec<Other>,
+    ) -> Result<Arc<Kept>> {
+        let _turn = self.turn(&asked);
+        let main = [(&*asked, &brought, &before)];
+        let files = others.iter().map(|(asked, brought, before)| (asked, brought, before));
+        for (asked, brought, before) in main.into_iter().chain(files) {
+            let Some(before) = before else { continue };
+            let (was, found) = (State::of_kept(before), State::of_brought(brought)?);
+            if !was.is(&found) {
+                self.record(asked, was, found)?;
+            }
+        }
+        let uses = |before: &Option<Arc<Kept>>| before.as_ref().map(|kept| (kept.meta.downloads, kept.meta.last_used));
+        let keys: Vec<String> = others.iter().map(|(other, ..)| other.key.clone()).chain([asked.key.clone()]).collect();
+        self.store.delete_many(&keys)?;
+        keys.iter().for_each(|key| self.forget(key));
+        for (other, brought, before) in others {
+            self.write_used(&other, brought, uses(&before))?;
+        }
+        self.write_used(&asked, brought, uses(&before))
+    }
+
+    /// The upstream said that an answer still holds; or it was brought again, with new validators, and is the same.
+    pub async fn confirm(
+        self: &Arc<Self>,
+        asked: Arc<Asked>,
+        kept: Arc<Kept>,
+        validators: Option<Validators>,
+    ) -> Result<Arc<Kept>> {
+        let inner = self.clone();
+        blocking(move || inner.confirmed(&asked, kept, validators)).await
+    }
+
+    fn confirmed(&self, asked: &Asked, kept: Arc<Kept>, validators: Option<Validators>) -> Result<Arc<Kept>> {
+        let now = self.clock.now();
+        self.change_meta(asked, kept, |meta| {
+            meta.checked_at = now;
+            meta.changed = None;
+            if let Some(validators) = validators {
+                // The same file may be tagged twice: it stays the one of the commit that its siblings are of.
+                let revision = if meta.lasting { meta.validators.revision.take() } else { validators.revision.clone() };
+                meta.validators = Validators { revision, ..validators };
+            }
+        })
+    }
+
+    /// The upstream says something else; what was kept first stays.
+    pub fn mark(&self, asked: &Asked, kept: Arc<Kept>, found: State) -> Result<Arc<Kept>> {
+        self.record(asked, State::of_kept(&kept), found.clone())?;
+        let seen_at = self.clock.now();
+        self.change_meta(asked, kept, |meta| meta.changed = Some(Changed { seen_at, found }))
+    }
+
+    fn record(&self, asked: &Asked, kept: State, found: State) -> Result<()> {
+        let place = Place { shelf: &self.shelf, module: &asked.module, question: &asked.question };
+        if place.record(&*self.store, self.clock.now(), kept, found, self.on_change)? {
+            add(&self.watch.counters.changes, 1);
+        }
+        Ok(())
+    }
+
+    fn change_meta(&self, asked: &Asked, kept: Arc<Kept>, change: impl FnOnce(&mut Meta)) -> Result<Arc<Kept>> {
+        let (mut change, mut changed) = (Some(change), None);
+        self.store.update_metas(std::slice::from_ref(&asked.key), &mut |_, meta| {
+            let mut meta = Meta::parse(meta)?;
+            change.take()?(&mut meta);
+            changed = Some(meta.clone());
+            Some(meta.to_json())
+        })?;
+        // It may have been taken out meanwhile; then this answer is simply not kept.
+        let Some(meta) = changed else { return Ok(kept) };
+        let kept = Arc::new(Kept { meta, ..(*kept).clone() });
+        self.keep_hot(&asked.key, &kept, asked.removals);
+        self.refusals.remove(&asked.key);
+        Ok(kept)
+    }
+
+    fn write(&self, asked: &Asked, brought: Brought) -> Result<Arc<Kept>> {
+        let before = self.store.get(&asked.key)?.and_then(|stored| Meta::parse(&stored.meta));
+        self.write_used(asked, brought, before.map(|meta| (meta.downloads, meta.last_used)))
+    }
+
+    /// Writes an entry whole, with the uses of the one before it.
+    fn write_used(
+        &self,
+        asked: &Asked,
+        brought: Brought,
+        uses: Option<(u64, Option<DateTime<Utc>>)>,
+    ) -> Result<Arc<Kept>> {
+        let now = self.clock.now();
+        // A removal after this one sees what is written now.
+        let removals = self.removals.load(Ordering::SeqCst);
+        let (downloads, last_used) = uses.unwrap_or_default();
+        let Brought { body, h1, content_type, lasting, validators, resolution: _, names } = brought;
+        let meta = Meta { downloads, last_used, h1, validators, ..Meta::new(now, content_type, lasting) };
+        let stored = self.store.put(&asked.key, &meta.to_json(), body)?;
+        let unreadable = || Error::internal("the store did not give back what was put");
+        let kept = Arc::new(Kept::read(&asked.key, stored)?.ok_or_else(unreadable)?);
+        if let Some(info) = names.filter(|_| self.named == Named::Kept) {
+            self.keep_named(&asked.module, info, now)?;
+        }
+        self.keep_hot(&asked.key, &kept, removals);
+        self.refusals.remove(&asked.key);
+        Ok(kept)
+    }
+
+    /// Makes the version that a query stands for known under its own name too.
+    fn keep_named(&self, module: &ModulePath, info: Info, now: DateTime<Utc>) -> Result<()> {
+        let Some(version) = Version::parse(&info.version) else { return Ok(()) };
+        let question = Question::Info(Query::Version(version.clone()));
+        let key = self.key(module, &question);
+        // A verdict that is only good for a while gives way: the tags may have changed since.
+        if self.read(&key)?.is_some_and(|kept| kept.meta.lasting) {
+            return Ok(());
+        }
+        let origin = info.origin.map(|origin| origin_of_version(origin, &version));
+        let resolution = Resolution::valid(version.as_str(), Info { origin, ..info });
+        let meta = Meta::new(now, question.content_type(), true);
+        self.store.put(&key, &meta.to_json(), Body::Bytes(resolution_json(&resolution)))?;
+        self.hot.remove(&key);
+        self.refusals.remove(&key);
+        Ok(())
+    }
+
+    fn turn(&self, asked: &Asked) -> MutexGuard<'_, ()> {
+        let mut hash = DefaultHasher::new();
+        asked.module.as_str().hash(&mut hash);
+        asked.question.version().map(Version::as_str).hash(&mut hash);
+        let at = hash.finish() % self.turns.len() as u64;
+        self.turns[at as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an answer for a version rests on, as the go command keeps it (`writeDiskStat`): not on the
+/// tags, and for a pseudo-version not on the ref by which it was found.
+fn origin_of_version(origin: Origin, version: &Version) -> Origin {
+    let reference = if version.is_pseudo() { String::new() } else { origin.reference };
+    let none = String::new;
+    Origin { reference, tag_sum: none(), tag_prefix: none(), repo_sum: none(), ..origin }
+}
+
+fn is_same(brought: &Brought, before: &Kept) -> bool {
+    match &brought.body {
+        Body::Bytes(bytes) => {
+            brought.lasting == before.meta.lasting && Sha256::digest(bytes).as_slice() == before.blob.sha256()
+        }
+        Body::File(_) => false,
+    }
+}

@@ -1,0 +1,125 @@
+//! How long a kept answer holds, and what is done when it does not.
+//! Pure: what time it is, is said.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::entry::Meta;
+
+/// How long answers hold without asking again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// Files of a version; `None`: they are never looked at again.
+    pub content: Option<Duration>,
+    /// Lists, latest, branches, hashes and verdicts on wrong versions.
+    pub listing: Duration,
+    /// Past `listing` and up to this age these are answered at once and renewed behind; with a `listing` of zero
+    /// the upstream is always asked first.
+    pub listing_max_stale: Duration,
+    /// Absences, and failures where something stale is kept.
+    pub absence: Duration,
+    /// How long a request waits for the upstream where something is kept.
+    pub patience: Duration,
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+impl Default for Validity {
+    fn default() -> Self {
+        Validity {
+            content: Some(24 * HOUR),
+            listing: Duration::from_secs(60),
+            listing_max_stale: 24 * HOUR,
+            absence: Duration::from_secs(10),
+            patience: Duration::from_millis(800),
+        }
+    }
+}
+
+/// What a kept answer is worth at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Answered without asking.
+    Fresh,
+    /// As fresh as can be, but the upstream now says something else: answered and marked.
+    Differs,
+    /// Answered at once, and renewed behind.
+    Aging,
+    /// The upstream is asked first.
+    Expired,
+}
+
+impl Validity {
+    /// For a command that asks and ends: nobody would be there for what is renewed behind its answer, and it has time.
+    pub fn of_command(self) -> Validity {
+        Validity { listing_max_stale: Duration::ZERO, patience: 40 * self.patience, ..self }
+    }
+
+    pub(super) fn standing(&self, meta: &Meta, now: DateTime<Utc>) -> Standing {
+        // A time from the future says nothing: the clock was wrong, then or now.
+        let since = |then: DateTime<Utc>| (now - then).to_std().ok();
+        if !meta.lasting {
+            return match since(meta.checked_at) {
+                Some(age) if age < self.listing => Standing::Fresh,
+                Some(age) if !self.listing.is_zero() && age < self.listing_max_stale => Standing::Aging,
+                _ => Standing::Expired,
+            };
+        }
+        let looked_at = meta.changed.as_ref().map_or(meta.checked_at, |changed| changed.seen_at.max(meta.checked_at));
+        let holds = match self.content {
+            Some(validity) => since(looked_at).is_some_and(|age| age < validity),
+            None => true,
+        };
+        match (holds, &meta.changed) {
+            (false, _) => Standing::Expired,
+            (true, None) => Standing::Fresh,
+            (true, Some(_)) => Standing::Differs,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::change::{Changed, State};
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("a moment")
+    }
+
+    #[test]
+    fn answers_age_by_their_kind() {
+        let (day, year) = (24 * 3600, 365 * 24 * 3600);
+        let default = Validity::default();
+        let never = Validity { content: None, ..default };
+        let always = Validity { listing: Duration::ZERO, ..default };
+        let table = [
+            ("a list within its minute", default, false, 59, Standing::Fresh),
+            ("a list past its minute", default, false, 60, Standing::Aging),
+            ("a list of a day", default, false, day, Standing::Expired),
+            ("a list that is never fresh", always, false, 0, Standing::Expired),
+            ("a list that a command asks for", default.of_command(), false, 60, Standing::Expired),
+            ("a version within its day", default, true, day - 1, Standing::Fresh),
+            ("a version past its day", default, true, day, Standing::Expired),
+            ("a version that is never looked at again", never, true, year, Standing::Fresh),
+            ("a list beside such versions", never, false, 60, Standing::Aging),
+            ("from the future", default, true, -1, Standing::Expired),
+            ("a list from the future", default, false, -1, Standing::Expired),
+        ];
+        for (row, validity, lasting, age, expected) in table {
+            let meta = Meta::new(at(0), "text/plain", lasting);
+            assert_eq!(validity.standing(&meta, at(age)), expected, "{row}");
+        }
+    }
+
+    #[test]
+    fn what_differs_is_looked_at_as_seldom_as_what_is_the_same() {
+        let validity = Validity::default();
+        let mut meta = Meta::new(at(0), "text/plain", true);
+        meta.changed = Some(Changed { seen_at: at(24 * 3600), found: State::default() });
+        assert_eq!(validity.standing(&meta, at(24 * 3600)), Standing::Differs);
+        assert_eq!(validity.standing(&meta, at(48 * 3600)), Standing::Expired);
+        assert_eq!(Validity { content: None, ..validity }.standing(&meta, at(48 * 3600)), Standing::Differs);
+    }
+}
