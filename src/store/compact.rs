@@ -1,6 +1,6 @@
 //! Compaction: what lives in the tables is copied into fresh ones, which take the place of the old at once.
 //!
-//! sled never gives space back, and settles at more than twice what lives in it. Everything else goes on while it is
+//! sled gives nothing back by itself, and settles at more than twice what lives in it. Everything else goes on while it is
 //! copied; what is written meanwhile is noted and copied again, the last of it while everybody waits a moment. One
 //! file says which of two folders counts, so a kill leaves the old tables or the new ones.
 
@@ -16,6 +16,11 @@ use crate::ports::{Compaction, Progress, ProgressFn};
 
 /// After so many copied bytes sled is helped to evict: a page of pieces.
 const BYTES_PER_PAGE: u64 = 256 << 10;
+
+/// After so many copied rows sled is helped to use again what it wrote in vain. Without it fresh tables took up to three
+/// times what lives in them, with it twice.
+const ROWS_PER_CLEAN: usize = 4;
+const PAGES_PER_CLEAN: usize = 4;
 
 /// After so many copied bytes they are handed to the system: a segment.
 const BYTES_PER_FLUSH: u64 = 4 << 20;
@@ -113,6 +118,8 @@ struct Copy<'a> {
     /// Bytes since sled was helped, and since they were handed to the system.
     unhelped: u64,
     unflushed: u64,
+    /// Rows so far.
+    rows: usize,
 }
 
 impl<'a> Copy<'a> {
@@ -126,7 +133,7 @@ impl<'a> Copy<'a> {
         })?;
         current.note_changes(true);
         let progress = Progress { done: 0, all };
-        Ok(Copy { store, current, next: Some(next), progress, unhelped: 0, unflushed: 0 })
+        Ok(Copy { store, current, next: Some(next), progress, unhelped: 0, unflushed: 0, rows: 0 })
     }
 
     fn next(&self) -> &Tables {
@@ -174,6 +181,10 @@ impl<'a> Copy<'a> {
     ) -> Result<bool> {
         let bytes = (key.len() + value.as_ref().map_or(0, |value| value.len())) as u64;
         set(self.next(), what, key, value)?;
+        self.rows += 1;
+        if self.rows.is_multiple_of(ROWS_PER_CLEAN) {
+            self.next().help_clean(PAGES_PER_CLEAN)?;
+        }
         // What changed meanwhile is copied again, so there may be more to do than there seemed to be.
         self.progress.done = (self.progress.done + bytes).min(self.progress.all);
         self.unhelped += bytes;
