@@ -41,6 +41,11 @@ impl Folder {
         path.join("modvet-refs")
     }
 
+    /// Says whose repository it is; its time is that of the last use.
+    pub fn used_file(path: &Path) -> PathBuf {
+        path.join("modvet-used")
+    }
+
     /// The history index, in a repository's folder.
     pub fn history_file(path: &Path) -> PathBuf {
         path.join("modvet-history")

@@ -22,9 +22,11 @@ mod shared;
 mod ssh;
 mod transport;
 mod trees;
+mod usage;
 
 pub use repositories::{Options, Repositories};
 pub use ssh::SshOptions;
+pub use usage::{Removal, RepositoryUsage};
 
 #[cfg(test)]
 mod tests;

@@ -218,6 +218,7 @@ impl Drop for GitRepo {
         if let Some((packs, repository)) = self.opened.take() {
             self.shared.give_back(packs, repository);
         }
+        self.shared.used(self.clock.now());
     }
 }
 

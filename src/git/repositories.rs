@@ -13,6 +13,7 @@ use super::repo::GitRepo;
 use super::shared::{Shared, lock};
 use super::ssh::SshOptions;
 use super::transport::Transport;
+use super::usage::{self, Removal, RepositoryUsage};
 use crate::error::Result;
 use crate::net::{Client, Trust};
 use crate::ports::{Clock, Repo};
@@ -93,13 +94,35 @@ impl Repositories {
         }))
     }
 
+    /// What the repositories take on disk, in the order of their names. Blocking.
+    pub fn usage(&self) -> Result<Vec<RepositoryUsage>> {
+        usage::usage(&self.root)
+    }
+
+    /// Takes a repository off the disk, unless a job has it open: whoever asks for it again fetches it again. Blocking.
+    pub fn remove(&self, name: &str) -> Result<Removal> {
+        let gone = {
+            // No job can open it meanwhile.
+            let mut guard = lock(&self.in_memory);
+            if guard.all.get(name).is_some_and(|(_, shared)| Arc::strong_count(shared) > 1) {
+                return Ok(Removal::InUse);
+            }
+            guard.all.remove(name);
+            usage::set_aside(&self.root, name)?
+        };
+        match gone {
+            true => usage::discard(&self.root).map(|()| Removal::Removed),
+            false => Ok(Removal::Absent),
+        }
+    }
+
     fn shared(&self, url: &str) -> Arc<Shared> {
         let mut guard = lock(&self.in_memory);
         let InMemory { uses, all } = &mut *guard;
         *uses += 1;
         let name = hex::encode(Sha256::digest(url));
         let path = self.root.join(&name);
-        let (last, shared) = all.entry(name).or_insert_with(|| (0, Arc::new(Shared::new(path))));
+        let (last, shared) = all.entry(name).or_insert_with(|| (0, Arc::new(Shared::new(path, without_password(url)))));
         *last = *uses;
         let shared = Arc::clone(shared);
         // What a job uses must stay: a second one of the same repository would not know of its locks.

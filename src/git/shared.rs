@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use chrono::{DateTime, Utc};
 use git2::Repository;
 
 use super::folder::Folder;
@@ -12,11 +13,13 @@ use super::history_file;
 use super::known::Known;
 use super::server::Server;
 use super::transport::Base;
+use super::usage::LastUse;
 use crate::error::Result;
 
 /// One per repository and process.
 pub struct Shared {
     path: PathBuf,
+    usage: LastUse,
     folder: OnceLock<Folder>,
     state: Mutex<State>,
     /// Held while refs are asked for.
@@ -48,8 +51,10 @@ pub struct View {
 }
 
 impl Shared {
-    pub fn new(path: PathBuf) -> Shared {
+    /// The address is shown to people: it holds no password.
+    pub fn new(path: PathBuf, url: String) -> Shared {
         Shared {
+            usage: LastUse::new(Folder::used_file(&path), url),
             path,
             folder: OnceLock::new(),
             state: Mutex::default(),
@@ -80,6 +85,13 @@ impl Shared {
             let _ = self.folder.set(folder);
         }
         Ok(self.folder.get().expect("just set"))
+    }
+
+    /// Notes beside the repository that it is used now, if it is on disk at all.
+    pub fn used(&self, now: DateTime<Utc>) {
+        if self.folder.get().is_some() || self.path.is_dir() {
+            self.usage.note(now);
+        }
     }
 
     pub fn packs(&self) -> u64 {

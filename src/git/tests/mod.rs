@@ -6,6 +6,7 @@ mod refusals;
 mod revisions;
 mod server;
 mod ssh;
+mod usage;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
