@@ -21,6 +21,7 @@ mod order;
 pub mod peek;
 mod renewal;
 pub mod shelf;
+pub mod stock;
 mod tally;
 #[cfg(test)]
 mod tests;
