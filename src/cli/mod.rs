@@ -3,10 +3,10 @@
 //! Commands and exit codes: DESIGN.md; `modvet help`.
 
 mod build;
+mod cache;
 mod check;
 mod clock;
-// `cache` and `prefetch` are the commands that go this way.
-#[allow(dead_code)]
+mod completions;
 mod control;
 mod environment;
 mod exit;
@@ -15,16 +15,18 @@ mod files;
 mod fix;
 mod identity;
 mod logging;
+mod prefetch;
 mod reach;
 mod reload;
 mod resolve;
 mod serve;
 mod server;
+mod stock;
 mod wiring;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use exit::Exit;
 
@@ -58,6 +60,14 @@ enum Command {
     Explain(explain::Arguments),
     Resolve(resolve::Arguments),
     Fix(fix::Arguments),
+    Cache(cache::Arguments),
+    Prefetch(prefetch::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// All of modvet, as clap knows it.
+fn program() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the command that the process was called with.
@@ -69,6 +79,9 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
         Command::Fix(arguments) => fix::run(arguments),
+        Command::Cache(arguments) => cache::run(arguments),
+        Command::Prefetch(arguments) => prefetch::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, &mut program()),
     };
     match done {
         Ok(exit) => exit.into(),
