@@ -167,6 +167,12 @@ impl Build<Counter> for Builder {
         proxies: Vec<(String, Arc<dyn Sumdb>)>,
     ) -> Counter {
         let book = self.folders.book(&definition.name, &self.store);
+        // A private name must not reach the checksum database behind a public proxy either.
+        let scope = |name: &str| members.iter().find(|member| member.source.name() == name).map(|m| m.scope.clone());
+        let proxies: Vec<sumdb::Proxy> = proxies
+            .into_iter()
+            .filter_map(|(name, sumdb)| Some(sumdb::Proxy { scope: scope(&name)?, name, sumdb }))
+            .collect();
         let mut registry = Registry::new(&definition.name, policy, members, book);
         let passed = || sumdb::Passed::new(proxies.clone(), self.store.clone(), self.clock.clone());
         if let Some((name, not_modules)) = self.database.clone() {

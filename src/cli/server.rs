@@ -2,12 +2,14 @@
 
 use http::HeaderValue;
 use http::header::ACCEPT;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::error::{Error, Result};
 use crate::net::{Client, Request, Trust};
+use crate::registry::Walked;
 use crate::spec::explanation::Explanation;
-use crate::spec::path::ModulePath;
+use crate::spec::path::{self, ModulePath};
 use crate::spec::version::Version;
 
 /// A verdict with a long history has some KiB.
@@ -20,7 +22,18 @@ pub async fn explanation(
     module: &ModulePath,
     version: &Version,
 ) -> Result<Option<Explanation>> {
-    let address = format!("{}/api/v1/verdicts/{}@{}", base.trim_end_matches('/'), module.escaped(), version.escaped());
+    let subject = format!("verdicts/{}@{}", module.escaped(), version.escaped());
+    asked(client, base, &subject).await
+}
+
+/// What the server at `base` says of the walk to an answer; `None` where it is another module proxy.
+pub async fn walked(client: &Client, base: &str, module: &ModulePath, query: Option<&str>) -> Result<Option<Walked>> {
+    let query = query.map(|query| format!("@{}", path::escape(query))).unwrap_or_default();
+    asked(client, base, &format!("walk/{}{query}", module.escaped())).await
+}
+
+async fn asked<T: DeserializeOwned>(client: &Client, base: &str, subject: &str) -> Result<Option<T>> {
+    let address = format!("{}/api/v1/{subject}", base.trim_end_matches('/'));
     let url = Url::parse(&address).map_err(|cause| {
         Error::gone(format!("{base:?} is no address")).because(cause).remedy("write for example http://127.0.0.1:3000")
     })?;

@@ -18,7 +18,7 @@ use super::refusal::Refusal;
 use super::respond::{self, Asked, Peer};
 use super::route::{RegistryName, Route};
 use super::site::Site;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Said};
 use crate::registry::Question;
 use crate::spec::path::ModulePath;
 use crate::sumdb;
@@ -248,7 +248,7 @@ impl Desk {
             counter.registry.vouch(module, version, asked.reach()).await?;
         }
         let record = counter.sumdb.record(path).await.map_err(for_now)?;
-        line.upstream = record.upstream.clone();
+        line.said(&record.said);
         Ok(respond::recorded(path, record, asked))
     }
 
@@ -280,7 +280,10 @@ fn for_now(error: Error) -> Error {
     if error.kind() != Kind::Gone {
         return error;
     }
-    let absent = Error::not_found(error.chain());
+    let mut absent = Error::not_found(error.chain());
+    if let Some(said) = error.speaker() {
+        absent = absent.said(said.clone());
+    }
     match error.subject() {
         Some(subject) => absent.about(subject),
         None => absent,
@@ -303,10 +306,14 @@ impl Line {
         self.subject = subject;
     }
 
+    fn said(&mut self, said: &Said) {
+        self.upstream.clone_from(&said.upstream);
+        self.freshness = said.cache;
+    }
+
     fn failed(&mut self, error: &Error) {
         if let Some(said) = error.speaker() {
-            self.upstream.clone_from(&said.upstream);
-            self.freshness = said.cache;
+            self.said(said);
         }
         self.error = Some(error.clone());
     }

@@ -18,7 +18,7 @@ use super::metrics;
 use super::range::Range;
 use super::refusal::Refusal;
 use super::text;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Said};
 use crate::registry::{Answer, AnswerBody, Life, Question, Reach};
 use crate::sumdb;
 
@@ -136,7 +136,7 @@ pub fn recorded(path: &sumdb::Path, record: sumdb::Record, asked: &Asked) -> Res
     let mut response = whole(record.body, media, asked);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(lifetime(life)));
-    headers.insert(UPSTREAM, header(&record.upstream));
+    say(headers, &record.said);
     response
 }
 
@@ -261,10 +261,7 @@ fn plainly_refused(error: &Error) -> Response<Body> {
         response.headers_mut().insert(RETRY_AFTER, delay.as_secs().max(1).into());
     }
     if let Some(said) = error.speaker() {
-        let headers = response.headers_mut();
-        headers.insert(UPSTREAM, header(&said.upstream));
-        headers.insert(CACHE, HeaderValue::from_static(said.cache));
-        headers.insert(AGE, said.age.as_secs().into());
+        say(response.headers_mut(), said);
     }
     // Every go command since 1.11 shows the reason phrase of HTTP/1.1, older ones nothing else.
     if let (Kind::Wrong, Some(right)) = (error.kind(), error.right_version())
@@ -325,6 +322,13 @@ fn declining(refusal: &Refusal) -> (StatusCode, Error) {
 /// A HEAD gets all of a GET but the body.
 pub fn without_body(response: Response<Body>) -> Response<Body> {
     response.map(|_| Body::empty())
+}
+
+/// Whose word it is, how it was had, and how old it is.
+fn say(headers: &mut HeaderMap, said: &Said) {
+    headers.insert(UPSTREAM, header(&said.upstream));
+    headers.insert(CACHE, HeaderValue::from_static(said.cache));
+    headers.insert(AGE, said.age.as_secs().into());
 }
 
 fn lifetime(life: Life) -> &'static str {

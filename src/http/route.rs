@@ -131,6 +131,19 @@ pub(super) fn module_version(text: &str) -> Result<(ModulePath, Version)> {
     }
 }
 
+/// `MODULE` or `MODULE@QUERY` in an address of the API: the question for the list, for `latest`, or for the `.info`.
+pub(super) fn module_query(text: &str) -> Result<(ModulePath, Question)> {
+    let Some((module, query)) = text.split_once('@') else { return Ok((module_path(text)?, Question::List)) };
+    let module = module_path(module)?;
+    // People write upper case letters as they are; what would be refused in them is refused escaped.
+    let escaped = if query.contains('!') { query.to_owned() } else { path::escape(query) };
+    let question = match Query::parse(&unescape(&module, &escaped)?) {
+        Query::Latest => Question::Latest,
+        query => Question::Info(query),
+    };
+    Ok((module, question))
+}
+
 /// A version query; a branch's name may hold slashes, which the go command itself never sends.
 fn unescape(module: &ModulePath, escaped: &str) -> Result<String> {
     let disallowed =
@@ -212,6 +225,23 @@ mod tests {
         ];
         for (row, target, route) in table {
             assert_eq!(Route::parse(target).unwrap_or_else(|error| panic!("{row}: {error}")), route, "{row}");
+        }
+    }
+
+    #[test]
+    fn reads_what_a_walk_is_asked_for() {
+        for (text, question) in [
+            ("a.b/M", Question::List),
+            ("a.b/!m@latest", Question::Latest),
+            ("a.b/M@v1.0.0-RC1", query("v1.0.0-RC1")),
+            ("a.b/M@v1.0.0-!r!c1", query("v1.0.0-RC1")),
+            ("a.b/M@feature/X", query("feature/X")),
+        ] {
+            let path = ModulePath::parse("a.b/M").expect("module path");
+            assert_eq!(module_query(text).expect(text), (path, question), "{text}");
+        }
+        for text in ["a.b/m@", "a.b/m@../x", "m@v1.0.0", "", "a.b/m@x//y"] {
+            assert_eq!(module_query(text).expect_err(text).kind(), Kind::Gone, "{text}");
         }
     }
 

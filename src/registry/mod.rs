@@ -22,6 +22,7 @@ pub mod peek;
 mod renewal;
 pub mod shelf;
 pub mod stock;
+pub mod steps;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -40,5 +41,6 @@ pub use counters::{Counters, Health};
 pub use entry::{Entry, Freshness, Meta};
 pub use member::{Judgement, Member, OnFailure};
 pub use shelf::Shelf;
+pub use steps::Walked;
 pub use validity::Validity;
 pub use walk::{Answer, AnswerBody, Bound, ChecksumDatabase, Life, Registry};

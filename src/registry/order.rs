@@ -29,7 +29,7 @@ pub(super) struct Order<'r> {
     /// A failure lies behind: what is answered now may be answered otherwise soon.
     passed_failure: bool,
     started: DateTime<Utc>,
-    tally: Tally,
+    tally: Tally<'r>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +81,7 @@ impl<'r> Order<'r> {
     /// Takes note of what the member at `at` said instead of an answer; gives it back where that ends the walk.
     pub fn note(&mut self, at: usize, error: Error) -> Result<()> {
         let member = &self.registry.members[at];
-        let remembered = member.source.absent_since(self.module, self.question).filter(|since| *since < self.started);
-        let age = remembered.and_then(|since| (self.started - since).to_std().ok());
+        let age = self.remembered(at);
         let is_absence = error.is_absence();
         match self.turn {
             // It was to be quick about it and was not: now all are asked.
@@ -105,6 +104,17 @@ impl<'r> Order<'r> {
             }
         }
         Ok(())
+    }
+
+    /// Since the member at `at` said that it has no answer, if it was not asked again.
+    pub fn remembered(&self, at: usize) -> Option<Duration> {
+        let since = self.registry.members[at].source.absent_since(self.module, self.question)?;
+        (self.started - since).to_std().ok().filter(|age| !age.is_zero())
+    }
+
+    /// Whether it is the turn of one that keeps the answer.
+    pub fn is_keeper(&self) -> bool {
+        matches!(self.turn, Turn::Keeper(_))
     }
 
     /// What the client is told when nobody answered.

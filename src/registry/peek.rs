@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::Question;
 use super::cached::{Cached, Inner, blocking};
@@ -17,9 +18,10 @@ pub(super) struct Peek {
 }
 
 /// A kept answer, seen from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// Whether it would be given without asking.
+    #[serde(rename = "fresh")]
     pub is_fresh: bool,
     /// When the upstream last said so.
     pub since: DateTime<Utc>,

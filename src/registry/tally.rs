@@ -13,8 +13,11 @@ use crate::error::{Error, Kind, Result, Said};
 use crate::spec::path::ModulePath;
 
 /// What the members have said so far.
-pub(super) struct Tally {
-    subject: String,
+pub(super) struct Tally<'r> {
+    // A warm answer must not pay for the words of a refusal: they are made when they are needed.
+    registry: &'r Registry,
+    module: &'r ModulePath,
+    question: &'r Question,
     reach: Reach,
     asked: Vec<String>,
     /// Since the absences were said, if all of them were said before.
@@ -22,8 +25,6 @@ pub(super) struct Tally {
     /// Of a member whose failure lets the walk go on.
     failure: Option<Error>,
     absence: Option<(Telling, Error)>,
-    /// How somebody gets out of a binding; nothing where nobody else may be asked.
-    way_out: Vec<String>,
 }
 
 /// Who was asked.
@@ -48,17 +49,9 @@ struct Telling {
     remedy: bool,
 }
 
-impl Tally {
-    pub fn new(registry: &Registry, module: &ModulePath, question: &Question, reach: Reach) -> Tally {
-        Tally {
-            subject: question.subject(module),
-            reach,
-            asked: Vec::new(),
-            remembered: None,
-            failure: None,
-            absence: None,
-            way_out: way_out(registry, module),
-        }
+impl<'r> Tally<'r> {
+    pub fn new(registry: &'r Registry, module: &'r ModulePath, question: &'r Question, reach: Reach) -> Tally<'r> {
+        Tally { registry, module, question, reach, asked: Vec::new(), remembered: None, failure: None, absence: None }
     }
 
     /// Takes note of an error that lets the walk go on; gives back one that ends it. `age`: since it was said, if
@@ -84,10 +77,8 @@ impl Tally {
         self.asked.push(name.to_owned());
         self.remembered = None;
         let said = Said { upstream: name.to_owned(), cache: Freshness::Absent.as_str(), age: Duration::ZERO };
-        // Only what an upstream did may be walked around; our own trouble and a wrong name may not.
-        let elsewhere = matches!(error.kind(), Kind::BadGateway | Kind::Forbidden);
-        if !elsewhere {
-            return Err(error.about(&self.subject).said(said));
+        if !is_elsewhere(error.kind()) {
+            return Err(error.about(self.subject()).said(said));
         }
         let error = self.retell(&error, error.kind(), format!("upstream {name}: {}", error.chain())).said(said);
         if member.on_failure == OnFailure::Stop {
@@ -108,13 +99,14 @@ impl Tally {
     /// What the client is told when the one member that the module is bound to has no answer.
     pub fn bound(&self, binding: &Binding) -> Error {
         // Where nobody else may be asked it makes no difference.
-        self.absent(if self.way_out.is_empty() { Who::All } else { Who::Bound(binding.until) })
+        let others = self.registry.members.iter().filter(|member| member.may_serve(self.module)).count() > 1;
+        self.absent(if others { Who::Bound(binding.until) } else { Who::All })
     }
 
     /// The most telling absence, and who was asked.
     fn absent(&self, who: Who) -> Error {
         let Some((_, error)) = &self.absence else {
-            return Error::not_found("no upstream of this registry serves this module path").about(&self.subject);
+            return Error::not_found("no upstream of this registry serves this module path").about(self.subject());
         };
         if self.reach == Reach::Cache {
             // Nobody was asked.
@@ -124,7 +116,7 @@ impl Tally {
         let (asked, lines) = match who {
             Who::Bound(until) => {
                 let until = until.map(|until| format!(" until {}", until.format("%FT%TZ"))).unwrap_or_default();
-                (format!("asked {names}, which the module is bound to{until}"), self.way_out.clone())
+                (format!("asked {names}, which the module is bound to{until}"), self.way_out())
             }
             Who::All if names.len() > ON_ONE_LINE => {
                 (format!("asked {} upstreams", self.asked.len()), in_lines(&self.asked))
@@ -135,13 +127,29 @@ impl Tally {
         lines.into_iter().fold(told, Error::remedy).said(self.said())
     }
 
+    fn subject(&self) -> String {
+        self.question.subject(self.module)
+    }
+
+    /// How somebody gets out of a binding.
+    fn way_out(&self) -> Vec<String> {
+        let registry = match self.registry.name() {
+            "default" => String::new(),
+            name => format!("--registry {name} "),
+        };
+        vec![
+            format!("to have all asked anew: modvet cache rm {registry}--binding {}", self.module),
+            "to say whose it is: name it in the `modules` and `not_modules` of the upstreams".to_owned(),
+        ]
+    }
+
     fn said(&self) -> Said {
         let freshness = if self.remembered.is_some() { Freshness::Fresh } else { Freshness::Absent };
         Said { upstream: self.asked.join(", "), cache: freshness.as_str(), age: self.remembered.unwrap_or_default() }
     }
 
     fn retell(&self, error: &Error, kind: Kind, what: String) -> Error {
-        let mut told = Error::new(kind, what).about(error.subject().unwrap_or(&self.subject));
+        let mut told = Error::new(kind, what).about(error.subject().unwrap_or(&self.subject()));
         for line in error.remedies() {
             told = told.remedy(line);
         }
@@ -152,18 +160,9 @@ impl Tally {
     }
 }
 
-fn way_out(registry: &Registry, module: &ModulePath) -> Vec<String> {
-    if registry.members.iter().filter(|member| member.may_serve(module)).count() < 2 {
-        return Vec::new();
-    }
-    let registry = match registry.name() {
-        "default" => String::new(),
-        name => format!("--registry {name} "),
-    };
-    vec![
-        format!("to have all asked anew: modvet cache rm {registry}--binding {module}"),
-        "to say whose it is: name it in the `modules` and `not_modules` of the upstreams".to_owned(),
-    ]
+/// Only what an upstream did may be walked around; our own trouble and a wrong name may not.
+pub(super) fn is_elsewhere(kind: Kind) -> bool {
+    matches!(kind, Kind::BadGateway | Kind::Forbidden)
 }
 
 /// Names in lines of some length.

@@ -7,6 +7,7 @@ use super::{Mode, Question, Reach};
 use crate::error::{Error, Kind, Result};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
+use crate::spec::scope;
 use crate::spec::version::Version;
 use crate::vet::mode::{Policy, Wanted};
 
@@ -18,8 +19,7 @@ impl Registry {
         let barred = self.members.iter().any(|m| believed(&m))
             && !self.members.iter().filter(believed).any(|m| m.may_serve(module));
         if barred {
-            let error = Error::forbidden("private module: no checksum database is asked for it").about(module);
-            return Err(error.remedy("name it in GONOSUMDB or GOPRIVATE"));
+            return Err(scope::private(module));
         }
         let judges = self.members.iter().any(|m| m.judgement == Judgement::Own && m.may_serve(module));
         if self.policy.mode == Mode::Legacy || !version.is_pseudo() || !judges {

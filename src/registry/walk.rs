@@ -147,13 +147,19 @@ impl Registry {
 
     /// The modules that are bound to an upstream, also where the binding has lapsed.
     pub async fn bindings(&self) -> Result<Vec<Bound>> {
-        let now = self.book.now();
-        let bound = |(module, binding): (ModulePath, Binding)| {
-            let stands = self.holds(&module, &binding, now).is_some();
-            let upstream = binding.upstream_name()?.to_owned();
-            Some(Bound { module: module.to_string(), upstream, since: binding.since, until: binding.until, stands })
-        };
+        let bound = |(module, binding): (ModulePath, Binding)| self.bound(&module, &binding);
         Ok(self.book.all().await?.into_iter().filter_map(bound).collect())
+    }
+
+    /// The upstream that a module is bound to.
+    pub async fn binding(&self, module: &ModulePath) -> Result<Option<Bound>> {
+        Ok(self.book.find(module).await?.and_then(|binding| self.bound(module, &binding)))
+    }
+
+    fn bound(&self, module: &ModulePath, binding: &Binding) -> Option<Bound> {
+        let upstream = binding.upstream_name()?.to_owned();
+        let stands = self.holds(module, binding, self.book.now()).is_some();
+        Some(Bound { module: module.to_string(), upstream, since: binding.since, until: binding.until, stands })
     }
 
     /// Takes a module's binding away, so that all are asked anew; `false` if there was none.

@@ -1,6 +1,7 @@
 //! Which module paths an upstream may be asked for: GOPRIVATE patterns that let in, and such that keep out.
 
 use super::path::{ModulePath, matches_patterns};
+use crate::error::Error;
 
 /// What an upstream may serve, and what it must never be asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +42,13 @@ impl Scope {
         let modules = self.modules.as_ref().filter(|modules| !matches_patterns(modules, path));
         modules.map(|modules| Bar::Outside(modules.clone()))
     }
+}
+
+/// No proxy may be asked for the path, so none hands a checksum database through for it: the database's server
+/// would learn the name.
+pub fn private(module: &ModulePath) -> Error {
+    let error = Error::forbidden("private module: no checksum database is asked for it").about(module);
+    error.remedy("name it in GONOSUMDB or GOPRIVATE")
 }
 
 #[cfg(test)]

@@ -5,5 +5,5 @@
 pub mod passed;
 pub mod path;
 
-pub use passed::{Passed, Record};
+pub use passed::{Passed, Proxy, Record};
 pub use path::{Path, Target};

@@ -1,6 +1,7 @@
 //! `modvet explain`: why a version is right or wrong, and which is the right one.
 
 mod page;
+mod walk;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -23,13 +24,19 @@ use page::Ink;
 /// Takes the version apart, shows every rule with what was found, the tags around the commit, and the
 /// commands that put the right version in. Exit code 1 for a wrong version, 3 for one that could not be
 /// verified. Colours are left out in a pipe and where NO_COLOR is set.
+///
+/// With --walk it says instead which upstreams a request for MODULE@QUERY asks, which not, and why; MODULE
+/// alone is the list of its versions. Exit code 1 for a wrong version, 3 where nobody answers.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The version to explain, such as example.com/module@v0.0.0-20190813064441-fde4db37ae7a
     #[arg(value_name = "MODULE@VERSION")]
     subject: String,
-    /// Print JSON: the verdict as /api/v1/verdicts/ answers it
+    /// Tell the walk over the upstreams to the answer
+    #[arg(long)]
+    walk: bool,
+    /// Print JSON: the verdict as /api/v1/verdicts/ answers it, the walk as /api/v1/walk/
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -38,10 +45,14 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   modvet explain example.com/module@v1.0.1-0.20190813064442-fde4db37ae7a
-  modvet explain --json --proxy http://127.0.0.1:3000 example.com/module@v1.2.3";
+  modvet explain --json --proxy http://127.0.0.1:3000 example.com/module@v1.2.3
+  modvet explain --walk --proxy http://127.0.0.1:3000/registries/ci example.com/module@latest";
 
 pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     logging::start("warn").map_err(Failure::usage)?;
+    if arguments.walk {
+        return walk::run(&arguments);
+    }
     let (module, version) = parse(&arguments.subject).map_err(Failure::usage)?;
     let settings = arguments.reach.settings().map_err(Failure::usage)?;
     let runtime = wiring::runtime()?;
@@ -80,11 +91,17 @@ async fn explain(
     module: &ModulePath,
     version: &Version,
 ) -> Result<Explanation> {
-    let progress = ProgressBar::new_spinner().with_message(format!("looking at {module}@{version}"));
-    progress.enable_steady_tick(Duration::from_millis(120));
+    let looking = spinner(format!("looking at {module}@{version}"));
     let explanation = asked_or_found(settings, proxy, module, version).await;
-    progress.finish_and_clear();
+    looking.finish_and_clear();
     explanation
+}
+
+/// A sign of life on a terminal, nothing in a pipe.
+fn spinner(message: String) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(message);
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner
 }
 
 async fn asked_or_found(

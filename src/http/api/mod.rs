@@ -8,6 +8,7 @@ mod call;
 mod document;
 mod reply;
 mod verdicts;
+mod walks;
 
 use futures_util::future::BoxFuture;
 use hyper::Method;
@@ -58,6 +59,20 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Anyone,
         query: &[],
         handler: |call| Box::pin(verdicts::verdict(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/walk/{subject...}",
+        access: Access::Anyone,
+        query: &[],
+        handler: |call| Box::pin(walks::walk(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/registries/{registry}/api/v1/walk/{subject...}",
+        access: Access::Anyone,
+        query: &[],
+        handler: |call| Box::pin(walks::walk(call)),
     },
     ApiRoute {
         method: Method::GET,

@@ -45,6 +45,8 @@ fn example(row: &'static str, target: impl Into<String>, status: u16) -> Example
 fn examples() -> Vec<Example> {
     let verdict = "GET /api/v1/verdicts/{subject}";
     let of_registry = "GET /registries/{registry}/api/v1/verdicts/{subject}";
+    let walk = "GET /api/v1/walk/{subject}";
+    let walk_of_registry = "GET /registries/{registry}/api/v1/walk/{subject}";
     let bindings = "GET /api/v1/registries/{registry}/bindings";
     let unbind = "DELETE /api/v1/registries/{registry}/bindings/{module}";
     let entries = "GET /api/v1/cache/entries";
@@ -58,6 +60,12 @@ fn examples() -> Vec<Example> {
         example(verdict, "/api/v1/verdicts/example.com/m@main", 410),
         example(of_registry, format!("/registries/ci/api/v1/verdicts/example.com/dep@{WRONG}"), 200),
         example(of_registry, "/registries/none/api/v1/verdicts/example.com/m@v1.0.0", 404),
+        example(walk, "/api/v1/walk/example.com/m@v1.0.0", 200),
+        example(walk, "/api/v1/walk/example.com/m", 200),
+        example(walk, "/api/v1/walk/example.com/m@v9.0.0", 200),
+        example(walk, "/api/v1/walk/example.com/", 410),
+        example(walk_of_registry, "/registries/ci/api/v1/walk/example.com/m@v1.0.0", 200),
+        example(walk_of_registry, format!("/registries/ci/api/v1/walk/example.com/dep@{WRONG}"), 200),
         example("GET /api/v1/openapi.json", "/api/v1/openapi.json", 200),
         example(bindings, "/api/v1/registries/ci/bindings?limit=1", 200),
         example(bindings, "/api/v1/registries/none/bindings", 404),

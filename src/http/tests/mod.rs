@@ -9,6 +9,7 @@ mod lifecycle;
 mod metrics;
 pub mod openapi;
 mod sumdb;
+mod walk;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,12 +23,12 @@ use tokio::task::JoinHandle;
 use super::desk::{Desk, Door};
 use super::serve::{Limits, serve};
 use super::site::{Counter, Site};
-use crate::ports::Sumdb;
 use crate::registry::catalog::{Catalog, Current};
 use crate::registry::doubles::{Drawer, Hands, Known, Ledger, member};
 use crate::registry::stock::{self, Stock};
 use crate::registry::{Book, Judgement, Mode, Registry};
-use crate::sumdb::Passed;
+use crate::spec::scope::Scope;
+use crate::sumdb::{Passed, Proxy};
 
 pub const PSEUDONYM: &str = "modvet-test";
 
@@ -55,7 +56,7 @@ impl World {
     fn counter(&self, name: &str, mode: Mode) -> Counter {
         let corp = member("corp", &self.corp, &self.store, &self.clock, Judgement::Own);
         let public = member("public", &self.public, &self.store, &self.clock, Judgement::Believed);
-        let proxies: Vec<(String, Arc<dyn Sumdb>)> = vec![("public".to_owned(), self.ledger.clone())];
+        let proxies = vec![Proxy { name: "public".to_owned(), sumdb: self.ledger.clone(), scope: Scope::default() }];
         Counter {
             registry: Registry::new(
                 name,

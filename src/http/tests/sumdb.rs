@@ -1,10 +1,14 @@
 //! The checksum database behind the registries.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{World, start};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::http::tests::Running;
+use crate::registry::doubles::Ledger;
+use crate::spec::scope::Scope;
+use crate::sumdb::{Passed, Path, Proxy};
 
 const NAME: &str = "sum.example.org";
 const RECORD: &str =
@@ -108,4 +112,51 @@ async fn what_a_database_does_not_have_is_kept_by_no_cache_for_an_hour() {
     let running = start(&world).await;
     let absent = get(&running, "lookup/example.com/tomorrow@v1.0.0").await;
     assert_eq!((absent.status(), absent.header("cache-control")), (404, "public, max-age=10"));
+}
+
+/// The database's server learns every name that it is asked for.
+#[tokio::test]
+async fn a_private_name_never_reaches_a_public_proxys_database() {
+    let world = world();
+    let other = Ledger::new();
+    other.enter(&format!("{NAME}/supported"), "");
+    other.enter(&format!("{NAME}/lookup/corp.example/m@v1.0.0"), RECORD.replace("example.com/Dep", "corp.example/m"));
+    let proxy = |name: &str, sumdb: &Arc<Ledger>, not_modules: &str| Proxy {
+        name: name.to_owned(),
+        sumdb: sumdb.clone(),
+        scope: Scope::new("", not_modules),
+    };
+    let public = proxy("public", &world.ledger, "corp.example,*.corp.example");
+    let lookup = Path::parse(&format!("{NAME}/lookup/corp.example/m@v1.0.0")).expect("a path");
+    // Alone: refused, since an absence would send the client to the database itself.
+    let passed = Passed::new(vec![public.clone()], world.store.clone(), world.clock.clone());
+    assert_eq!(passed.record(&lookup).await.expect_err("private").kind(), Kind::Forbidden);
+    assert_eq!(world.ledger.asked.load(Ordering::SeqCst), 0);
+    // Others may be asked.
+    let proxies = vec![public, proxy("inner", &other, "")];
+    let passed = Passed::new(proxies, world.store.clone(), world.clock.clone());
+    assert_eq!(passed.record(&lookup).await.expect("a record").said.upstream, "inner");
+    assert_eq!(world.ledger.asked.load(Ordering::SeqCst), 0);
+    let open = Path::parse(&format!("{NAME}/lookup/example.com/!dep@v1.0.0")).expect("a path");
+    assert_eq!(passed.record(&open).await.expect("a record").said.upstream, "public");
+}
+
+#[tokio::test]
+async fn a_record_says_where_it_comes_from_and_how_old_it_is() {
+    let world = world();
+    let running = start(&world).await;
+    let said =
+        |reply: &super::Reply| ["x-modvet-upstream", "x-modvet-cache", "age"].map(|name| reply.header(name).to_owned());
+    for path in ["supported", "lookup/example.com/!dep@v1.0.0", "tile/8/0/000"] {
+        assert_eq!(said(&get(&running, path).await)[0], "public", "{path}");
+    }
+    assert_eq!(said(&get(&running, "latest").await), ["public", "miss", "0"]);
+    world.clock.forward(7);
+    world.ledger.fail(Some(Error::bad_gateway("timed out")));
+    for path in ["supported", "lookup/example.com/!dep@v1.0.0", "tile/8/0/000"] {
+        assert_eq!(said(&get(&running, path).await), ["public", "hit", "7"], "{path}");
+    }
+    assert_eq!(said(&get(&running, "latest").await), ["public", "stale", "7"]);
+    let failed = get(&running, "lookup/example.com/other@v1.0.0").await;
+    assert_eq!((failed.status(), said(&failed)), (502, ["public", "miss", "0"].map(str::to_owned)));
 }

@@ -3,6 +3,8 @@ mod binding;
 mod cached;
 mod changes;
 mod direct;
+mod private;
+mod steps;
 mod validity;
 mod verdict;
 mod walk;

@@ -249,3 +249,54 @@ async fn a_delay_that_an_upstream_asks_for_is_passed_on() {
     bench.corp.publish(PATH, "v1.0.0", b"zip");
     bench.ask(info("v1.0.0")).await.expect("answer");
 }
+
+#[tokio::test]
+async fn an_absence_names_all_that_were_asked_however_many() {
+    let (store, clock) = (Drawer::new(), Hands::new());
+    let names: Vec<String> = (1..=20).map(|n| format!("upstream-number-{n:02}")).collect();
+    let members = names.iter().map(|name| member(name, &Known::new(), &store, &clock, Judgement::Believed)).collect();
+    let registry = Registry::new("default", Mode::Rewrite, members, Book::new("default", store, clock));
+    let error = registry.answer(&module(PATH), &Question::List, Reach::Upstream).await.expect_err("nobody has it");
+    assert_eq!((error.kind(), error.what()), (Kind::NotFound, "unknown module (asked 20 upstreams)"));
+    let text = error.to_string();
+    // The go command shows no more than this of a text, and only whole lines.
+    assert!(text.lines().count() <= 8 && text.len() + text.lines().count() <= 600, "{} bytes", text.len());
+    for name in &names {
+        assert!(text.contains(name.as_str()), "{name} is missing: {text}");
+    }
+    assert_eq!(error.speaker().expect("they said so").upstream, names.join(", "));
+}
+
+/// What a chained modvet in strict mode refuses, it refuses in the same words as we do.
+#[tokio::test]
+async fn a_wrong_name_of_another_modvet_is_an_absence_to_a_checksum_database() {
+    let bench = bench(Mode::Rewrite, as_listed);
+    let wrong = Error::new(Kind::Wrong, "invalid pseudo-version").right(RIGHT).remedy(format!("use {PATH}@{RIGHT}"));
+    bench.public.fail(Some(wrong));
+    let error = bench.registry.vouch(&module(PATH), &version(WRONG), Reach::Upstream).await.expect_err("wrong");
+    assert_eq!((error.kind(), error.right_version()), (Kind::NotFound, Some(RIGHT)));
+    assert_eq!(error.remedies(), [format!("use {PATH}@{RIGHT}")]);
+    // Clients are still told that it is wrong.
+    assert_eq!(bench.ask(info(WRONG)).await.expect_err("wrong").kind(), Kind::Wrong);
+}
+
+#[tokio::test]
+async fn a_refusal_says_whose_word_it_is_and_how_old() {
+    let said = |error: Error| error.speaker().map(|said| (said.upstream.clone(), said.cache, said.age.as_secs()));
+    let of = |name: &str, cache, age| Some((name.to_owned(), cache, age));
+    let bench = bench(Mode::Strict, as_listed);
+    bench.corp.misname(PATH, WRONG, RIGHT);
+    assert_eq!(said(bench.ask(info(WRONG)).await.expect_err("wrong")), of("corp", "miss", 0));
+    bench.clock.forward(5);
+    assert_eq!(said(bench.ask(zip(WRONG)).await.expect_err("wrong")), of("corp", "hit", 5));
+    let other = module("example.com/other");
+    let ask = || async { bench.registry.answer(&other, &Question::List, Reach::Upstream).await.expect_err("absent") };
+    assert_eq!(said(ask().await), of("corp, public", "miss", 0));
+    bench.clock.forward(3);
+    assert_eq!(said(ask().await), of("corp, public", "hit", 3));
+    bench.clock.forward(60);
+    bench.corp.fail(Some(Error::bad_gateway("timed out")));
+    assert_eq!(said(ask().await), of("corp", "miss", 0));
+    let kept = bench.registry.answer(&other, &Question::Latest, Reach::Cache).await.expect_err("not kept");
+    assert_eq!(said(kept), None, "nobody was asked");
+}
