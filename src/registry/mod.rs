@@ -21,8 +21,8 @@ mod order;
 pub mod peek;
 mod renewal;
 pub mod shelf;
-pub mod stock;
 pub mod steps;
+pub mod stock;
 mod tally;
 #[cfg(test)]
 mod tests;
