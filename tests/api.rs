@@ -128,6 +128,15 @@ const EXAMPLES: &[Example] = &[
         "",
         200,
     ),
+    Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m", "", 200),
+    Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m@v9.0.0", "", 200),
+    Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m@", "", 410),
+    Example(
+        "GET /registries/{registry}/api/v1/walk/{subject}",
+        "/registries/ci/api/v1/walk/example.test/m@v1.0.0",
+        "",
+        200,
+    ),
     Example("GET /api/v1/registries/{registry}/bindings", "/api/v1/registries/default/bindings", "", 200),
     Example("GET /api/v1/registries/{registry}/bindings", "/api/v1/registries/none/bindings", "", 404),
     Example(
