@@ -19,6 +19,7 @@ use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
 use crate::registry::catalog::{Build, Offer, Tested};
 use crate::registry::definition::{Auth, AuthScheme, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
 use crate::registry::direct::Direct;
+use crate::registry::shelf;
 use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Member, Named, Registry, Shelf, Validity};
 use crate::spec::path::ModulePath;
 use crate::sumdb;
@@ -77,6 +78,18 @@ impl Folders {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Book::new(registry, store.clone(), self.clock.clone());
         books.entry(registry.to_owned()).or_insert_with(new).clone()
+    }
+
+    /// Whether an upstream has repositories, by its shelf.
+    pub fn has(&self, shelf: &str) -> bool {
+        self.root.join(shelf).is_dir()
+    }
+
+    /// The shelves that there are repositories of, also of upstreams that are no more.
+    pub fn shelves(&self) -> Vec<String> {
+        let folders = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let names = folders.map(|folder| folder.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.contains(shelf::MARK)).collect()
     }
 
     /// The repositories of an upstream, by its shelf.

@@ -3,11 +3,11 @@
 //! Commands and exit codes: DESIGN.md; `modvet help`.
 
 mod build;
+mod cache;
 mod check;
 mod clock;
+mod completions;
 mod config;
-// `cache` and `prefetch` are the commands that go this way.
-#[allow(dead_code)]
 mod control;
 mod environment;
 mod exit;
@@ -17,16 +17,18 @@ mod fix;
 mod go_env;
 mod identity;
 mod logging;
+mod prefetch;
 mod reach;
 mod reload;
 mod resolve;
 mod serve;
 mod server;
+mod stock;
 mod wiring;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use exit::Exit;
 
@@ -61,6 +63,14 @@ enum Command {
     Resolve(resolve::Arguments),
     Fix(fix::Arguments),
     Config(config::Arguments),
+    Cache(cache::Arguments),
+    Prefetch(prefetch::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// All of modvet, as clap knows it.
+fn program() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the command that the process was called with.
@@ -73,6 +83,9 @@ pub fn main() -> ExitCode {
         Command::Resolve(arguments) => resolve::run(arguments),
         Command::Fix(arguments) => fix::run(arguments),
         Command::Config(arguments) => config::run(arguments),
+        Command::Cache(arguments) => cache::run(arguments),
+        Command::Prefetch(arguments) => prefetch::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, &mut program()),
     };
     match done {
         Ok(exit) => exit.into(),

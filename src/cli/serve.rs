@@ -24,6 +24,7 @@ use crate::http::desk::{Desk, Door};
 use crate::http::serve::{Limits, serve};
 use crate::http::site::Site;
 use crate::ports::Clock as _;
+use crate::registry::stock::keep;
 
 /// Run the proxy.
 ///
@@ -107,7 +108,10 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
             let controlling = control::serve_socket(&folder, desk, end(stopped));
             // Only now it is true: while another process holds the store, nothing would be answered.
             println!("listening on http://{address}");
-            Ok((controlling, tokio::spawn(reload(site, reloads))))
+            if let Some(stock) = site.stock() {
+                tokio::spawn(keep(stock));
+            }
+            Ok((controlling, tokio::spawn(reload(site.clone(), reloads)), site))
         }
         Err(error) => {
             stop.send_replace(true);
@@ -116,14 +120,23 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
     };
     let served = serving.await;
     signalling.abort();
-    let (controlling, reloading) = opened.map_err(Failure::usage)?;
+    let (controlling, reloading, site) = opened.map_err(Failure::usage)?;
     reloading.abort();
     if let Some(controlling) = controlling {
         controlling.await.map_err(|e| Error::internal("the control socket ended early").because(e))?;
     }
     served.map_err(|e| Error::internal("the server ended early").because(e))?;
+    settle(&site).await;
     tracing::info!("stopped");
     Ok(Exit::Well)
+}
+
+/// Writes down what is only known in memory: who wanted what when.
+async fn settle(site: &Site) {
+    if let Some(stock) = site.stock() {
+        // What cannot be written is in the log.
+        let _ = tokio::task::spawn_blocking(move || stock.settle()).await;
+    }
 }
 
 fn desk(door: Door, identity: &Identity, settings: &Settings) -> Result<Desk> {
@@ -139,7 +152,7 @@ fn desk(door: Door, identity: &Identity, settings: &Settings) -> Result<Desk> {
 pub async fn site(identity: &Identity, settings: Settings, read: Option<Read>) -> Result<Arc<Site>> {
     let asker = if read.is_some() { Asker::Clients } else { Asker::Command };
     let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse, asker).await?);
-    let site = Site::new(works.catalog.clone());
+    let site = Site::new(works.catalog.clone()).kept_by(works.stock.clone());
     Ok(Arc::new(match read {
         Some(read) => site.reloaded_by(Arc::new(Reloader::new(read, identity.clone(), works, settings))),
         None => site,

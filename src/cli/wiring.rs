@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
-use super::{environment, identity};
+use super::{environment, identity, stock};
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
 use crate::http::site::Counter;
@@ -14,6 +14,7 @@ use crate::net::{self, AllowInsecure, AllowPrivate, Client, InsteadOf, Secret};
 use crate::ports::{Clock, Store};
 use crate::registry::catalog::{Catalog, Seal, Written};
 use crate::registry::definition::DEFAULT;
+use crate::registry::stock::Stock;
 use crate::store::{self, OnWait, SledStore};
 
 /// What happens if another process holds the store.
@@ -33,6 +34,8 @@ pub struct Works {
     pub clock: Arc<dyn Clock>,
     /// The repositories of all git upstreams.
     pub folders: Arc<Folders>,
+    /// Who looks after what is kept.
+    pub stock: Arc<Stock>,
 }
 
 /// The runtime of every command.
@@ -51,6 +54,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let client = client(settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_store(settings.store.path.clone(), settings.store.spill, lock).await?;
+    let (store, growth) = stock::watched(store);
     let folders = Arc::new(Folders::new(&settings.store.path, client.clone(), clock.clone()));
     let builder = Builder { asker, ..builder(identity, settings, client, &store, &clock, &folders)? };
     let (written, seal, kept) = (written(settings), seal(settings)?, store.clone());
@@ -58,7 +62,10 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let catalog = opening.await.map_err(|error| Error::internal("opening ended early").because(error))??;
     let counter = catalog.current().registries.get(DEFAULT).cloned();
     let counter = counter.ok_or_else(|| Error::internal("there is no default registry"))?;
-    Ok(Works { catalog: Arc::new(catalog), counter, store, clock, folders })
+    let catalog = Arc::new(catalog);
+    let limits = stock::limits(&settings.store);
+    let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders);
+    Ok(Works { catalog, counter, store, clock, folders, stock })
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -69,7 +76,12 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
     let client = client(settings)?;
     let builder = Arc::new(builder(identity, settings, client, &works.store, &works.clock, &works.folders)?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
-    let reloading = tokio::task::spawn_blocking(move || works.catalog.reload(written, builder, seal));
+    let limits = stock::limits(&settings.store);
+    let reloading = tokio::task::spawn_blocking(move || {
+        works.catalog.reload(written, builder, seal)?;
+        works.stock.limit(limits);
+        Ok(())
+    });
     reloading.await.map_err(|error| Error::internal("reloading ended early").because(error))?
 }
 
@@ -105,7 +117,7 @@ fn seal(settings: &Settings) -> Result<Option<Seal>> {
     Seal::new(&Secret::new(key)).map(Some).map_err(|error| error.about("store.key"))
 }
 
-async fn open_store(folder: PathBuf, spill: u64, lock: Lock) -> Result<Arc<dyn Store>> {
+async fn open_store(folder: PathBuf, spill: u64, lock: Lock) -> Result<Arc<SledStore>> {
     let opening = move || {
         std::fs::create_dir_all(&folder).map_err(|error| {
             Error::gone(format!("{}: the store's folder cannot be made", folder.display())).because(error)

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::registry::Registry;
 use crate::registry::catalog::Catalog;
 use crate::registry::definition::DEFAULT;
+use crate::registry::stock::Stock;
 use crate::sumdb;
 
 /// A registry and the checksum databases that its proxies hand through.
@@ -22,6 +23,7 @@ pub struct Counter {
 pub struct Site {
     catalog: Arc<Catalog<Counter>>,
     reload: Option<Arc<dyn Reload>>,
+    stock: Option<Arc<Stock>>,
 }
 
 /// Reads the configuration again.
@@ -42,7 +44,7 @@ pub struct Reloaded {
 
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>) -> Site {
-        Site { catalog, reload: None }
+        Site { catalog, reload: None, stock: None }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -51,6 +53,16 @@ impl Site {
         use crate::registry::catalog::Current;
         let store = crate::registry::doubles::Drawer::new();
         Site::new(Arc::new(Catalog::standing(store, Current::default())))
+    }
+
+    /// The same, with somebody who looks after what is kept.
+    pub fn kept_by(self, stock: Arc<Stock>) -> Site {
+        Site { stock: Some(stock), ..self }
+    }
+
+    /// Who looks after what is kept.
+    pub fn stock(&self) -> Option<Arc<Stock>> {
+        self.stock.clone()
     }
 
     /// For `/metrics`.

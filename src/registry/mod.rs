@@ -22,6 +22,7 @@ pub mod peek;
 mod renewal;
 pub mod shelf;
 pub mod steps;
+pub mod stock;
 mod tally;
 #[cfg(test)]
 mod tests;

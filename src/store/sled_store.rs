@@ -240,15 +240,20 @@ impl SledStore {
         fs2::available_space(&self.folder).during("measure free space")
     }
 
-    /// Refuses what would fill the disk.
-    fn check_room(&self, size: u64) -> Result<()> {
+    /// How many bytes of the disk are missing before a body of so many is taken.
+    pub fn missing(&self, size: u64) -> Result<u64> {
         let needed = match self.blobs.spills(size) {
             true => size,
             false => size.saturating_mul(WRITTEN_PER_BYTE),
         };
-        match self.free()? < needed.saturating_add(self.keep_free) {
-            true => Err(failure::full()),
-            false => Ok(()),
+        Ok(needed.saturating_add(self.keep_free).saturating_sub(self.free()?))
+    }
+
+    /// Refuses what would fill the disk.
+    fn check_room(&self, size: u64) -> Result<()> {
+        match self.missing(size)? {
+            0 => Ok(()),
+            _ => Err(failure::full()),
         }
     }
 }

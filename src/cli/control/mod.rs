@@ -11,7 +11,7 @@ use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use hyper::Method;
@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 pub use client::Answer;
-#[allow(unused_imports)]
+
 pub use place::Place;
 use socket::Socket;
 
@@ -48,33 +48,41 @@ enum Way {
 /// Questions at a time where the store is open here.
 const TURNS: usize = 64;
 
+/// How long somebody who holds the store and does not answer is waited for, and how long between two looks.
+const STARTING: Duration = Duration::from_secs(5);
+const BETWEEN: Duration = Duration::from_millis(50);
+
 impl Control {
     /// Exit code 2 where another process holds the store and cannot be asked; who, is said.
     pub async fn open(settings: Settings) -> Result<Control, Failure> {
         let folder = settings.store.path.clone();
-        if reaches(&folder).await.map_err(Failure::usage)? {
-            return Ok(Control { way: Way::Server(folder) });
-        }
         let identity = Identity::new(None);
-        match server::site(&identity, settings, None).await {
-            Ok(site) => {
-                let (_, door) = watch::channel(Some(site));
-                let desk = Arc::new(Desk::new(door, Duration::ZERO, identity.pseudonym()));
-                Ok(Control { way: Way::Here { desk, turns: Arc::new(Semaphore::new(TURNS)) } })
+        let started = Instant::now();
+        loop {
+            if reaches(&folder).await.map_err(Failure::usage)? {
+                return Ok(Control { way: Way::Server(folder) });
             }
-            Err(error) if error.kind() == Kind::Unavailable => {
-                // A server that has just started opens its socket after it took the store.
-                if reaches(&folder).await.map_err(Failure::usage)? {
-                    return Ok(Control { way: Way::Server(folder) });
+            match server::site(&identity, settings.clone(), None).await {
+                Ok(site) => {
+                    let (_, door) = watch::channel(Some(site));
+                    let desk = Arc::new(Desk::new(door, Duration::ZERO, identity.pseudonym()));
+                    return Ok(Control { way: Way::Here { desk, turns: Arc::new(Semaphore::new(TURNS)) } });
                 }
-                let remedy = "it answers on no control socket: it is starting, or another command works there";
-                Err(Failure::usage(error.remedy(remedy)))
+                // A server that has just started opens its socket after it took the store; a command may soon be done.
+                Err(error) if error.kind() == Kind::Unavailable && started.elapsed() < STARTING => {
+                    tokio::time::sleep(BETWEEN).await;
+                }
+                Err(error) if error.kind() == Kind::Unavailable => {
+                    let remedy = "it answers on no control socket: it is starting, or another command works there";
+                    return Err(Failure::usage(error.remedy(remedy)));
+                }
+                Err(error) => return Err(Failure::usage(error)),
             }
-            Err(error) => Err(Failure::usage(error)),
         }
     }
 
     /// Whether a server answers.
+    #[cfg(test)]
     pub fn is_server(&self) -> bool {
         matches!(self.way, Way::Server(_))
     }

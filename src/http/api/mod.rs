@@ -3,6 +3,7 @@
 //! in. Every row stands in docs/openapi.json as well, which a test holds against this table.
 
 mod bindings;
+mod cache;
 mod call;
 mod changes;
 mod document;
@@ -215,6 +216,41 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Admin,
         query: &[],
         handler: |call| Box::pin(bindings::remove(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/cache/stats",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(cache::stats(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/cache/entries",
+        access: Access::Admin,
+        query: cache::ENTRIES,
+        handler: |call| Box::pin(cache::entries(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/cache/rm",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(cache::remove(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/cache/prune",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(cache::prune(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/cache/verify",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(cache::verify(call)),
     },
 ];
 

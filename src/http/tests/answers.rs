@@ -50,7 +50,12 @@ fn examples() -> Vec<Example> {
     let walk_of_registry = "GET /registries/{registry}/api/v1/walk/{subject}";
     let bindings = "GET /api/v1/registries/{registry}/bindings";
     let unbind = "DELETE /api/v1/registries/{registry}/bindings/{module}";
+    let entries = "GET /api/v1/cache/entries";
     vec![
+        example("GET /api/v1/cache/stats", "/api/v1/cache/stats", 200),
+        example(entries, "/api/v1/cache/entries?limit=1", 200),
+        example(entries, "/api/v1/cache/entries?subject=example.com%2Fm%40v1.0.0&upstream=corp", 200),
+        example(entries, "/api/v1/cache/entries?upstream=none", 404),
         example(verdict, "/api/v1/verdicts/example.com/m@v1.0.0", 200),
         example(verdict, format!("/api/v1/verdicts/example.com/dep@{WRONG}"), 200),
         example(verdict, "/api/v1/verdicts/example.com/m@main", 410),
@@ -94,6 +99,48 @@ async fn answers_have_exactly_the_fields_that_are_described() {
         faults.extend(found.into_iter().map(|fault| format!("{} {}: {fault}", example.row, example.target)));
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[tokio::test]
+async fn lines_of_housekeeping_have_exactly_the_fields_that_are_described() {
+    let running = running().await;
+    let table = [
+        ("rm", json!({ "subject": "example.com/m@v1.0.0", "dry_run": true }), "removed"),
+        ("rm", json!({ "upstream": "corp" }), "removed"),
+        ("prune", json!({ "max_size": "1B", "dry_run": true, "compact": true }), "pruned"),
+        ("prune", json!({ "keep_days": 3 }), "pruned"),
+        ("verify", json!({}), "verified"),
+    ];
+    for (work, body, last) in table {
+        let (row, target) = (format!("POST /api/v1/cache/{work}"), format!("/api/v1/cache/{work}"));
+        let headers = [("Authorization", "Bearer token"), ("Content-Type", "application/json")];
+        let reply = running.send("POST", &target, &headers, body.to_string().as_bytes()).await;
+        let text = String::from_utf8(reply.body.clone()).expect("text");
+        // Between them stand the sizes of chunks.
+        let lines = text.lines().filter(|line| line.starts_with('{'));
+        let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        for line in &lines {
+            assert_eq!(differences(&row, 200, line), Vec::<String>::new(), "{row} {body}: {line}");
+        }
+        assert!(lines.last().is_some_and(|line| line.get(last).is_some()), "{row} {body}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn housekeeping_that_does_not_fit_is_refused_with_the_field() {
+    let running = running().await;
+    let table = [
+        ("rm", json!({}), "nothing is named that is to go"),
+        ("rm", json!({ "binding": "m" }), "binding: malformed module path \"m\": missing dot in first path element"),
+        ("rm", json!({ "dryrun": true }), "the body: unknown field `dryrun`"),
+        ("prune", json!({ "max_size": "much" }), "max_size: \"much\" (expected a size such as 20GiB)"),
+        ("prune", json!({ "keep_days": -1 }), "keep_days: invalid value: integer `-1`, expected u32"),
+    ];
+    for (work, body, expected) in table {
+        let example = Example { body: Some(body), ..example("POST x", format!("/api/v1/cache/{work}"), 400) };
+        let (status, error) = answer(&running, &example).await;
+        assert_eq!((status, error["error"].as_str()), (400, Some(expected)), "{work}");
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ use super::serve::{Limits, serve};
 use super::site::{Counter, Site};
 use crate::registry::catalog::{Catalog, Current};
 use crate::registry::doubles::{Drawer, Hands, Known, Ledger, member};
+use crate::registry::stock::{self, Stock};
 use crate::registry::{Book, Judgement, Mode, Registry};
 use crate::spec::scope::Scope;
 use crate::sumdb::{Passed, Proxy};
@@ -72,7 +73,8 @@ impl World {
         let all = [("default", Mode::Rewrite), ("ci", Mode::Strict), ("old", Mode::Legacy)];
         let registries = all.map(|(name, mode)| (name.to_owned(), Arc::new(self.counter(name, mode))));
         let current = Current { registries: registries.into(), ..Current::default() };
-        Arc::new(Site::new(Arc::new(Catalog::standing(self.store.clone(), current))))
+        let stock = Stock::new(self.store.clone(), self.clock.clone(), stock::Limits::default(), Arc::new(Vec::new));
+        Arc::new(Site::new(Arc::new(Catalog::standing(self.store.clone(), current))).kept_by(Arc::new(stock)))
     }
 }
 

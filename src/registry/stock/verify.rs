@@ -1,0 +1,187 @@
+//! Whether what is kept is still what came.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Address, PREFIX, Row};
+use super::list::Wanted;
+use super::{Doing, Said, Say, Stock};
+use crate::error::Result;
+use crate::ports::{Blob, Progress};
+use crate::registry::{change, shelf};
+use crate::spec::dirhash::go_mod_h1;
+use crate::spec::path::ModulePath;
+use crate::spec::version::Version;
+use crate::spec::zip;
+
+/// An entry that is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// Its key in the store.
+    pub key: String,
+    pub why: String,
+}
+
+/// What a look at everything found.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkup {
+    pub entries: u64,
+    pub bytes: u64,
+    /// Entries that were damaged, and are gone: they are fetched anew when somebody asks.
+    pub damaged: u64,
+    /// Recorded differences of released versions.
+    pub changed: u64,
+}
+
+/// A go.mod is no larger.
+const LARGEST_MOD: u64 = 64 << 20;
+
+/// So many entries are listed at a time.
+const BATCH: usize = 500;
+
+impl Stock {
+    /// Reads everything of an upstream, or of all, and removes what is damaged.
+    pub fn verify(&self, upstream: Option<&str>, say: Say<'_>) -> Result<Checkup> {
+        let tenants = self.settle();
+        if let Some(name) = upstream {
+            self.named(&tenants, name)?;
+        }
+        let wanted = Wanted::of(upstream);
+        let mut checkup = Checkup::default();
+        self.verify_bodies(upstream, &mut checkup, say)?;
+        let mut of = 0;
+        self.each(&wanted, None, &mut |_, _| {
+            of += 1;
+            true
+        })?;
+        let mut after = None;
+        loop {
+            let mut batch = Vec::new();
+            self.each(&wanted, after.as_deref(), &mut |key, row| {
+                batch.push((key.to_owned(), row));
+                batch.len() < BATCH
+            })?;
+            let Some((last, _)) = batch.last() else { break };
+            after = Some(last.clone());
+            for (key, row) in batch {
+                checkup.entries += 1;
+                checkup.bytes += row.size;
+                if let Some(why) = self.fault(&key, &row)? {
+                    self.delete(&tenants, std::iter::once((key.as_str(), row.shelf.as_str())))?;
+                    checkup.damaged += 1;
+                    say(Said::Damaged(Damage { key, why }))?;
+                }
+            }
+            say(Said::Progress { done: checkup.entries, of, what: Doing::Checking })?;
+        }
+        let mut said = Ok(());
+        change::visit(&*self.store, upstream, &mut |found| {
+            checkup.changed += 1;
+            said = say(Said::Changed(Box::new(found)));
+            said.is_ok()
+        })?;
+        said?;
+        say(Said::Verified(checkup.clone()))?;
+        Ok(checkup)
+    }
+
+    /// The store's own look at its bodies.
+    fn verify_bodies(&self, upstream: Option<&str>, checkup: &mut Checkup, say: Say<'_>) -> Result<()> {
+        let prefixes = match upstream {
+            // On all its shelves, and as an older modvet kept it.
+            Some(name) => vec![format!("{PREFIX}{name}{}", shelf::MARK), format!("{PREFIX}{name}/")],
+            None => vec![PREFIX.to_owned()],
+        };
+        let tenants = (self.tenants)();
+        for prefix in prefixes {
+            let mut said = Ok(());
+            let verified = self.store.verify(&prefix, &mut |Progress { done, all }| {
+                said = say(Said::Progress { done, of: all, what: Doing::Reading });
+                said.is_ok()
+            })?;
+            said?;
+            for key in verified.damaged {
+                let address = Address::parse(&key);
+                if let Some(tenant) = tenants.iter().find(|one| address.is_some_and(|at| at.shelf == one.shelf)) {
+                    tenant.forget(&key);
+                }
+                checkup.damaged += 1;
+                say(Said::Damaged(Damage { key, why: "its body is not what it was".to_owned() }))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is wrong with an entry; nothing with one that went meanwhile.
+    fn fault(&self, key: &str, row: &Row) -> Result<Option<String>> {
+        let Some(stored) = self.store.get(key)? else { return Ok(None) };
+        let Some(expected) = &row.meta.h1 else { return Ok(None) };
+        let found = match row.path.rsplit_once('.') {
+            Some((_, "mod")) => go_mod_h1(&stored.blob.read_all(LARGEST_MOD)?),
+            Some((_, "zip")) => match zip_h1(row, stored.blob) {
+                Ok(h1) => h1,
+                Err(why) => return Ok(Some(why)),
+            },
+            _ => return Ok(None),
+        };
+        Ok((found != *expected).then(|| format!("{found} (expected {expected})")))
+    }
+}
+
+fn zip_h1(row: &Row, blob: Blob) -> Result<String, String> {
+    let module = ModulePath::parse(&row.module).map_err(|error| error.to_string())?;
+    let Some(version) = row.version.as_deref().and_then(Version::parse) else {
+        return Err("no version stands in its name".to_owned());
+    };
+    let verified = zip::verify(Reader::new(blob), &module, &version).map_err(|error| error.chain())?;
+    Ok(verified.h1)
+}
+
+const PIECE: usize = 256 << 10;
+
+/// A blob as the reader of a zip wants it.
+struct Reader {
+    blob: Blob,
+    at: u64,
+    /// Where the piece in memory begins.
+    begin: u64,
+    piece: Bytes,
+}
+
+impl Reader {
+    fn new(blob: Blob) -> Reader {
+        Reader { blob, at: 0, begin: 0, piece: Bytes::new() }
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at >= self.blob.size() || buffer.is_empty() {
+            return Ok(0);
+        }
+        let end = self.begin + self.piece.len() as u64;
+        if !(self.begin..end).contains(&self.at) {
+            self.piece = self.blob.read_at(self.at, PIECE).map_err(io::Error::other)?;
+            self.begin = self.at;
+        }
+        let from = (self.at - self.begin) as usize;
+        let count = buffer.len().min(self.piece.len() - from);
+        buffer[..count].copy_from_slice(&self.piece[from..from + count]);
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Reader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.blob.size().checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
