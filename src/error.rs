@@ -71,6 +71,7 @@ struct Parts {
     right: Option<String>,
     retry_after: Option<Duration>,
     said: Option<Said>,
+    conclusive: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -95,6 +96,7 @@ impl Error {
             right: None,
             retry_after: None,
             said: None,
+            conclusive: false,
             source: None,
         }))
     }
@@ -184,6 +186,17 @@ impl Error {
 
     pub fn delay(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Says that nobody else may be asked in its place, whatever the configuration lets pass.
+    pub fn conclusive(mut self) -> Self {
+        self.0.conclusive = true;
+        self
+    }
+
+    /// Whether a walk must end with it.
+    pub fn is_conclusive(&self) -> bool {
+        self.0.conclusive
     }
 
     /// The upstream that it rests on; `None` where none was asked.

@@ -87,7 +87,8 @@ impl Inner {
              (expected all files of a version from one commit)",
             question.name()
         );
-        let error = Error::bad_gateway(what).about(&subject);
+        // The upstream is there: another one in its place would mix the files of two sources.
+        let error = Error::bad_gateway(what).about(&subject).conclusive();
         match self.on_change {
             OnChange::Keep => error
                 .remedy(format!("to take what the upstream has now: modvet cache rm {subject}"))

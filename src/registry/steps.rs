@@ -177,7 +177,10 @@ impl What {
         let why = error.chain();
         match (error.is_absence(), is_elsewhere(error.kind())) {
             (true, _) => What::Absent { why, remembered },
-            (false, true) => What::Failed { why, goes_on: member.on_failure == OnFailure::GoOn },
+            (false, true) => {
+                let goes_on = member.on_failure == OnFailure::GoOn && !error.is_conclusive();
+                What::Failed { why, goes_on }
+            }
             (false, false) => What::Refused { why },
         }
     }

@@ -80,8 +80,9 @@ impl<'r> Tally<'r> {
         if !is_elsewhere(error.kind()) {
             return Err(error.about(self.subject()).said(said));
         }
+        let ends = member.on_failure == OnFailure::Stop || error.is_conclusive();
         let error = self.retell(&error, error.kind(), format!("upstream {name}: {}", error.chain())).said(said);
-        if member.on_failure == OnFailure::Stop {
+        if ends {
             return Err(error);
         }
         self.failure.get_or_insert(error);

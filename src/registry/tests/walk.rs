@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
-use crate::registry::doubles::{Drawer, Hands, Known, Reply, info_of, member, module, version};
+use crate::registry::doubles::{Apart, Drawer, Hands, Known, Reply, info_of, member, module, version};
 use crate::registry::{Answer, AnswerBody, Book, Judgement, Life, Member, OnFailure, Question, Reach, Registry};
 use crate::spec::query::Query;
 use crate::spec::resolution::Resolution;
@@ -299,4 +299,21 @@ async fn a_refusal_says_whose_word_it_is_and_how_old() {
     assert_eq!(said(ask().await), of("corp", "miss", 0));
     let kept = bench.registry.answer(&other, &Question::Latest, Reach::Cache).await.expect_err("not kept");
     assert_eq!(said(kept), None, "nobody was asked");
+}
+
+/// The tag of a release moved between `.info` and `.zip`, and the next upstream gave a `.zip` of its own.
+#[tokio::test]
+async fn a_release_of_two_commits_is_had_from_nobody_else_even_where_failures_go_on() {
+    let bench = bench(Mode::Rewrite, |corp, _| corp.on_failure = OnFailure::GoOn);
+    bench.corp.tell_apart_by(Apart::Revision);
+    for source in [&bench.corp, &bench.public] {
+        source.publish(PATH, "v1.0.0", b"zip");
+    }
+    bench.corp.commit(PATH, "v1.0.0", "1111111111111111111111111111111111111111");
+    bench.ask(info("v1.0.0")).await.expect("an info");
+    bench.corp.commit(PATH, "v1.0.0", "2222222222222222222222222222222222222222");
+    let error = bench.ask(zip("v1.0.0")).await.expect_err("of another commit");
+    assert_eq!(error.kind(), Kind::BadGateway);
+    assert!(error.what().starts_with("upstream corp"), "{error}");
+    assert_eq!(bench.public.count(PATH, "@v/v1.0.0.zip"), 0);
 }
