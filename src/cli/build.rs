@@ -168,10 +168,14 @@ impl Build<Counter> for Builder {
     ) -> Counter {
         let book = self.folders.book(&definition.name, &self.store);
         // A private name must not reach the checksum database behind a public proxy either.
-        let scope = |name: &str| members.iter().find(|member| member.source.name() == name).map(|m| m.scope.clone());
+        let of = |name: &str| members.iter().find(|member| member.source.name() == name);
         let proxies: Vec<sumdb::Proxy> = proxies
             .into_iter()
-            .filter_map(|(name, sumdb)| Some(sumdb::Proxy { scope: scope(&name)?, name, sumdb }))
+            .filter_map(|(name, sumdb)| {
+                let member = of(&name)?;
+                let (shelf, scope) = (member.source.shelf().as_str().to_owned(), member.scope.clone());
+                Some(sumdb::Proxy { name, shelf, sumdb, scope })
+            })
             .collect();
         let mut registry = Registry::new(&definition.name, policy, members, book);
         let passed = || sumdb::Passed::new(proxies.clone(), self.store.clone(), self.clock.clone());

@@ -57,7 +57,8 @@ pub struct Entry {
 pub struct Meta {
     /// When the body came.
     pub fetched_at: DateTime<Utc>,
-    /// When the upstream last said it is so.
+    /// When the upstream last said it is so; long ago where an older modvet did not say.
+    #[serde(default)]
     pub checked_at: DateTime<Utc>,
     /// When somebody last wanted it; written down some seconds later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +67,7 @@ pub struct Meta {
     #[serde(default)]
     pub downloads: u64,
     /// Whether it is to be the same for ever: a file of a version.
+    #[serde(default)]
     pub lasting: bool,
     /// The `h1:` hash of a zip or go.mod.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 //! Must not know of registries and modes; whether a version may be looked up is asked before.
 //! Rules: go.dev/ref/mod#checksum-database and golang.org/x/mod/sumdb (`tlog.ParseTilePath`, `ParseTree`, `ParseRecord`).
 
+mod kept;
 pub mod passed;
 pub mod path;
 

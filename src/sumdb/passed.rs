@@ -7,20 +7,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
-use serde::{Deserialize, Serialize};
 
+use super::kept::{Kept, LIMIT, Shelves};
 use super::path::{Path, Target};
 use crate::error::{Error, Result, Said};
-use crate::ports::{Body, Clock, Store, Sumdb};
+use crate::ports::{Clock, Store, Sumdb};
 use crate::spec::scope::{self, Scope};
 
 /// The databases that some proxies hand through, in the order of a registry.
 pub struct Passed {
     proxies: Vec<Proxy>,
-    store: Arc<dyn Store>,
+    shelves: Shelves,
     clock: Arc<dyn Clock>,
-    /// Proxies that lately said they do not serve a database: `PROXY NAME` and when.
-    without: Cache<String, DateTime<Utc>>,
+    /// Proxies that lately failed to say whether they serve a database: `SHELF NAME` and when.
+    failed: Cache<String, DateTime<Utc>>,
 }
 
 /// A proxy that may hand databases through.
@@ -28,6 +28,8 @@ pub struct Passed {
 pub struct Proxy {
     /// The upstream's name.
     pub name: String,
+    /// Its place in the store.
+    pub shelf: String,
     pub sumdb: Arc<dyn Sumdb>,
     /// The modules that it may be asked for.
     pub scope: Scope,
@@ -46,15 +48,12 @@ const MISS: &str = "miss";
 const HIT: &str = "hit";
 const STALE: &str = "stale";
 
-/// What stands beside a kept answer.
-#[derive(Serialize, Deserialize)]
-struct Meta {
-    fetched_at: DateTime<Utc>,
-}
+/// So long is believed that a proxy serves a database, and that it does not.
+const YES: Duration = Duration::from_secs(24 * 3600);
+const NO: Duration = Duration::from_secs(60);
 
-/// Lookups have some hundred bytes, tiles of the usual height at most 8 KiB, data tiles somewhat more.
-const LIMIT: u64 = 1 << 20;
-const WITHOUT: Duration = Duration::from_secs(60);
+/// So long a proxy that failed to say is not asked again, if there is something else to go by.
+const FAILED: Duration = Duration::from_secs(60);
 
 #[async_trait]
 impl Sumdb for Passed {
@@ -66,11 +65,14 @@ impl Sumdb for Passed {
 impl Passed {
     /// `proxies` in the order in which they are asked.
     pub fn new(proxies: Vec<Proxy>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Passed {
-        Passed { proxies, store, clock, without: Cache::new(1000) }
+        Passed { proxies, shelves: Shelves { store, clock: clock.clone() }, clock, failed: Cache::new(1000) }
     }
 
     /// `Kind::NotFound` where no proxy serves the database: the client then asks it directly.
     pub async fn record(&self, path: &Path) -> Result<Record> {
+        if let Some(record) = self.at_hand(path).await? {
+            return Ok(record);
+        }
         let (proxy, supported) = self.supporter(path).await?;
         match &path.target {
             Target::Supported => Ok(supported),
@@ -79,19 +81,13 @@ impl Passed {
                 Err(error) if error.is_absence() => Err(error),
                 Err(error) => self.kept(proxy, path, STALE).await?.ok_or(error),
             },
-            Target::Lookup { .. } | Target::Tile(_) => match self.kept(proxy, path, HIT).await? {
-                Some(record) => Ok(record),
-                None => self.bring(proxy, path).await,
-            },
+            Target::Lookup { .. } | Target::Tile(_) => self.bring(proxy, path).await,
         }
     }
 
     /// The same out of what is kept alone: nobody is asked.
     pub async fn kept_record(&self, path: &Path) -> Result<Record> {
-        for proxy in &self.proxies {
-            if !may_be_asked(proxy, path) {
-                continue;
-            }
+        for proxy in self.proxies.iter().filter(|proxy| may_be_asked(proxy, path)) {
             let cache = if matches!(path.target, Target::Latest) { STALE } else { HIT };
             if let Some(record) = self.kept(proxy, path, cache).await? {
                 return Ok(record);
@@ -100,59 +96,98 @@ impl Passed {
         Err(Error::not_found("nothing is kept that answers this").about(format!("sumdb/{}", path.address())))
     }
 
+    /// What is good without asking anybody, of whichever proxy: a dead one must not stand before one whose record
+    /// is kept.
+    async fn at_hand(&self, path: &Path) -> Result<Option<Record>> {
+        if matches!(path.target, Target::Latest) {
+            return Ok(None);
+        }
+        for proxy in self.proxies.iter().filter(|proxy| may_be_asked(proxy, path)) {
+            let Some(kept) = self.shelves.read(proxy, path).await? else { continue };
+            let is_good = !matches!(path.target, Target::Supported) || kept.age < YES;
+            if let (true, Some(record)) = (is_good, record(proxy, kept, HIT)) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
     /// The first proxy that serves a database and may be asked for the module, if the path is about one. One that
     /// said so once is held to it, also while it is out of reach: clients never fall back after a yes.
     async fn supporter(&self, path: &Path) -> Result<(&Proxy, Record)> {
-        let name = &path.name;
-        let supported = Path { name: name.clone(), target: Target::Supported };
-        let (mut failure, mut barred) = (None, None);
-        for proxy in &self.proxies {
-            if let Target::Lookup { module, .. } = &path.target
-                && !may_be_asked(proxy, path)
-            {
-                barred.get_or_insert(module);
+        let supported = Path { name: path.name.clone(), target: Target::Supported };
+        let (mut failure, mut unheard) = (None, Vec::new());
+        for proxy in self.proxies.iter().filter(|proxy| may_be_asked(proxy, path)) {
+            let kept = self.shelves.read(proxy, &supported).await?;
+            if kept.is_none() && self.has_failed_lately(proxy, &supported) {
+                unheard.push(proxy);
                 continue;
             }
-            if let Some(record) = self.kept(proxy, &supported, HIT).await? {
-                return Ok((proxy, record));
-            }
-            let pair = format!("{} {name}", proxy.name);
-            if self.without.get(&pair).is_some_and(|since| self.is_recent(since)) {
-                continue;
-            }
-            match self.bring(proxy, &supported).await {
-                Ok(record) => return Ok((proxy, record)),
-                Err(error) if error.is_absence() => self.without.insert(pair, self.clock.now()),
-                Err(error) => {
-                    failure.get_or_insert(error);
-                }
+            match self.word(proxy, &supported, kept).await {
+                Ok(Some(record)) => return Ok((proxy, record)),
+                Ok(None) => {}
+                Err(error) => drop(failure.get_or_insert(error)),
             }
         }
-        Err(match (failure, barred) {
-            (Some(failure), _) => failure,
-            // An absence would send the client, and the name with it, to the database itself.
-            (None, Some(module)) => scope::private(module),
-            (None, None) => {
-                Error::not_found("no upstream proxy serves this checksum database").about(format!("sumdb/{name}"))
+        // Nothing else to go by.
+        for proxy in unheard {
+            match self.word(proxy, &supported, None).await {
+                Ok(Some(record)) => return Ok((proxy, record)),
+                Ok(None) => {}
+                Err(error) => drop(failure.get_or_insert(error)),
             }
-        })
+        }
+        Err(failure.unwrap_or_else(|| self.unserved(path)))
     }
 
-    fn is_recent(&self, since: DateTime<Utc>) -> bool {
-        (self.clock.now() - since).to_std().is_ok_and(|age| age < WITHOUT)
+    /// Whether a proxy serves a database: its yes, or `None`. What it said before outweighs a failure.
+    async fn word(&self, proxy: &Proxy, supported: &Path, kept: Option<Kept>) -> Result<Option<Record>> {
+        let mut before = None;
+        if let Some(kept) = kept {
+            if kept.age < if kept.is_refusal { NO } else { YES } {
+                return Ok(record(proxy, kept, HIT));
+            }
+            let stale = record(proxy, kept, STALE);
+            if self.has_failed_lately(proxy, supported) {
+                return Ok(stale);
+            }
+            before = Some(stale);
+        }
+        match self.bring(proxy, supported).await {
+            Ok(record) => Ok(Some(record)),
+            Err(error) if error.is_absence() => {
+                self.shelves.keep_refusal(proxy, supported).await?;
+                Ok(None)
+            }
+            Err(error) => {
+                self.failed.insert(pair(proxy, supported), self.clock.now());
+                before.ok_or(error)
+            }
+        }
+    }
+
+    fn has_failed_lately(&self, proxy: &Proxy, supported: &Path) -> bool {
+        let since = self.failed.get(&pair(proxy, supported));
+        since.is_some_and(|since| (self.clock.now() - since).to_std().is_ok_and(|age| age < FAILED))
+    }
+
+    /// That nobody serves a database.
+    fn unserved(&self, path: &Path) -> Error {
+        match &path.target {
+            // An absence would send the client, and the name with it, to the database itself.
+            Target::Lookup { module, .. } if !self.proxies.iter().all(|proxy| may_be_asked(proxy, path)) => {
+                scope::private(module)
+            }
+            _ => {
+                let error = Error::not_found("no upstream proxy serves this checksum database");
+                error.about(format!("sumdb/{}", path.name))
+            }
+        }
     }
 
     /// What is kept, had as `cache` says.
     async fn kept(&self, proxy: &Proxy, path: &Path, cache: &'static str) -> Result<Option<Record>> {
-        let (store, key) = (self.store.clone(), key(proxy, path));
-        let read = move || -> Result<_> {
-            let Some(stored) = store.get(&key)? else { return Ok(None) };
-            let since = serde_json::from_slice::<Meta>(&stored.meta).ok().map(|meta| meta.fetched_at);
-            Ok(Some((stored.blob.read_all(LIMIT)?, since)))
-        };
-        let Some((body, since)) = blocking(read).await? else { return Ok(None) };
-        let age = since.and_then(|since| (self.clock.now() - since).to_std().ok()).unwrap_or_default();
-        Ok(Some(Record { body, said: Said { upstream: proxy.name.clone(), cache, age } }))
+        Ok(self.shelves.read(proxy, path).await?.and_then(|kept| record(proxy, kept, cache)))
     }
 
     /// Asks the proxy, looks at what came, and keeps it.
@@ -176,11 +211,15 @@ impl Passed {
             let what = format!("upstream {}: the answer is no record of a checksum database", proxy.name);
             return Err(Error::bad_gateway(what).about(subject).said(said));
         }
-        let (store, key, kept) = (self.store.clone(), key(proxy, path), body.clone());
-        let meta = serde_json::to_vec(&Meta { fetched_at: self.clock.now() }).expect("a time always serializes");
-        blocking(move || store.put(&key, &meta, Body::Bytes(kept))).await?;
+        self.shelves.keep(proxy, path, body.clone()).await?;
         Ok(Record { body, said })
     }
+}
+
+/// `None` for a refusal.
+fn record(proxy: &Proxy, kept: Kept, cache: &'static str) -> Option<Record> {
+    let said = Said { upstream: proxy.name.clone(), cache, age: kept.age };
+    (!kept.is_refusal).then_some(Record { body: kept.body, said })
 }
 
 /// Only a lookup names a module.
@@ -191,14 +230,6 @@ fn may_be_asked(proxy: &Proxy, path: &Path) -> bool {
     }
 }
 
-fn key(proxy: &Proxy, path: &Path) -> String {
-    format!("upstream/{}/sumdb/{}", proxy.name, path.address())
-}
-
-/// Runs store work where it may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(cause) => Err(Error::internal("work on the store was cut short").because(cause)),
-    }
+fn pair(proxy: &Proxy, path: &Path) -> String {
+    format!("{} {}", proxy.shelf, path.name)
 }

@@ -81,7 +81,8 @@ impl Path {
     /// Whether a body can be what stands at this address; signatures are the client's to check.
     pub fn accepts(&self, body: &[u8]) -> bool {
         match &self.target {
-            Target::Supported => true,
+            // Its body says nothing, but a page to sign in at is no yes.
+            Target::Supported => !body.trim_ascii_start().starts_with(b"<"),
             Target::Latest => body.starts_with(TREE.as_bytes()),
             Target::Lookup { module, version } => is_record(body, module, version),
             Target::Tile(tile) if tile.is_data => std::str::from_utf8(body).is_ok_and(|text| text.contains(" h1:")),
@@ -221,7 +222,9 @@ mod tests {
         let tile = Path::parse("s.org/tile/8/0/000.p/2").expect("path");
         assert!(tile.accepts(&[0; 64]));
         assert!(!Path::parse("s.org/tile/8/0/000").expect("path").accepts(&[0; 64]));
-        for path in [lookup, tile, Path::parse("s.org/latest").expect("path")] {
+        let supported = Path::parse("s.org/supported").expect("path");
+        assert!(supported.accepts(b"") && supported.accepts(b"yes\n"));
+        for path in [lookup, tile, supported, Path::parse("s.org/latest").expect("path")] {
             assert!(!path.accepts(b"<html>sign in first</html>"), "{path:?}");
         }
     }

@@ -56,7 +56,8 @@ impl World {
     fn counter(&self, name: &str, mode: Mode) -> Counter {
         let corp = member("corp", &self.corp, &self.store, &self.clock, Judgement::Own);
         let public = member("public", &self.public, &self.store, &self.clock, Judgement::Believed);
-        let proxies = vec![Proxy { name: "public".to_owned(), sumdb: self.ledger.clone(), scope: Scope::default() }];
+        let (shelf, sumdb) = (public.source.shelf().as_str().to_owned(), self.ledger.clone());
+        let proxies = vec![Proxy { name: "public".to_owned(), shelf, sumdb, scope: Scope::default() }];
         Counter {
             registry: Registry::new(
                 name,

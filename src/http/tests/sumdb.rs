@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::{World, start};
 use crate::error::{Error, Kind};
 use crate::http::tests::Running;
 use crate::registry::doubles::Ledger;
+use crate::registry::stock::{Limits, Pruning, Removal, Stock, Wanted};
 use crate::spec::scope::Scope;
 use crate::sumdb::{Passed, Path, Proxy};
 
@@ -147,6 +149,7 @@ async fn a_private_name_never_reaches_a_public_proxys_database() {
     other.enter(&format!("{NAME}/lookup/corp.example/m@v1.0.0"), RECORD.replace("example.com/Dep", "corp.example/m"));
     let proxy = |name: &str, sumdb: &Arc<Ledger>, not_modules: &str| Proxy {
         name: name.to_owned(),
+        shelf: format!("{name}~1"),
         sumdb: sumdb.clone(),
         scope: Scope::new("", not_modules),
     };
@@ -183,4 +186,119 @@ async fn a_record_says_where_it_comes_from_and_how_old_it_is() {
     assert_eq!(said(&get(&running, "latest").await), ["public", "stale", "7"]);
     let failed = get(&running, "lookup/example.com/other@v1.0.0").await;
     assert_eq!((failed.status(), said(&failed)), (502, ["public", "miss", "0"].map(str::to_owned)));
+}
+
+fn behind(name: &str, shelf: &str, ledger: &Arc<Ledger>) -> Proxy {
+    Proxy { name: name.to_owned(), shelf: shelf.to_owned(), sumdb: ledger.clone(), scope: Scope::default() }
+}
+
+fn passed(world: &World, proxies: &[Proxy]) -> Passed {
+    Passed::new(proxies.to_vec(), world.store.clone(), world.clock.clone())
+}
+
+fn path(rest: &str) -> Path {
+    Path::parse(&format!("{NAME}/{rest}")).expect("a path")
+}
+
+#[tokio::test]
+async fn a_dead_proxy_without_the_database_does_not_stand_before_kept_records() {
+    let world = world();
+    let without = Ledger::new();
+    let proxies = [behind("without", "without~1", &without), behind("public", "public~1", &world.ledger)];
+    let paths = ["supported", "lookup/example.com/!dep@v1.0.0", "tile/8/0/000"].map(path);
+    for path in &paths {
+        assert_eq!(passed(&world, &proxies).record(path).await.expect("a record").said.upstream, "public");
+    }
+    assert_eq!(without.asked.load(Ordering::SeqCst), 1, "its no is kept over restarts");
+    without.fail(Some(Error::bad_gateway("timed out")));
+    world.clock.forward(3600);
+    for path in &paths {
+        passed(&world, &proxies).record(path).await.expect("a record");
+    }
+    assert_eq!(without.asked.load(Ordering::SeqCst), 1, "everything was kept");
+    // Past a day both are asked: the old no does not stop the walk to the old yes.
+    world.clock.forward(24 * 3600);
+    world.ledger.fail(Some(Error::bad_gateway("timed out")));
+    let passed = passed(&world, &proxies);
+    for _ in 0..3 {
+        assert_eq!(passed.record(&paths[0]).await.expect("an old yes").said.cache, "stale");
+    }
+    assert_eq!(without.asked.load(Ordering::SeqCst), 2, "a failure is remembered");
+}
+
+#[tokio::test]
+async fn an_old_no_outweighs_a_failure() {
+    let world = world();
+    let without = Ledger::new();
+    let proxies = [behind("without", "without~1", &without)];
+    let supported = path("supported");
+    assert_eq!(passed(&world, &proxies).record(&supported).await.expect_err("no").kind(), Kind::NotFound);
+    without.fail(Some(Error::bad_gateway("timed out")));
+    world.clock.forward(61);
+    let after = passed(&world, &proxies);
+    assert_eq!(after.record(&supported).await.expect_err("no").kind(), Kind::NotFound);
+    assert_eq!(after.kept_record(&supported).await.expect_err("no").kind(), Kind::NotFound);
+    // It serves the database now, and is back.
+    without.fail(None);
+    without.enter(&format!("{NAME}/supported"), "");
+    world.clock.forward(61);
+    after.record(&supported).await.expect("a yes");
+}
+
+#[tokio::test]
+async fn a_yes_does_not_hold_for_ever() {
+    let world = world();
+    let passed = passed(&world, &[behind("public", "public~1", &world.ledger)]);
+    let supported = path("supported");
+    passed.record(&supported).await.expect("a yes");
+    world.clock.forward(25 * 3600);
+    world.ledger.fail(Some(Error::bad_gateway("timed out")));
+    assert_eq!(passed.record(&supported).await.expect("an old yes").said.cache, "stale");
+    world.clock.forward(61);
+    world.ledger.fail(Some(Error::not_found("404 Not Found")));
+    assert_eq!(passed.record(&supported).await.expect_err("no more").kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn a_page_to_sign_in_at_is_no_yes() {
+    let world = World::new();
+    world.ledger.enter(&format!("{NAME}/supported"), "\n<html>sign in first</html>");
+    let passed = passed(&world, &[behind("public", "public~1", &world.ledger)]);
+    assert_eq!(passed.record(&path("supported")).await.expect_err("a page").kind(), Kind::BadGateway);
+}
+
+#[tokio::test]
+async fn an_edited_address_gets_no_records_of_the_old_one() {
+    let world = world();
+    let lookup = path("lookup/example.com/!dep@v1.0.0");
+    passed(&world, &[behind("public", "public~1", &world.ledger)]).record(&lookup).await.expect("a record");
+    let moved = passed(&world, &[behind("public", "public~2", &Ledger::new())]);
+    assert_eq!(moved.record(&lookup).await.expect_err("nothing is there").kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn housekeeping_sees_records_and_removes_them() {
+    let world = world();
+    let passed = passed(&world, &[behind("public", "public~1", &world.ledger)]);
+    let lookup = path("lookup/example.com/!dep@v1.0.0");
+    for path in [&lookup, &path("tile/8/0/000")] {
+        passed.record(path).await.expect("a record");
+    }
+    let day = 24 * 3600;
+    world.clock.forward(2 * day);
+    passed.record(&lookup).await.expect("a record");
+    let limits = Limits { max_size: None, keep: Some(Duration::from_secs(day)) };
+    let stock = Stock::new(world.store.clone(), world.clock.clone(), limits, Arc::new(Vec::new));
+    let shown = || {
+        let page = stock.list(&Wanted::of(Some("public")), None, 10).expect("a page");
+        page.rows.iter().map(|row| format!("{}/{}", row.module, row.path)).collect::<Vec<_>>()
+    };
+    let used = format!("sumdb/{NAME}/lookup/example.com/Dep@v1.0.0");
+    assert_eq!(shown(), [used.clone(), format!("sumdb/{NAME}/supported"), format!("sumdb/{NAME}/tile/8/0/000")]);
+    // What was used stays.
+    stock.prune(&Pruning::default(), &mut |_| Ok(())).expect("pruned");
+    assert_eq!(shown(), [used]);
+    let removal = Removal { wanted: Some(Wanted::of(Some("public"))), ..Removal::default() };
+    stock.remove(&removal, &mut |_| Ok(())).expect("removed");
+    assert_eq!(world.store.keys(), Vec::<String>::new());
 }

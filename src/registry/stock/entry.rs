@@ -16,6 +16,7 @@ pub struct Row {
     pub upstream: String,
     /// The upstream's place in the store: another one for another address.
     pub shelf: String,
+    /// `sumdb/NAME` of a checksum database's record.
     pub module: String,
     /// As the protocol names it: `@v/v1.0.0.zip`, `@v/list`, `@latest`; upper case letters unescaped.
     pub path: String,
@@ -32,15 +33,21 @@ pub struct Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Address<'a> {
     pub shelf: &'a str,
-    /// Escaped.
+    /// Escaped; of a checksum database's record `sumdb/NAME`.
     pub module: &'a str,
-    /// `@v/…` or `@latest`, escaped.
+    /// `@v/…` or `@latest`, escaped; of a checksum database's record `lookup/…`, `tile/…`, `latest`, `supported`.
     pub file: &'a str,
 }
 
 impl<'a> Address<'a> {
     pub fn parse(key: &'a str) -> Option<Address<'a>> {
         let (shelf, rest) = key.strip_prefix(PREFIX)?.split_once('/')?;
+        // No module path begins so: its first element has a dot.
+        if let Some(address) = rest.strip_prefix("sumdb/") {
+            let cut = ["/lookup/", "/tile/"].iter().filter_map(|word| address.find(word)).min();
+            let name = cut.or_else(|| address.rfind('/'))? + "sumdb/".len();
+            return Some(Address { shelf, module: &rest[..name], file: &rest[name + 1..] });
+        }
         // A module path holds no @, so the first one begins the file.
         let (module, file) = rest.split_once("/@")?;
         let file = &rest[rest.len() - file.len() - 1..];
@@ -100,6 +107,12 @@ mod tests {
             ("upstream/corp/x.y/m/@v/list", Some(("corp", "x.y/m", "@v/list", None))),
             ("upstream/corp/x.y/m/@latest", Some(("corp", "x.y/m", "@latest", Some("latest")))),
             ("upstream/corp/x.y/m/@v/a/@b.info", Some(("corp", "x.y/m", "@v/a/@b.info", Some("a/@b")))),
+            (
+                "upstream/p~1/sumdb/s.org/lookup/x.y/!m@v1.0.0",
+                Some(("p~1", "sumdb/s.org", "lookup/x.y/!m@v1.0.0", None)),
+            ),
+            ("upstream/p~1/sumdb/s.org/a/tile/8/0/000", Some(("p~1", "sumdb/s.org/a", "tile/8/0/000", None))),
+            ("upstream/p~1/sumdb/s.org/supported", Some(("p~1", "sumdb/s.org", "supported", None))),
             ("verdict/corp/x.y/m/@v/v1.0.0.info", None),
             ("upstream/corp", None),
             ("upstream/corp/x.y/m", None),
@@ -114,5 +127,8 @@ mod tests {
         let meta = br#"{"fetched_at":"2026-01-02T03:04:05Z","checked_at":"2026-01-03T03:04:05Z","lasting":true}"#;
         let meta = Meta::parse(meta).expect("a meta");
         assert_eq!((meta.downloads, used_at(&meta)), (0, meta.fetched_at));
+        // Of a checksum database's record.
+        let meta = Meta::parse(br#"{"fetched_at":"2026-01-02T03:04:05Z"}"#).expect("a meta");
+        assert_eq!(used_at(&meta), meta.fetched_at);
     }
 }
