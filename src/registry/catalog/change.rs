@@ -1,11 +1,14 @@
 //! Changes at run time: each is looked at whole, then kept in the store, then takes effect.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::compose::State;
 use super::view::{RegistryView, UpstreamView};
 use super::{Catalog, Current, Tested, kept};
 use crate::error::{Error, Result};
+use crate::registry::cached::blocking;
 use crate::registry::definition::{
     Auth, Fault, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable, keys,
 };
@@ -18,28 +21,43 @@ pub type Fields = Map<String, Value>;
 const SECRETS: [&str; 3] = ["token_file", "token_env", "token"];
 
 impl<R: Send + Sync + 'static> Catalog<R> {
-    /// What an upstream would be after a change, or as a new one where there is none yet.
-    pub fn intended(&self, name: Option<&str>, fields: &Fields) -> Result<UpstreamDefinition> {
-        let state = self.state();
-        match name {
-            None => read_upstream(fields.clone()),
-            Some(name) => changed(changeable_upstream(&state, name)?, fields),
-        }
+    /// What an upstream would be after a change, or as a new one where there is none yet. Blocking; what others
+    /// wait for is not held while a folder is looked for, which on a dead mount takes for ever.
+    fn intended(&self, name: Option<&str>, fields: &Fields) -> Result<UpstreamDefinition> {
+        let definition = match name {
+            None => read_upstream(fields.clone())?,
+            Some(name) => {
+                let before = changeable_upstream(&self.state(), name)?.clone();
+                changed(&before, fields)?
+            }
+        };
+        let mut faults = Vec::new();
+        definition.look_for_folder(&mut faults);
+        refuse(&faults)?;
+        Ok(definition)
     }
 
-    /// Refuses what must be no upstream, such as this process itself.
-    pub async fn admit(&self, definition: &UpstreamDefinition) -> Result<()> {
-        let build = self.state().build.clone();
-        build.admit(definition).await
+    /// Refuses what must be no upstream, such as this process itself; without a name it is a new one.
+    pub async fn admit(self: &Arc<Self>, name: Option<&str>, fields: &Fields) -> Result<()> {
+        let (catalog, name, fields) = (self.clone(), name.map(str::to_owned), fields.clone());
+        let looked = blocking(move || {
+            let definition = catalog.intended(name.as_deref(), &fields)?;
+            Ok((catalog.state().build.clone(), definition))
+        });
+        let (build, definition) = looked.await?;
+        build.admit(&definition).await
     }
 
     /// Asks an upstream whether it answers.
-    pub async fn test(&self, name: &str, module: Option<&ModulePath>) -> Result<Tested> {
-        let (build, definition, secret) = {
-            let state = self.state();
-            let definition = state.upstream(name).ok_or_else(|| unknown_upstream(name))?.clone();
-            (state.build.clone(), definition.clone(), state.secret(&definition))
-        };
+    pub async fn test(self: &Arc<Self>, name: &str, module: Option<&ModulePath>) -> Result<Tested> {
+        let (catalog, name) = (self.clone(), name.to_owned());
+        let looked = blocking(move || {
+            let state = catalog.state();
+            let definition = state.upstream(&name).ok_or_else(|| unknown_upstream(&name))?.clone();
+            let secret = state.secret(&definition);
+            Ok((state.build.clone(), definition, secret))
+        });
+        let (build, definition, secret) = looked.await?;
         match secret {
             Ok(secret) => build.test(&definition, secret, module).await,
             Err(error) => Ok(Tested {
@@ -54,8 +72,8 @@ impl<R: Send + Sync + 'static> Catalog<R> {
     }
 
     pub fn create_upstream(&self, fields: &Fields) -> Result<UpstreamView> {
+        let definition = self.intended(None, fields)?;
         let mut state = self.state();
-        let definition = read_upstream(fields.clone())?;
         let name = definition.name.clone();
         if state.upstream(&name).is_some() {
             return Err(Error::conflict("there is an upstream of this name").about(format!("name: {name:?}")));
@@ -70,6 +88,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
     }
 
     pub fn change_upstream(&self, name: &str, fields: &Fields) -> Result<UpstreamView> {
+        self.intended(Some(name), fields)?;
         let mut state = self.state();
         let definition = sealed(&state, changed(changeable_upstream(&state, name)?, fields)?)?;
         let mut next = state.clone();
@@ -257,9 +276,6 @@ fn read_upstream(fields: Fields) -> Result<UpstreamDefinition> {
     refuse(&faults)?;
     let table: UpstreamTable = serde_json::from_value(Value::Object(fields)).map_err(|e| misread(&e))?;
     let read = UpstreamDefinition::read(table, &mut faults);
-    if let Some(definition) = &read {
-        definition.look_for_folder(&mut faults);
-    }
     refuse(&faults)?;
     read.ok_or_else(|| Error::internal("a definition without faults is none"))
 }
