@@ -10,7 +10,7 @@ use super::{Catalog, Current, Tested, kept};
 use crate::error::{Error, Result};
 use crate::registry::cached::blocking;
 use crate::registry::definition::{
-    Auth, Fault, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable, keys,
+    Auth, DEFAULT, Fault, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable, keys,
 };
 use crate::spec::path::ModulePath;
 
@@ -124,6 +124,11 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         if !is_implied {
             return Err(Error::conflict("there is a registry of this name").about(format!("name: {name:?}")));
         }
+        if name != DEFAULT {
+            // Answers under way may have bound after their registry was deleted.
+            state.forget_registry(&name);
+            kept::delete_bindings(&*self.store, &name)?;
+        }
         self.put_registry(&mut state, definition)
     }
 
@@ -147,11 +152,14 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         }
         let mut next = state.clone();
         next.kept.registries.remove(name);
+        // The one at `/` comes back at once as the implied one: with a book of its own, not that of the one before.
+        next.forget_registry(name);
         let current = next.compose()?;
+        // First: cut short in between, there is a registry that binds anew, and not the bindings of none.
+        kept::delete_bindings(&*self.store, name)?;
         kept::delete_registry(&*self.store, name)?;
         self.take(&mut state, next, current);
-        state.build.forget(name);
-        kept::delete_bindings(&*self.store, name)
+        Ok(())
     }
 
     /// Puts an upstream into a registry; `position` counts from 1, without one it is the last.

@@ -135,6 +135,12 @@ impl<R> State<R> {
         }
     }
 
+    /// Whatever is of this name next begins with nothing.
+    pub(super) fn forget_registry(&mut self, name: &str) {
+        self.build.forget(name);
+        self.registries.remove(name);
+    }
+
     /// Makes what is new and keeps what is the same.
     pub(super) fn compose(&mut self) -> Result<Current<R>> {
         let mut definitions = BTreeMap::new();

@@ -28,6 +28,8 @@ pub struct Workshop {
     /// Name and secret of each upstream that was built.
     built: Mutex<Vec<(String, Option<String>)>>,
     failing: Mutex<Vec<(String, String)>>,
+    /// Registries in the order in which they were made (`+`) and forgotten (`-`).
+    registries: Mutex<Vec<String>>,
 }
 
 impl Workshop {
@@ -80,16 +82,19 @@ impl Build<Line> for Workshop {
 
     fn registry(
         &self,
-        _: &RegistryDefinition,
+        definition: &RegistryDefinition,
         policy: Policy,
         members: Vec<Member>,
         _: Vec<(String, Arc<dyn Sumdb>)>,
     ) -> Line {
+        self.registries.lock().expect("lock").push(format!("+{}", definition.name));
         let upstreams = members.iter().map(|member| member.source.name().to_owned()).collect();
         Line { upstreams, shared: members.iter().map(|member| member.shared).collect(), policy }
     }
 
-    fn forget(&self, _: &str) {}
+    fn forget(&self, registry: &str) {
+        self.registries.lock().expect("lock").push(format!("-{registry}"));
+    }
 
     async fn admit(&self, _: &UpstreamDefinition) -> Result<()> {
         Ok(())
