@@ -207,9 +207,17 @@ impl<R: Send + Sync + 'static> Catalog<R> {
     fn put_registry(&self, state: &mut State<R>, definition: RegistryDefinition) -> Result<RegistryView> {
         let name = definition.name.clone();
         let mut next = state.clone();
-        next.kept.registries.insert(name.clone(), definition.clone());
+        // Kept, what the configuration says anyway would no longer follow it.
+        let is_implied = definition == state.implied();
+        match is_implied {
+            true => drop(next.kept.registries.remove(&name)),
+            false => drop(next.kept.registries.insert(name.clone(), definition.clone())),
+        }
         let current = next.compose()?;
-        kept::put_registry(&*self.store, &definition)?;
+        match is_implied {
+            true => kept::delete_registry(&*self.store, &name)?,
+            false => kept::put_registry(&*self.store, &definition)?,
+        }
         self.take(state, next, current);
         state.view_registry(&name)
     }
@@ -295,7 +303,11 @@ fn read_registry<R>(state: &State<R>, fields: Fields) -> Result<RegistryDefiniti
     let read = RegistryDefinition::read(table, &mut faults);
     if let Some(definition) = &read {
         let upstreams = state.upstreams();
-        definition.look_for_upstreams(upstreams.iter().map(|upstream| upstream.name.as_str()), &mut faults);
+        // One that stands there and was lost keeps nobody from changing the rest.
+        let stood = state.registry(&definition.name).map(|before| before.upstreams).unwrap_or_default();
+        let mut known: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+        known.extend(stood.iter().map(String::as_str).filter(|name| state.upstream(name).is_none()));
+        definition.look_for_upstreams(known.iter().copied(), &mut faults);
     }
     refuse(&faults)?;
     read.ok_or_else(|| Error::internal("a definition without faults is none"))
