@@ -213,7 +213,7 @@ impl Build<Counter> for Builder {
                 probe::git(&client, &discover, module, &refs).await
             }
             UpstreamKind::Proxy(url) => probe::proxy(&client, url, module).await,
-            UpstreamKind::Dir(folder) => probe::dir(folder, module),
+            UpstreamKind::Dir(folder) => probe::dir(folder, module, definition.timeouts.first_byte).await,
         };
         let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let Probed { ok, kind, status, what, remedy } = probed;

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use super::identity::Identity;
 use super::wiring::{self, Works};
 use crate::config::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::site::{Reload, Reloaded};
 
 /// Reads the configuration again, as it was read at the start.
-pub type Read = Box<dyn Fn() -> Result<Settings> + Send + Sync>;
+pub type Read = Arc<dyn Fn() -> Result<Settings> + Send + Sync>;
 
 pub struct Reloader {
     read: Read,
@@ -41,7 +41,7 @@ impl Reloader {
     }
 
     async fn attempt(&self) -> Result<Reloaded> {
-        let settings = (self.read)()?;
+        let settings = read_again(&self.read).await?;
         // What only a restart changes is as it was, until then.
         let waiting = self.waiting(&settings);
         let mut settings = settings;
@@ -49,6 +49,13 @@ impl Reloader {
         wiring::reload(&self.works, &self.identity, &settings).await?;
         Ok(Reloaded { upstreams: settings.upstreams.len(), registries: settings.registries.len(), waiting })
     }
+}
+
+/// The folders of upstreams are looked for too: a dead mount must not hold up those who serve.
+async fn read_again(read: &Read) -> Result<Settings> {
+    let read = read.clone();
+    let reading = tokio::task::spawn_blocking(move || read());
+    reading.await.map_err(|error| Error::internal("reading the configuration ended early").because(error))?
 }
 
 #[async_trait]
@@ -70,5 +77,27 @@ impl Reload for Reloader {
             Err(error) => tracing::error!(%error, "the configuration is not reloaded: all stays as it was"),
         }
         reloaded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_configuration_that_is_slow_to_read_holds_up_no_worker() {
+        let (go_on, wait) = mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(wait);
+        let read: Read = Arc::new(move || match wait.lock().expect("lock").recv_timeout(Duration::from_secs(5)) {
+            Ok(()) => Err(Error::gone("read")),
+            Err(_) => Err(Error::gone("nobody else could run")),
+        });
+        let reading = tokio::spawn(async move { read_again(&read).await.err().map(|error| error.to_string()) });
+        tokio::task::yield_now().await;
+        go_on.send(()).expect("it is still being read");
+        assert_eq!(reading.await.expect("ended").as_deref(), Some("read"));
     }
 }

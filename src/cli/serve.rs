@@ -101,7 +101,7 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
         }
     });
     let folder = settings.store.path.clone();
-    let opened = match site(&identity, settings, Some(Box::new(move || self::settings(&arguments)))).await {
+    let opened = match site(&identity, settings, Some(Arc::new(move || self::settings(&arguments)))).await {
         Ok(site) => {
             open.send_replace(Some(site.clone()));
             tracing::info!("store is open");

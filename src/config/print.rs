@@ -69,9 +69,15 @@ fn named(reference: Option<&SecretRef>) -> (Option<String>, Option<String>) {
     }
 }
 
-/// A replacement may hold a user and a password.
+/// A replacement may hold a user and a password; over http a token often stands as the user.
 fn shown((prefix, replacement): &(String, String)) -> (String, String) {
     let hidden = match Url::parse(replacement) {
+        Ok(mut url) if matches!(url.scheme(), "http" | "https") && has_credentials(&url) => {
+            // An http address has room for a user, so neither can fail.
+            let _ = url.set_username("...");
+            let _ = url.set_password(None);
+            url.to_string()
+        }
         Ok(mut url) if url.password().is_some() => {
             // A URL with a password has a host, so it cannot fail.
             let _ = url.set_password(Some("..."));
@@ -80,4 +86,30 @@ fn shown((prefix, replacement): &(String, String)) -> (String, String) {
         _ => replacement.clone(),
     };
     (prefix.clone(), hidden)
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_stands_as_a_user_is_not_shown() {
+        let table = [
+            ("https://T0KEN@git.example/", "https://...@git.example/"),
+            ("https://T0KEN:x-oauth-basic@git.example/", "https://...@git.example/"),
+            ("http://user:T0KEN@git.example/", "http://...@git.example/"),
+            ("https://git.example/", "https://git.example/"),
+            ("ssh://git@git.example/", "ssh://git@git.example/"),
+            ("ssh://git:T0KEN@git.example/", "ssh://git:...@git.example/"),
+            ("git@git.example:", "git@git.example:"),
+        ];
+        for (replacement, expected) in table {
+            let (_, found) = shown(&("https://github.com/".to_owned(), replacement.to_owned()));
+            assert_eq!(found, expected);
+        }
+    }
 }

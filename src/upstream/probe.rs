@@ -1,6 +1,7 @@
 //! Whether an upstream answers, and if not, why not.
 
 use std::path::Path;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use url::Url;
@@ -146,8 +147,18 @@ pub async fn git(client: &Client, discover: &Discover, module: Option<&ModulePat
     }
 }
 
-/// A folder: whether it is there, can be read and, with a module, has it.
-pub fn dir(folder: &Path, module: Option<&ModulePath>) -> Probed {
+/// A folder: whether it is there, can be read and, with a module, has it. A dead mount does not even say no.
+pub async fn dir(folder: &Path, module: Option<&ModulePath>, limit: Duration) -> Probed {
+    let (folder, module) = (folder.to_owned(), module.cloned());
+    let looking = tokio::task::spawn_blocking(move || look_into(&folder, module.as_ref()));
+    match tokio::time::timeout(limit, looking).await {
+        Ok(Ok(probed)) => probed,
+        Ok(Err(_)) => Probed::failed("failed", "looking into the folder was cut short"),
+        Err(_) => Probed::failed("timeout", format!("the folder does not answer within {limit:?}")),
+    }
+}
+
+fn look_into(folder: &Path, module: Option<&ModulePath>) -> Probed {
     if let Err(error) = std::fs::read_dir(folder) {
         return Probed::failed("unreachable", format!("the folder cannot be read: {}", error.kind()));
     }

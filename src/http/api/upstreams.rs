@@ -53,16 +53,14 @@ pub async fn show(call: Call) -> Result<Reply> {
 
 pub async fn create(call: Call) -> Result<Reply> {
     let (catalog, fields) = (call.site.catalog().clone(), call.json::<Fields>()?);
-    let intended = catalog.intended(None, &fields)?;
-    catalog.admit(&intended).await?;
+    catalog.admit(None, &fields).await?;
     Reply::created(&blocking(move || catalog.create_upstream(&fields)).await?)
 }
 
 pub async fn change(call: Call) -> Result<Reply> {
     let (catalog, name) = (call.site.catalog().clone(), call.name("upstream").to_owned());
     let fields = call.json::<Fields>()?;
-    let intended = catalog.intended(Some(&name), &fields)?;
-    catalog.admit(&intended).await?;
+    catalog.admit(Some(&name), &fields).await?;
     Reply::json(&blocking(move || catalog.change_upstream(&name, &fields)).await?)
 }
 

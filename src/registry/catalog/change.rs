@@ -1,13 +1,16 @@
 //! Changes at run time: each is looked at whole, then kept in the store, then takes effect.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::compose::State;
 use super::view::{RegistryView, UpstreamView};
 use super::{Catalog, Current, Tested, kept};
 use crate::error::{Error, Result};
+use crate::registry::cached::blocking;
 use crate::registry::definition::{
-    Auth, Fault, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable, keys,
+    Auth, DEFAULT, Fault, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable, keys,
 };
 use crate::spec::path::ModulePath;
 
@@ -18,28 +21,43 @@ pub type Fields = Map<String, Value>;
 const SECRETS: [&str; 3] = ["token_file", "token_env", "token"];
 
 impl<R: Send + Sync + 'static> Catalog<R> {
-    /// What an upstream would be after a change, or as a new one where there is none yet.
-    pub fn intended(&self, name: Option<&str>, fields: &Fields) -> Result<UpstreamDefinition> {
-        let state = self.state();
-        match name {
-            None => read_upstream(fields.clone()),
-            Some(name) => changed(changeable_upstream(&state, name)?, fields),
-        }
+    /// What an upstream would be after a change, or as a new one where there is none yet. Blocking; what others
+    /// wait for is not held while a folder is looked for, which on a dead mount takes for ever.
+    fn intended(&self, name: Option<&str>, fields: &Fields) -> Result<UpstreamDefinition> {
+        let definition = match name {
+            None => read_upstream(fields.clone())?,
+            Some(name) => {
+                let before = changeable_upstream(&self.state(), name)?.clone();
+                changed(&before, fields)?
+            }
+        };
+        let mut faults = Vec::new();
+        definition.look_for_folder(&mut faults);
+        refuse(&faults)?;
+        Ok(definition)
     }
 
-    /// Refuses what must be no upstream, such as this process itself.
-    pub async fn admit(&self, definition: &UpstreamDefinition) -> Result<()> {
-        let build = self.state().build.clone();
-        build.admit(definition).await
+    /// Refuses what must be no upstream, such as this process itself; without a name it is a new one.
+    pub async fn admit(self: &Arc<Self>, name: Option<&str>, fields: &Fields) -> Result<()> {
+        let (catalog, name, fields) = (self.clone(), name.map(str::to_owned), fields.clone());
+        let looked = blocking(move || {
+            let definition = catalog.intended(name.as_deref(), &fields)?;
+            Ok((catalog.state().build.clone(), definition))
+        });
+        let (build, definition) = looked.await?;
+        build.admit(&definition).await
     }
 
     /// Asks an upstream whether it answers.
-    pub async fn test(&self, name: &str, module: Option<&ModulePath>) -> Result<Tested> {
-        let (build, definition, secret) = {
-            let state = self.state();
-            let definition = state.upstream(name).ok_or_else(|| unknown_upstream(name))?.clone();
-            (state.build.clone(), definition.clone(), state.secret(&definition))
-        };
+    pub async fn test(self: &Arc<Self>, name: &str, module: Option<&ModulePath>) -> Result<Tested> {
+        let (catalog, name) = (self.clone(), name.to_owned());
+        let looked = blocking(move || {
+            let state = catalog.state();
+            let definition = state.upstream(&name).ok_or_else(|| unknown_upstream(&name))?.clone();
+            let secret = state.secret(&definition);
+            Ok((state.build.clone(), definition, secret))
+        });
+        let (build, definition, secret) = looked.await?;
         match secret {
             Ok(secret) => build.test(&definition, secret, module).await,
             Err(error) => Ok(Tested {
@@ -54,8 +72,8 @@ impl<R: Send + Sync + 'static> Catalog<R> {
     }
 
     pub fn create_upstream(&self, fields: &Fields) -> Result<UpstreamView> {
+        let definition = self.intended(None, fields)?;
         let mut state = self.state();
-        let definition = read_upstream(fields.clone())?;
         let name = definition.name.clone();
         if state.upstream(&name).is_some() {
             return Err(Error::conflict("there is an upstream of this name").about(format!("name: {name:?}")));
@@ -70,6 +88,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
     }
 
     pub fn change_upstream(&self, name: &str, fields: &Fields) -> Result<UpstreamView> {
+        self.intended(Some(name), fields)?;
         let mut state = self.state();
         let definition = sealed(&state, changed(changeable_upstream(&state, name)?, fields)?)?;
         let mut next = state.clone();
@@ -105,6 +124,11 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         if !is_implied {
             return Err(Error::conflict("there is a registry of this name").about(format!("name: {name:?}")));
         }
+        if name != DEFAULT {
+            // Answers under way may have bound after their registry was deleted.
+            state.forget_registry(&name);
+            kept::delete_bindings(&*self.store, &name)?;
+        }
         self.put_registry(&mut state, definition)
     }
 
@@ -128,11 +152,14 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         }
         let mut next = state.clone();
         next.kept.registries.remove(name);
+        // The one at `/` comes back at once as the implied one: with a book of its own, not that of the one before.
+        next.forget_registry(name);
         let current = next.compose()?;
+        // First: cut short in between, there is a registry that binds anew, and not the bindings of none.
+        kept::delete_bindings(&*self.store, name)?;
         kept::delete_registry(&*self.store, name)?;
         self.take(&mut state, next, current);
-        state.build.forget(name);
-        kept::delete_bindings(&*self.store, name)
+        Ok(())
     }
 
     /// Puts an upstream into a registry; `position` counts from 1, without one it is the last.
@@ -180,9 +207,17 @@ impl<R: Send + Sync + 'static> Catalog<R> {
     fn put_registry(&self, state: &mut State<R>, definition: RegistryDefinition) -> Result<RegistryView> {
         let name = definition.name.clone();
         let mut next = state.clone();
-        next.kept.registries.insert(name.clone(), definition.clone());
+        // Kept, what the configuration says anyway would no longer follow it.
+        let is_implied = definition == state.implied();
+        match is_implied {
+            true => drop(next.kept.registries.remove(&name)),
+            false => drop(next.kept.registries.insert(name.clone(), definition.clone())),
+        }
         let current = next.compose()?;
-        kept::put_registry(&*self.store, &definition)?;
+        match is_implied {
+            true => kept::delete_registry(&*self.store, &name)?,
+            false => kept::put_registry(&*self.store, &definition)?,
+        }
         self.take(state, next, current);
         state.view_registry(&name)
     }
@@ -257,9 +292,6 @@ fn read_upstream(fields: Fields) -> Result<UpstreamDefinition> {
     refuse(&faults)?;
     let table: UpstreamTable = serde_json::from_value(Value::Object(fields)).map_err(|e| misread(&e))?;
     let read = UpstreamDefinition::read(table, &mut faults);
-    if let Some(definition) = &read {
-        definition.look_for_folder(&mut faults);
-    }
     refuse(&faults)?;
     read.ok_or_else(|| Error::internal("a definition without faults is none"))
 }
@@ -271,7 +303,11 @@ fn read_registry<R>(state: &State<R>, fields: Fields) -> Result<RegistryDefiniti
     let read = RegistryDefinition::read(table, &mut faults);
     if let Some(definition) = &read {
         let upstreams = state.upstreams();
-        definition.look_for_upstreams(upstreams.iter().map(|upstream| upstream.name.as_str()), &mut faults);
+        // One that stands there and was lost keeps nobody from changing the rest.
+        let stood = state.registry(&definition.name).map(|before| before.upstreams).unwrap_or_default();
+        let mut known: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+        known.extend(stood.iter().map(String::as_str).filter(|name| state.upstream(name).is_none()));
+        definition.look_for_upstreams(known.iter().copied(), &mut faults);
     }
     refuse(&faults)?;
     read.ok_or_else(|| Error::internal("a definition without faults is none"))

@@ -82,10 +82,15 @@ impl<R> State<R> {
         let kept = self.kept.registries.values().filter(|kept| !self.is_written_registry(&kept.name));
         let mut registries: Vec<RegistryDefinition> = self.written.registries.iter().chain(kept).cloned().collect();
         if !registries.iter().any(|registry| registry.name == DEFAULT) {
-            let upstreams = self.written.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
-            registries.insert(0, RegistryDefinition::new(DEFAULT, upstreams));
+            registries.insert(0, self.implied());
         }
         registries
+    }
+
+    /// The registry at `/` as long as nobody defines it.
+    pub(super) fn implied(&self) -> RegistryDefinition {
+        let upstreams = self.written.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+        RegistryDefinition::new(DEFAULT, upstreams)
     }
 
     pub(super) fn registry(&self, name: &str) -> Option<RegistryDefinition> {
@@ -98,16 +103,29 @@ impl<R> State<R> {
         self.registries().into_iter().filter(has).map(|registry| registry.name).collect()
     }
 
-    /// An upstream that only the configuration had must not go while registries of run time stand on it.
-    pub(super) fn refuse_orphans(&self, before: &State<R>) -> Result<()> {
-        for registry in self.kept.registries.values() {
-            let gone = |name: &&String| before.upstream(name).is_some() && self.upstream(name).is_none();
-            if let Some(name) = registry.upstreams.iter().find(gone) {
-                let what = format!("upstream {name} is gone, but the registry {} has it", registry.name);
-                return Err(Error::gone(what).remedy("take it out of the registry first, by the API"));
+    /// Upstreams that registries name and nobody defines any more, and those of the configuration that stand nowhere.
+    pub(super) fn log_misplaced(&self) {
+        for registry in self.registries() {
+            for upstream in registry.upstreams.iter().filter(|name| self.upstream(name).is_none()) {
+                let registry = &registry.name;
+                tracing::error!(
+                    registry,
+                    upstream,
+                    "the registry names an upstream that is defined no more: it is left out"
+                );
             }
         }
-        Ok(())
+        for upstream in self.written.upstreams.iter().filter(|upstream| self.users(&upstream.name).is_empty()) {
+            tracing::warn!(upstream = upstream.name, "it stands in no registry, so nobody asks it");
+        }
+    }
+
+    /// Who answers in a registry. The configuration took away what nobody defines any more, and its place with it;
+    /// where nobody else is left or the store lost the definition, its place fails: no absence may stand for that.
+    fn answering(&self, registry: &RegistryDefinition) -> Vec<String> {
+        let is_there = |name: &&String| self.upstream(name).is_some() || self.kept.unreadable.contains(*name);
+        let there: Vec<String> = registry.upstreams.iter().filter(is_there).cloned().collect();
+        if there.is_empty() { registry.upstreams.clone() } else { there }
     }
 
     /// Of a name that both the configuration and the store have, the configuration's counts.
@@ -135,6 +153,12 @@ impl<R> State<R> {
         }
     }
 
+    /// Whatever is of this name next begins with nothing.
+    pub(super) fn forget_registry(&mut self, name: &str) {
+        self.build.forget(name);
+        self.registries.remove(name);
+    }
+
     /// Makes what is new and keeps what is the same.
     pub(super) fn compose(&mut self) -> Result<Current<R>> {
         let mut definitions = BTreeMap::new();
@@ -145,9 +169,10 @@ impl<R> State<R> {
             definitions.insert(definition.name.clone(), Arc::new(definition.clone()));
         }
         let all = self.registries();
-        for name in all.iter().flat_map(|registry| &registry.upstreams) {
-            if !made.contains_key(name) {
-                made.insert(name.clone(), self.missing(name));
+        for name in all.iter().flat_map(|registry| self.answering(registry)) {
+            if !made.contains_key(&name) {
+                let missing = self.missing(&name);
+                made.insert(name, missing);
             }
         }
         let mut registries = BTreeMap::new();
@@ -185,8 +210,7 @@ impl<R> State<R> {
         Made { from, it: self.build.failing(definition, error) }
     }
 
-    /// What takes the place of an upstream that a registry names and nobody defines: were it left out, what only
-    /// it may serve would be asked of the next one.
+    /// What takes the place of an upstream that a registry names and that cannot be left out.
     fn missing(&self, name: &str) -> Made<Offer> {
         let definition = UpstreamDefinition::new(name, UpstreamKind::Git);
         self.failing(&definition, Error::bad_gateway("it is defined no more"))
@@ -216,7 +240,7 @@ impl<R> State<R> {
         let policy = definition.policy(self.written.policy);
         let mut from = format!("{definition:?} {policy:?} {}", self.build.mark());
         let (mut members, mut proxies) = (Vec::new(), Vec::new());
-        for name in &definition.upstreams {
+        for name in &self.answering(definition) {
             let offer = &made[name].it;
             let upstream =
                 self.upstream(name).cloned().unwrap_or_else(|| UpstreamDefinition::new(name, UpstreamKind::Git));

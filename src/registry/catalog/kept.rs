@@ -1,6 +1,6 @@
 //! Definitions of run time as they lie in the store: `definition/upstream/NAME`, `definition/registry/NAME`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ const LIMIT: u64 = 1 << 20;
 pub(super) struct Kept {
     pub(super) upstreams: BTreeMap<String, UpstreamDefinition>,
     pub(super) registries: BTreeMap<String, RegistryDefinition>,
+    /// Upstreams whose definitions are there and cannot be read.
+    pub(super) unreadable: BTreeSet<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,7 +39,10 @@ pub(super) fn read(store: &dyn Store) -> Result<Kept> {
     for key in keys(store, UPSTREAMS)? {
         match bytes(store, &key)?.map(|bytes| upstream(&bytes)) {
             Some(Ok(definition)) => drop(kept.upstreams.insert(definition.name.clone(), definition)),
-            Some(Err(error)) => tracing::error!(key, %error, "a kept definition cannot be read"),
+            Some(Err(error)) => {
+                tracing::error!(key, %error, "a kept definition cannot be read");
+                kept.unreadable.insert(key.trim_start_matches(UPSTREAMS).to_owned());
+            }
             None => {}
         }
     }

@@ -126,6 +126,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         let kept = kept::read(&*store)?;
         let mut state = State::new(written, kept, build, seal);
         state.log_hidden();
+        state.log_misplaced();
         let current = state.compose()?;
         Ok(Catalog { store, state: Mutex::new(state), current: RwLock::new(Arc::new(current)) })
     }
@@ -152,8 +153,8 @@ impl<R: Send + Sync + 'static> Catalog<R> {
     pub fn reload(&self, written: Written, build: Arc<dyn Build<R>>, seal: Option<Seal>) -> Result<()> {
         let mut state = self.state();
         let mut next = state.with(written, build, seal);
-        next.refuse_orphans(&state)?;
         next.log_hidden();
+        next.log_misplaced();
         let current = next.compose()?;
         *state = next;
         self.publish(current);

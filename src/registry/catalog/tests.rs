@@ -28,6 +28,8 @@ pub struct Workshop {
     /// Name and secret of each upstream that was built.
     built: Mutex<Vec<(String, Option<String>)>>,
     failing: Mutex<Vec<(String, String)>>,
+    /// Registries in the order in which they were made (`+`) and forgotten (`-`).
+    registries: Mutex<Vec<String>>,
 }
 
 impl Workshop {
@@ -80,16 +82,19 @@ impl Build<Line> for Workshop {
 
     fn registry(
         &self,
-        _: &RegistryDefinition,
+        definition: &RegistryDefinition,
         policy: Policy,
         members: Vec<Member>,
         _: Vec<(String, Arc<dyn Sumdb>)>,
     ) -> Line {
+        self.registries.lock().expect("lock").push(format!("+{}", definition.name));
         let upstreams = members.iter().map(|member| member.source.name().to_owned()).collect();
         Line { upstreams, shared: members.iter().map(|member| member.shared).collect(), policy }
     }
 
-    fn forget(&self, _: &str) {}
+    fn forget(&self, registry: &str) {
+        self.registries.lock().expect("lock").push(format!("-{registry}"));
+    }
 
     async fn admit(&self, _: &UpstreamDefinition) -> Result<()> {
         Ok(())
@@ -232,11 +237,6 @@ fn a_reload_that_does_not_work_leaves_all_as_it_was() {
     let catalog = open(&store, written(&["a", "b"]), &build);
     catalog.create_registry(&fields(json!({ "name": "ci", "upstreams": ["b"] }))).expect("created");
     let before = catalog.current();
-    let error = catalog.reload(written(&["a"]), build.clone(), None).expect_err("ci has b");
-    assert_eq!(
-        error.to_string(),
-        "upstream b is gone, but the registry ci has it\ntake it out of the registry first, by the API"
-    );
     let mut without_token = written(&["a", "b"]);
     without_token.upstreams[0].auth = Some(crate::registry::definition::Auth {
         host: "git.example".to_owned(),
@@ -249,16 +249,50 @@ fn a_reload_that_does_not_work_leaves_all_as_it_was() {
 }
 
 #[test]
-fn an_upstream_that_is_gone_at_the_start_fails_in_its_place() {
+fn an_upstream_that_the_configuration_lost_stops_no_reload_and_is_left_out() {
     let (store, build) = (Drawer::new(), Workshop::new());
     let catalog = open(&store, written(&["corp", "public"]), &build);
     catalog.create_registry(&fields(json!({ "name": "ci", "upstreams": ["corp", "public"] }))).expect("created");
+    catalog.create_registry(&fields(json!({ "name": "own", "upstreams": ["corp"] }))).expect("created");
+    catalog.reload(written(&["public"]), build.clone(), None).expect("reloaded");
+    assert_eq!(order(&catalog, "ci"), "public");
     drop(catalog);
     let catalog = open(&store, written(&["public"]), &build);
-    assert_eq!(order(&catalog, "ci"), "corp public", "left out, its modules would be asked of public");
-    assert_eq!(build.failing(), [("corp".to_owned(), "it is defined no more".to_owned())]);
+    assert_eq!(order(&catalog, "ci"), "public", "after a restart too");
+    assert_eq!(order(&catalog, "own"), "corp", "with nobody left it would answer that nothing is there");
+    assert!(build.failing().contains(&("corp".to_owned(), "it is defined no more".to_owned())));
     let view = shown(&catalog.show_registry("ci").expect("shown"));
     assert_eq!(view["upstreams"][0], json!({ "position": 1, "name": "corp", "missing": true }));
+    catalog.change_registry("ci", &fields(json!({ "description": "x" }))).expect("the rest can be changed");
+    catalog.dissociate("ci", "corp").expect("taken out");
+    catalog.reload(written(&["corp", "public"]), build.clone(), None).expect("reloaded");
+    assert_eq!((order(&catalog, "ci").as_str(), order(&catalog, "own").as_str()), ("public", "corp"));
+}
+
+#[test]
+fn an_upstream_whose_definition_cannot_be_read_fails_in_its_place() {
+    let (store, build) = (Drawer::new(), Workshop::new());
+    let catalog = open(&store, written(&["public"]), &build);
+    catalog.create_upstream(&fields(json!({ "name": "corp", "kind": "git" }))).expect("created");
+    catalog.create_registry(&fields(json!({ "name": "ci", "upstreams": ["corp", "public"] }))).expect("created");
+    drop(catalog);
+    store.put("definition/upstream/corp", b"{}", crate::ports::Body::Bytes("[]".into())).expect("put");
+    let catalog = open(&store, written(&["public"]), &build);
+    assert_eq!(order(&catalog, "ci"), "corp public", "left out, its modules would be asked of public");
+}
+
+#[test]
+fn default_follows_the_file_again_once_it_is_what_the_file_says() {
+    let (store, build) = (Drawer::new(), Workshop::new());
+    let catalog = open(&store, written(&["a", "b"]), &build);
+    catalog.create_upstream(&fields(json!({ "name": "extra", "kind": "git" }))).expect("created");
+    catalog.associate("default", "extra", None).expect("associated");
+    catalog.dissociate("default", "extra").expect("taken out");
+    assert_eq!(shown(&catalog.show_registry("default").expect("shown"))["source"], json!("implied"));
+    catalog.reload(written(&["b", "c"]), build.clone(), None).expect("reloaded");
+    assert_eq!(order(&catalog, "default"), "b c");
+    drop(catalog);
+    assert_eq!(order(&open(&store, written(&["d"]), &build), "default"), "d", "nothing is kept of it");
 }
 
 #[test]

@@ -170,3 +170,41 @@ fn a_change_of_an_upstream_keeps_what_is_not_named_and_null_gives_back_the_defau
     let error = catalog.change_upstream("public", &fields(json!({ "modles": [] }))).expect_err("unknown");
     assert_eq!(error.to_string(), "modles: unknown key\ndid you mean `modules`?");
 }
+
+#[tokio::test]
+async fn whoever_waits_for_a_change_to_end_holds_up_no_worker() {
+    let (_, _, catalog) = catalog();
+    let catalog = Arc::new(catalog);
+    let (locked, is_locked) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let changing = catalog.clone();
+    let holder = std::thread::spawn(move || {
+        let _state = changing.state();
+        locked.send(()).expect("somebody waits");
+        released.recv_timeout(std::time::Duration::from_secs(5)).is_ok()
+    });
+    is_locked.recv().expect("locked");
+    let (admitting, testing) = (catalog.clone(), catalog.clone());
+    let admitted =
+        tokio::spawn(async move { admitting.admit(None, &fields(json!({ "name": "x", "kind": "git" }))).await });
+    let tested = tokio::spawn(async move { testing.test("a", None).await.map(drop) });
+    tokio::task::yield_now().await;
+    let _ = release.send(());
+    assert!(holder.join().expect("ended"), "nobody else could run");
+    admitted.await.expect("ended").expect("admitted");
+    let error = tested.await.expect("ended").expect_err("the workshop tests nothing");
+    assert_eq!(error.kind(), Kind::Internal);
+}
+
+#[test]
+fn a_registry_inherits_nothing_from_one_of_its_name() {
+    let (store, build, catalog) = catalog();
+    let order_of_work = || std::mem::take(&mut *build.registries.lock().expect("lock"));
+    catalog.change_registry("default", &fields(json!({ "mode": "strict" }))).expect("changed");
+    order_of_work();
+    catalog.delete_registry("default").expect("deleted");
+    assert_eq!(order_of_work(), ["-default", "+default"], "the implied one has no book of the one before");
+    store.put("binding/late/example.com/m", b"{}", crate::ports::Body::Bytes("".into())).expect("kept");
+    catalog.create_registry(&fields(json!({ "name": "late", "upstreams": ["a"] }))).expect("created");
+    assert!(!store.keys().iter().any(|key| key.starts_with("binding/late/")), "what a process left that was killed");
+}
