@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::metrics::{Reading, UpstreamReading};
+use super::metrics::{Reading, StoreReading, UpstreamReading};
 use super::route::RegistryName;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
@@ -73,7 +73,8 @@ impl Site {
             ready: true,
             upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
-            ..Reading::default()
+            // As last counted: to count anew is to look at every entry.
+            store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
         }
     }
 
