@@ -70,17 +70,19 @@ struct Remove {
     #[serde(default)]
     binding: Option<String>,
     #[serde(default)]
+    registry: Option<String>,
+    #[serde(default)]
     dry_run: bool,
 }
 
 pub async fn remove(call: Call) -> Result<Reply> {
-    let Remove { subject, upstream, binding, dry_run } = call.json()?;
+    let Remove { subject, upstream, binding, registry, dry_run } = call.json()?;
     let wanted = match (&subject, &upstream) {
         (None, None) => None,
         (subject, upstream) => Some(wanted(upstream.as_deref(), subject.as_deref())?),
     };
     let binding = binding.as_deref().map(ModulePath::parse).transpose().map_err(|error| error.about("binding"))?;
-    let removal = Removal { wanted, binding, dry_run };
+    let removal = Removal { wanted, binding, registry, dry_run };
     removal.check()?;
     let stock = stock(&call)?;
     Ok(Reply::lines(move |lines| async move {
