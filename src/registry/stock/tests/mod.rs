@@ -367,3 +367,14 @@ async fn growth_wakes_the_keeper() {
     stock.count().expect("figures");
     assert_eq!((growth.all(), growth.of("a~1")), (0, 0), "what was counted is no growth");
 }
+
+#[test]
+fn a_list_of_one_upstream_does_not_look_at_the_entries_of_others() {
+    let house = House::new();
+    for n in 0..50 {
+        house.keep(&zip("a~1", &format!("m{n}")), 1);
+    }
+    house.keep(&zip("b~2", "n"), 1);
+    let page = house.stock().list(&Wanted::of(Some("b")), None, 10).expect("a page");
+    assert_eq!((page.rows.len(), house.leaky.looked_at.load(Ordering::SeqCst)), (1, 1));
+}
