@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use super::build::Folders;
 use crate::config::settings::StoreSettings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::git::{self, Removal, RepositoryUsage};
 use crate::http::site::Counter;
 use crate::ports::{Clock, Store};
@@ -115,9 +115,13 @@ impl Repositories for Kept {
 /// Called where it may block.
 fn unbind(catalog: &Arc<Catalog<Counter>>) -> Unbind {
     let (catalog, runtime) = (catalog.clone(), Handle::current());
-    Arc::new(move |module, dry_run| {
+    Arc::new(move |module, only, dry_run| {
         let mut names = Vec::new();
-        for (name, counter) in &catalog.current().registries {
+        let current = catalog.current();
+        if let Some(only) = only.filter(|only| !current.registries.contains_key(*only)) {
+            return Err(Error::not_found("unknown registry").about(format!("registries/{only}")));
+        }
+        for (name, counter) in current.registries.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
             let is_bound = match dry_run {
                 true => runtime.block_on(is_bound(counter, module))?,
                 false => runtime.block_on(counter.registry.unbind(module))?,

@@ -49,6 +49,9 @@ pub enum What {
     /// Its patterns do not let it serve the path.
     Barred {
         why: String,
+        /// For who runs modvet only: patterns may be names that nobody else should learn.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        patterns: Option<String>,
     },
     NotAsked {
         why: String,
@@ -162,10 +165,26 @@ async fn unasked(member: &Member, module: &ModulePath, question: &Question) -> R
     };
     let what = match bar {
         None => What::NotAsked { why: String::new() },
-        Some(Bar::Outside(patterns)) => What::Barred { why: format!("it serves {patterns} only") },
-        Some(Bar::Excluded(pattern)) => What::Barred { why: format!("it must not be asked for {pattern}") },
+        Some(Bar::Outside(patterns)) => {
+            What::Barred { why: "its `modules` do not name the path".to_owned(), patterns: Some(patterns) }
+        }
+        Some(Bar::Excluded(pattern)) => {
+            What::Barred { why: "its `not_modules` name the path".to_owned(), patterns: Some(pattern) }
+        }
     };
     Ok(Step { upstream: member.name().to_owned(), turn: None, kept, what })
+}
+
+impl Walked {
+    /// What clients may be told.
+    pub fn without_patterns(mut self) -> Walked {
+        for step in &mut self.steps {
+            if let What::Barred { patterns, .. } = &mut step.what {
+                *patterns = None;
+            }
+        }
+        self
+    }
 }
 
 impl What {

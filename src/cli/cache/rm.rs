@@ -23,9 +23,12 @@ pub struct Arguments {
     /// Only what this upstream said; without a module all of it, its git repositories too
     #[arg(long, value_name = "NAME")]
     upstream: Option<String>,
-    /// The binding of this module in every registry
+    /// The binding of this module, in every registry if none is named
     #[arg(long, value_name = "MODULE")]
     binding: Option<String>,
+    /// Only the binding in this registry
+    #[arg(long, value_name = "NAME", requires = "binding")]
+    registry: Option<String>,
     /// Say what would go, and leave it
     #[arg(long)]
     dry_run: bool,
@@ -39,7 +42,8 @@ pub struct Arguments {
 const EXAMPLES: &str = "Examples:
   modvet cache rm example.com/module@v1.2.3
   modvet cache rm --upstream corp --dry-run
-  modvet cache rm --binding example.com/module";
+  modvet cache rm --binding example.com/module
+  modvet cache rm --registry ci --binding example.com/module";
 
 pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     if arguments.subject.is_none() && arguments.upstream.is_none() && arguments.binding.is_none() {
@@ -51,6 +55,7 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
         "subject": arguments.subject,
         "upstream": arguments.upstream,
         "binding": arguments.binding,
+        "registry": arguments.registry,
         "dry_run": arguments.dry_run,
     });
     let bar = ProgressBar::new_spinner().with_message("removing");
@@ -88,5 +93,32 @@ fn summary(removed: &Removed) -> String {
         (true, _) => "nothing of it is kept".to_owned(),
         (false, true) => format!("would be removed: {}", parts.join(", ")),
         (false, false) => format!("removed: {}", parts.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command, FromArgMatches as _};
+
+    use super::*;
+    use crate::http::tests::{World, start};
+
+    #[tokio::test]
+    async fn the_command_that_clients_of_a_named_registry_are_told_is_one() {
+        let world = World::new();
+        world.public.publish("example.com/m", "v1.0.0", b"zip");
+        let running = start(&world).await;
+        for (base, registry) in [("", None), ("/registries/ci", Some("ci"))] {
+            running.get(&format!("{base}/example.com/m/@v/v1.0.0.info")).await;
+            let refused = running.get(&format!("{base}/example.com/m/@v/v9.0.0.info")).await;
+            let text = refused.text().to_owned();
+            let (_, told) = text.split_once("modvet cache rm").expect("the way out");
+            let line = told.lines().next().expect("a line");
+            let matches = Arguments::augment_args(Command::new("rm")).no_binary_name(true);
+            let matches = matches.try_get_matches_from(line.split_whitespace()).expect("a command that there is");
+            let arguments = Arguments::from_arg_matches(&matches).expect("its arguments");
+            assert_eq!(arguments.binding.as_deref(), Some("example.com/m"), "{text}");
+            assert_eq!(arguments.registry.as_deref(), registry, "{text}");
+        }
     }
 }

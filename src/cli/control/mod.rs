@@ -120,6 +120,11 @@ impl Control {
     }
 }
 
+/// Who reads from a command may look at the first page for a while: `modvet cache list | less`.
+fn limits() -> Limits {
+    Limits { stall_time: Duration::from_secs(24 * 60 * 60), ..Limits::default() }
+}
+
 /// Answers on the control socket of a store that is open here, until the end is asked for. Without one
 /// the server works all the same; only commands cannot reach it.
 pub fn serve_socket(
@@ -129,7 +134,7 @@ pub fn serve_socket(
 ) -> Option<JoinHandle<()>> {
     match Socket::bind(folder) {
         Ok((listener, socket)) => Some(tokio::spawn(async move {
-            serve(listener, desk, Limits::default(), end).await;
+            serve(listener, desk, limits(), end).await;
             drop(socket);
         })),
         Err(error) => {

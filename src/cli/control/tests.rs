@@ -142,3 +142,8 @@ async fn a_server_that_dies_in_the_middle_is_told_from_one_that_is_done() {
     assert_eq!(error.kind(), Kind::Unavailable, "{error}");
     dying.await.expect("no panic");
 }
+
+#[test]
+fn a_list_that_somebody_pages_through_is_not_cut() {
+    assert!(limits().stall_time >= Duration::from_secs(60 * 60));
+}

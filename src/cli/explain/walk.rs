@@ -115,7 +115,8 @@ fn row(step: &Step) -> [String; 4] {
         format!("kept since {}, {freshness}", kept.since.format("%FT%TZ"))
     });
     let (what, why) = match &step.what {
-        What::Barred { why } => ("barred", why.clone()),
+        What::Barred { why, patterns: None } => ("barred", why.clone()),
+        What::Barred { why, patterns: Some(patterns) } => ("barred", format!("{why}: {patterns}")),
         What::NotAsked { why } => ("not asked", why.clone()),
         What::Answered { cache, age_seconds } => ("answered", format!("{cache}, {age_seconds} s old")),
         What::Absent { why, remembered: false } => ("absent", why.clone()),

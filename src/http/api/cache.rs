@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 use super::{Call, Lines, Parameter, Reply};
 use crate::error::{Error, Result};
@@ -70,17 +71,19 @@ struct Remove {
     #[serde(default)]
     binding: Option<String>,
     #[serde(default)]
+    registry: Option<String>,
+    #[serde(default)]
     dry_run: bool,
 }
 
 pub async fn remove(call: Call) -> Result<Reply> {
-    let Remove { subject, upstream, binding, dry_run } = call.json()?;
+    let Remove { subject, upstream, binding, registry, dry_run } = call.json()?;
     let wanted = match (&subject, &upstream) {
         (None, None) => None,
         (subject, upstream) => Some(wanted(upstream.as_deref(), subject.as_deref())?),
     };
     let binding = binding.as_deref().map(ModulePath::parse).transpose().map_err(|error| error.about("binding"))?;
-    let removal = Removal { wanted, binding, dry_run };
+    let removal = Removal { wanted, binding, registry, dry_run };
     removal.check()?;
     let stock = stock(&call)?;
     Ok(Reply::lines(move |lines| async move {
@@ -109,7 +112,20 @@ pub async fn prune(call: Call) -> Result<Reply> {
     let pruning = Pruning { max_size, keep: keep_days.map(|days| DAY * days), dry_run, compact };
     let stock = stock(&call)?;
     Ok(Reply::lines(move |lines| async move {
-        blocking(move || stock.prune(&pruning, &mut |said| lines.say_blocking(&said)).map(drop)).await
+        // While it works nobody else evicts: it must not wait for a slow reader.
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let work = move || {
+            let gone = |_| Error::unavailable("the client is gone");
+            stock.prune(&pruning, &mut |said| tell.send(said).map_err(gone)).map(drop)
+        };
+        let telling = async move {
+            while let Some(said) = told.recv().await {
+                lines.say(&said).await?;
+            }
+            Ok(())
+        };
+        let (worked, told) = tokio::join!(blocking(work), telling);
+        worked.and(told)
     }))
 }
 
@@ -152,5 +168,38 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(cause) => Err(Error::internal("work on what is kept was cut short").because(cause)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+
+    use super::super::Query;
+    use super::*;
+    use crate::http::tests::World;
+    use crate::ports::{Body, Store as _};
+    use crate::registry::Reach;
+
+    #[tokio::test]
+    async fn a_slow_reader_of_prune_does_not_stop_eviction() {
+        let world = World::new();
+        let meta = br#"{"fetched_at":"2020-01-02T03:04:05Z","checked_at":"2020-01-02T03:04:05Z","lasting":true}"#;
+        for n in 0..100 {
+            let key = format!("upstream/corp~1/x.y/m/@v/v1.0.{n}.mod");
+            world.store.put(&key, meta, Body::Bytes("x".into())).expect("kept");
+        }
+        let site = world.site();
+        let stock = site.stock().expect("a stock");
+        let body = br#"{"keep_days":1,"dry_run":true}"#.as_slice().into();
+        let call = Call::new(site, Reach::Upstream, Vec::new(), Query::default(), body);
+        let Ok(Reply::Lines(mut lines)) = prune(call).await else { panic!("lines") };
+        lines.next().await.expect("a line").expect("no error");
+        // The reader pauses.
+        let room = tokio::task::spawn_blocking(move || stock.make_room(1));
+        let made = tokio::time::timeout(Duration::from_secs(20), room).await;
+        let rest = lines.count().await;
+        made.expect("nobody waits for a reader").expect("no panic").expect("room");
+        assert_eq!(rest, 100, "every line comes all the same");
     }
 }

@@ -6,5 +6,7 @@ use crate::http::route;
 
 pub async fn walk(call: Call) -> Result<Reply> {
     let (module, question) = route::module_query(call.name("subject"))?;
-    Reply::json(&call.counter()?.registry.walk(&module, &question, call.reach).await?)
+    let walked = call.counter()?.registry.walk(&module, &question, call.reach).await?;
+    // Anyone may ask.
+    Reply::json(&walked.without_patterns())
 }

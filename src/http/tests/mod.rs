@@ -54,7 +54,8 @@ impl World {
     }
 
     fn counter(&self, name: &str, mode: Mode) -> Counter {
-        let corp = member("corp", &self.corp, &self.store, &self.clock, Judgement::Own);
+        let mut corp = member("corp", &self.corp, &self.store, &self.clock, Judgement::Own);
+        corp.scope = Scope::new("", "corp.example/secret");
         let public = member("public", &self.public, &self.store, &self.clock, Judgement::Believed);
         let (shelf, sumdb) = (public.source.shelf().as_str().to_owned(), self.ledger.clone());
         let proxies = vec![Proxy { name: "public".to_owned(), shelf, sumdb, scope: Scope::default() }];

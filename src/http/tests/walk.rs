@@ -73,3 +73,14 @@ async fn the_walk_is_told_over_the_interface() {
         assert_eq!(running.get(&format!("/api/v1/walk/{target}")).await.status(), status, "{target}");
     }
 }
+
+#[tokio::test]
+async fn anyone_who_asks_for_a_walk_learns_no_private_patterns() {
+    let running = start(&World::new()).await;
+    let reply = running.get("/api/v1/walk/corp.example/secret/below").await;
+    let walked: Value = serde_json::from_str(reply.text()).expect("json");
+    let expected = serde_json::json!({
+        "upstream": "corp", "step": "barred", "why": "its `not_modules` name the path",
+    });
+    assert_eq!((reply.status(), &walked["steps"][0]), (200, &expected), "{walked}");
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::compose::State;
+use super::compose::{State, scope};
 use super::view::{RegistryView, UpstreamView};
 use super::{Catalog, Current, Tested, kept};
 use crate::error::{Error, Result};
@@ -13,12 +13,20 @@ use crate::registry::definition::{
     Auth, DEFAULT, Fault, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable, keys,
 };
 use crate::spec::path::ModulePath;
+use crate::spec::scope::Bar;
 
 /// The fields of a definition as somebody sent them.
 pub type Fields = Map<String, Value>;
 
 /// The keys of which exactly one names or gives a secret.
 const SECRETS: [&str; 3] = ["token_file", "token_env", "token"];
+
+impl Tested {
+    /// Nobody was asked.
+    fn unasked(kind: &str, what: String, remedy: Vec<String>) -> Tested {
+        Tested { ok: false, kind: kind.to_owned(), status: None, ms: 0, what, remedy }
+    }
+}
 
 impl<R: Send + Sync + 'static> Catalog<R> {
     /// What an upstream would be after a change, or as a new one where there is none yet. Blocking; what others
@@ -58,16 +66,17 @@ impl<R: Send + Sync + 'static> Catalog<R> {
             Ok((state.build.clone(), definition, secret))
         });
         let (build, definition, secret) = looked.await?;
+        // A test must not tell an upstream a name that no request would.
+        if let Some(bar) = module.and_then(|module| scope(&definition).bar(module)) {
+            let what = match bar {
+                Bar::Outside(_) => "its `modules` do not name the path",
+                Bar::Excluded(_) => "its `not_modules` name the path",
+            };
+            return Ok(Tested::unasked("refused", what.to_owned(), Vec::new()));
+        }
         match secret {
             Ok(secret) => build.test(&definition, secret, module).await,
-            Err(error) => Ok(Tested {
-                ok: false,
-                kind: "credentials".to_owned(),
-                status: None,
-                ms: 0,
-                what: error.chain(),
-                remedy: error.remedies().to_vec(),
-            }),
+            Err(error) => Ok(Tested::unasked("credentials", error.chain(), error.remedies().to_vec())),
         }
     }
 

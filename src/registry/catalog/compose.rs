@@ -261,7 +261,12 @@ fn member(definition: &UpstreamDefinition, offer: &Offer, shared: bool) -> Membe
         source: offer.cached.clone(),
         on_failure: definition.on_failure,
         judgement: offer.judgement,
-        scope: Scope::new(definition.modules.join(","), definition.not_modules.join(",")),
+        scope: scope(definition),
         shared,
     }
+}
+
+/// Which paths an upstream may be asked for.
+pub(super) fn scope(definition: &UpstreamDefinition) -> Scope {
+    Scope::new(definition.modules.join(","), definition.not_modules.join(","))
 }

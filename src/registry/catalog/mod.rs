@@ -80,7 +80,7 @@ pub trait Build<R>: Send + Sync {
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Tested {
     pub ok: bool,
-    /// `reachable`, `unauthorized`, `forbidden`, `not_found`, `certificate`, `timeout`, `unreachable`, `refused`, `failed`
+    /// A word; all of them stand in docs/api.md.
     pub kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,

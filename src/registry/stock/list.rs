@@ -163,7 +163,9 @@ impl Stock {
         after: Option<&str>,
         visit: &mut dyn FnMut(&str, Row) -> bool,
     ) -> Result<()> {
-        self.store.scan_entries(PREFIX, &mut |entry| {
+        // What an older modvet kept has no mark behind the name, so a longer name may begin the same: `fits` tells.
+        let prefix = format!("{PREFIX}{}", wanted.upstream.as_deref().unwrap_or_default());
+        self.store.scan_entries(&prefix, &mut |entry| {
             if after.is_some_and(|after| entry.key <= after) {
                 return true;
             }

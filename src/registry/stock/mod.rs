@@ -137,7 +137,7 @@ impl Stock {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How a module's binding is taken away, in every registry.
+    /// How a module's binding is taken away.
     pub fn unbinding(self, unbind: Unbind) -> Stock {
         Stock { unbind: Some(unbind), ..self }
     }

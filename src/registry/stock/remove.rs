@@ -14,8 +14,9 @@ use crate::spec::path::ModulePath;
 pub struct Removal {
     /// These entries. All of one upstream, and nothing narrower: its git repositories too.
     pub wanted: Option<Wanted>,
-    /// The binding of this module, in every registry.
     pub binding: Option<ModulePath>,
+    /// Where the module is bound; without it in every registry.
+    pub registry: Option<String>,
     /// Says what would go, and leaves it.
     pub dry_run: bool,
 }
@@ -32,8 +33,9 @@ pub struct Removed {
     pub bindings: Vec<String>,
 }
 
-/// Takes the binding of a module away, or only looks (`true`), and names the registries that had one.
-pub type Unbind = Arc<dyn Fn(&ModulePath, bool) -> Result<Vec<String>> + Send + Sync>;
+/// Takes the binding of a module away in one registry or in all, or only looks (`true`), and names the registries
+/// that had one.
+pub type Unbind = Arc<dyn Fn(&ModulePath, Option<&str>, bool) -> Result<Vec<String>> + Send + Sync>;
 
 /// So many entries go by one flush.
 const BATCH: usize = 500;
@@ -44,6 +46,10 @@ impl Removal {
         if self.wanted.as_ref().is_none_or(Wanted::is_all) && self.binding.is_none() {
             let error = Error::gone("nothing is named that is to go");
             return Err(error.remedy("name a module, MODULE@VERSION, an upstream or a binding"));
+        }
+        if self.registry.is_some() && self.binding.is_none() {
+            let error = Error::gone("a registry without a binding: upstreams keep entries, not registries");
+            return Err(error.remedy("name the module whose binding is to go"));
         }
         Ok(())
     }
@@ -65,7 +71,7 @@ impl Stock {
             }
         }
         if let (Some(module), Some(unbind)) = (&removal.binding, &self.unbind) {
-            removed.bindings = unbind(module, removal.dry_run)?;
+            removed.bindings = unbind(module, removal.registry.as_deref(), removal.dry_run)?;
         }
         say(Said::Removed(removed.clone()))?;
         Ok(removed)

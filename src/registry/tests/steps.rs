@@ -47,7 +47,7 @@ fn info(text: &str) -> Question {
 /// What became of each upstream, in a few words.
 fn told(walked: &Walked) -> Vec<String> {
     let word = |what: &What| match what {
-        What::Barred { why } => format!("barred: {why}"),
+        What::Barred { why, patterns } => format!("barred: {why}: {}", patterns.as_deref().unwrap_or("?")),
         What::NotAsked { why } => format!("not asked: {why}"),
         What::Answered { cache, age_seconds } => format!("answered: {cache} {age_seconds}"),
         What::Absent { why, remembered } => format!("absent: {why} {remembered}"),
@@ -70,7 +70,7 @@ async fn a_walk_says_of_every_upstream_what_became_of_it() {
             "1 a absent: unknown module false",
             "2 b failed: timed out true",
             "3 c answered: miss 0",
-            "- d barred: it serves other.org only",
+            "- d barred: its `modules` do not name the path: other.org",
         ]
     );
     assert_eq!((walked.registry.as_str(), walked.question.as_str()), ("ci", "@v/v1.0.0.info"));
@@ -153,10 +153,26 @@ async fn a_walk_is_the_same_after_a_way_over_json() {
                 "step": "answered", "cache": "hit", "age_seconds": 0,
             },
             { "upstream": "c", "step": "not_asked", "why": "the module is bound to b" },
-            { "upstream": "d", "step": "barred", "why": "it serves other.org only" },
+            {
+                "upstream": "d", "step": "barred", "why": "its `modules` do not name the path", "patterns": "other.org",
+            },
         ],
         "outcome": { "outcome": "answered", "upstream": "b", "version": "v1.0.0", "binds": false },
     });
     assert_eq!(value, expected);
     assert_eq!(serde_json::from_value::<Walked>(value).expect("a walk"), walked);
+}
+
+#[tokio::test]
+async fn a_walk_told_to_clients_names_no_private_patterns() {
+    let row = row(Mode::Rewrite, |members| {
+        members[0].scope = Scope::new("", "example.com,corp.example/secret");
+        members[3].scope = Scope::new("corp.example/secret", "");
+    });
+    let walked = row.walk(&Question::List).await.without_patterns();
+    let text = serde_json::to_string(&walked).expect("json");
+    assert!(!text.contains("corp.example"), "{text}");
+    let told = told(&walked);
+    assert_eq!(told[0], "- a barred: its `not_modules` name the path: ?");
+    assert_eq!(told[3], "- d barred: its `modules` do not name the path: ?");
 }

@@ -208,3 +208,25 @@ fn a_registry_inherits_nothing_from_one_of_its_name() {
     catalog.create_registry(&fields(json!({ "name": "late", "upstreams": ["a"] }))).expect("created");
     assert!(!store.keys().iter().any(|key| key.starts_with("binding/late/")), "what a process left that was killed");
 }
+
+#[tokio::test]
+async fn a_test_tells_no_upstream_a_name_that_its_patterns_keep_from_it() {
+    let (_, _, catalog) = catalog();
+    let catalog = Arc::new(catalog);
+    let public = json!({ "name": "public", "kind": "git", "not_modules": ["corp.example"] });
+    catalog.create_upstream(&fields(public)).expect("created");
+    let only = json!({ "name": "corp", "kind": "git", "modules": ["corp.example"] });
+    catalog.create_upstream(&fields(only)).expect("created");
+    for (upstream, path, expected) in [
+        ("public", "corp.example/x", "its `not_modules` name the path"),
+        ("corp", "other.org/x", "its `modules` do not name the path"),
+    ] {
+        let module = ModulePath::parse(path).expect(path);
+        let tested = catalog.test(upstream, Some(&module)).await.expect("nobody is asked");
+        assert_eq!((tested.ok, tested.kind.as_str(), tested.what.as_str()), (false, "refused", expected), "{upstream}");
+    }
+    // What may be asked is.
+    let module = ModulePath::parse("corp.example/x").expect("a path");
+    let asked = catalog.test("corp", Some(&module)).await.expect_err("the workshop asks nobody");
+    assert_eq!(asked.what(), "nobody is there to be tested");
+}

@@ -23,6 +23,8 @@ pub struct Leaky {
     /// Whether compaction gives something back.
     pub is_tight: AtomicBool,
     pub compactions: AtomicU64,
+    /// How many entries were looked at.
+    pub looked_at: AtomicU64,
 }
 
 impl Leaky {
@@ -32,6 +34,7 @@ impl Leaky {
             tables: AtomicU64::new(8 * MIB),
             is_tight: AtomicBool::new(false),
             compactions: AtomicU64::new(0),
+            looked_at: AtomicU64::new(0),
         })
     }
 
@@ -82,6 +85,7 @@ impl Store for Leaky {
     }
     fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
         self.drawer.scan_entries(prefix, &mut |row| {
+            self.looked_at.fetch_add(1, Ordering::SeqCst);
             visit(&EntryRow { size: row.size * MIB, place: Leaky::place(row.size), ..*row })
         })
     }

@@ -205,7 +205,7 @@ fn what_is_named_is_removed_and_nothing_else() {
     }
     house.repository("repository", 1);
     let removed = |wanted: Wanted, dry_run| {
-        let removal = Removal { wanted: Some(wanted), binding: None, dry_run };
+        let removal = Removal { wanted: Some(wanted), dry_run, ..Removal::default() };
         house.stock().remove(&removal, &mut quiet)
     };
     let version = Wanted::of(Some("a")).about("x.y/m@v1.0.0").expect("a version");
@@ -224,20 +224,25 @@ fn what_is_named_is_removed_and_nothing_else() {
 }
 
 #[test]
-fn a_binding_is_taken_away_in_every_registry() {
+fn a_binding_is_taken_away_in_every_registry_or_in_the_one_that_is_named() {
     let house = House::new();
-    let asked: Arc<Mutex<Vec<(String, bool)>>> = Arc::default();
+    let asked: Arc<Mutex<Vec<(String, Option<String>, bool)>>> = Arc::default();
     let stock = {
         let asked = asked.clone();
-        house.stock().unbinding(Arc::new(move |module, dry_run| {
-            asked.lock().expect("lock").push((module.to_string(), dry_run));
+        house.stock().unbinding(Arc::new(move |module, registry, dry_run| {
+            asked.lock().expect("lock").push((module.to_string(), registry.map(str::to_owned), dry_run));
             Ok(vec!["default".to_owned(), "ci".to_owned()])
         }))
     };
     let removal = Removal { binding: Some(crate::registry::doubles::module("x.y/m")), ..Removal::default() };
     let removed = stock.remove(&removal, &mut quiet).expect("a binding");
     assert_eq!(removed.bindings, ["default", "ci"]);
-    assert_eq!(*asked.lock().expect("lock"), [("x.y/m".to_owned(), false)]);
+    let in_one = Removal { registry: Some("ci".to_owned()), ..removal };
+    stock.remove(&in_one, &mut quiet).expect("a binding");
+    let all = [("x.y/m".to_owned(), None, false), ("x.y/m".to_owned(), Some("ci".to_owned()), false)];
+    assert_eq!(*asked.lock().expect("lock"), all);
+    let error = stock.remove(&Removal { binding: None, wanted: Some(Wanted::of(Some("a"))), ..in_one }, &mut quiet);
+    assert!(error.expect_err("no binding").what().starts_with("a registry without a binding"));
 }
 
 #[test]
@@ -361,4 +366,15 @@ async fn growth_wakes_the_keeper() {
     assert!(growth.of("a~1") > 1000 << 10);
     stock.count().expect("figures");
     assert_eq!((growth.all(), growth.of("a~1")), (0, 0), "what was counted is no growth");
+}
+
+#[test]
+fn a_list_of_one_upstream_does_not_look_at_the_entries_of_others() {
+    let house = House::new();
+    for n in 0..50 {
+        house.keep(&zip("a~1", &format!("m{n}")), 1);
+    }
+    house.keep(&zip("b~2", "n"), 1);
+    let page = house.stock().list(&Wanted::of(Some("b")), None, 10).expect("a page");
+    assert_eq!((page.rows.len(), house.leaky.looked_at.load(Ordering::SeqCst)), (1, 1));
 }
