@@ -1,4 +1,4 @@
-//! What went wrong on full disks and beside git repositories that somebody worked with.
+//! What went wrong on full disks, beside git repositories that somebody worked with, and under a look at everything.
 
 use super::*;
 
@@ -76,4 +76,35 @@ fn a_refused_compaction_does_not_hide_what_went() {
     let before = tried();
     stock.look().expect("a look");
     assert_eq!(tried(), before, "where nothing can be done it is not tried with every look");
+}
+
+#[test]
+fn verify_leaves_what_was_renewed_under_its_eyes() {
+    let house = House::new();
+    let (good, other) = (b"module x.y/m\n", b"module x.y/m\n\ngo 1.21\n");
+    house.put("upstream/a~1/x.y/m/@v/v1.0.0.mod", good, Some(go_mod_h1(other)));
+    house.put("upstream/a~1/x.y/m/@v/v1.1.0.mod", good, Some(go_mod_h1(good)));
+    // The row of the second one is read by now.
+    let checkup = house.stock().verify(None, &mut |line| {
+        if matches!(line, Said::Damaged(_)) {
+            house.put("upstream/a~1/x.y/m/@v/v1.1.0.mod", other, Some(go_mod_h1(other)));
+        }
+        Ok(())
+    });
+    assert_eq!(checkup.expect("a look").damaged, 1);
+    assert_eq!(house.leaky.drawer.keys(), ["upstream/a~1/x.y/m/@v/v1.1.0.mod"]);
+}
+
+#[test]
+fn verify_leaves_what_came_in_the_place_of_the_damaged_one() {
+    let house = House::new();
+    let (good, other) = (b"module x.y/m\n", b"module x.y/M\n");
+    let key = "upstream/a~1/x.y/m/@v/v1.0.0.mod";
+    house.put(key, other, Some(go_mod_h1(good)));
+    let meta = house.leaky.get(key).expect("a drawer").expect("an entry").meta;
+    *house.leaky.after_read.lock().expect("lock") = Some(Box::new(move |drawer| {
+        drawer.put(key, &meta, Body::Bytes(good.to_vec().into())).expect("a drawer");
+    }));
+    assert_eq!(house.stock().verify(None, &mut quiet).expect("a look").damaged, 0);
+    assert_eq!(house.leaky.drawer.keys(), [key]);
 }
