@@ -1,5 +1,6 @@
 //! A source with a memory: what it said is kept, and asked again when it may have changed.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::runtime::Handle;
 
 use super::change::OnChange;
 use super::counters::{Counters, Health, Watch};
@@ -240,21 +242,40 @@ impl Cached {
     fn write_uses_later(&self) {
         let inner = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
-            tokio::time::sleep(UNWRITTEN).await;
-            // Whoever stopped meanwhile has written them down.
-            let Some(inner) = inner.upgrade() else { return };
-            if let Err(error) = blocking(move || inner.uses.write(&*inner.store)).await {
-                tracing::warn!(%error, "uses wait to be written down");
+            let mut failed = false;
+            loop {
+                tokio::time::sleep(UNWRITTEN).await;
+                // Whoever stopped meanwhile has written them down.
+                let Some(inner) = inner.upgrade() else { return };
+                let writing = inner.clone();
+                let written = blocking(move || writing.uses.write(&*writing.store)).await;
+                match &written {
+                    Ok(()) if inner.uses.rest() => return,
+                    // A full disk may stay so for long: one line is enough.
+                    Err(error) if !failed => tracing::warn!(%error, "uses wait to be written down"),
+                    _ => {}
+                }
+                failed = written.is_err();
             }
         });
     }
 }
 
-/// What nobody wrote down before the end.
+/// What nobody wrote down before the end; not on a thread that answers requests.
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Err(error) = self.uses.write(&*self.store) {
-            tracing::warn!(upstream = self.shelf.name(), %error, "the last uses are not written down");
+        if self.uses.is_empty() {
+            return;
+        }
+        let (uses, store, name) = (mem::take(&mut self.uses), self.store.clone(), self.shelf.name().to_owned());
+        let write = move || {
+            if let Err(error) = uses.write(&*store) {
+                tracing::warn!(upstream = name, %error, "the last uses are not written down");
+            }
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(write)),
+            Err(_) => write(),
         }
     }
 }

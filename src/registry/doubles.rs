@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -272,6 +272,8 @@ pub struct Drawer {
     entries: Mutex<BTreeMap<String, (Bytes, Bytes)>>,
     pub reads: AtomicUsize,
     pub writes: AtomicUsize,
+    /// Whether metas are refused.
+    pub is_full: AtomicBool,
 }
 
 impl Drawer {
@@ -332,6 +334,9 @@ impl Store for Drawer {
 
     fn update_metas(&self, keys: &[String], change: &mut ChangeMeta<'_>) -> Result<()> {
         self.writes.fetch_add(1, Ordering::SeqCst);
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("full"));
+        }
         let mut entries = self.entries.lock().expect("lock");
         for key in keys {
             let Some((meta, _)) = entries.get_mut(key) else { continue };

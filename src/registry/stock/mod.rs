@@ -15,7 +15,7 @@ mod tenant;
 mod tests;
 mod verify;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub struct Stock {
     evicting: Mutex<()>,
     /// There was too much, and nothing could go.
     is_stuck: AtomicBool,
+    /// Until then, in milliseconds, no room is looked for on a full disk: there was too little last time.
+    rests_until: AtomicI64,
     last: Mutex<Option<Arc<Figures>>>,
 }
 
@@ -124,6 +126,7 @@ impl Stock {
             growth: Arc::default(),
             evicting: Mutex::default(),
             is_stuck: AtomicBool::new(false),
+            rests_until: AtomicI64::new(i64::MIN),
             last: Mutex::default(),
         }
     }

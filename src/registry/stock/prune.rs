@@ -1,17 +1,18 @@
 //! What goes when there is too much: the rule, and the work of it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Address, PREFIX, Row, used_at};
 use super::figures::{Figures, Total};
 use super::oldest::{Among, Thing, repository_key};
 use super::{Doing, Said, Say, Stock, Tenant};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::ports::{EntryRow, Place, Progress};
 use crate::registry::Meta;
 
@@ -62,16 +63,27 @@ const CHUNK: usize = 10_000;
 /// What is shared with entries that stay frees nothing, so that one round may not be enough.
 const ROUNDS: usize = 5;
 
+/// After a full disk on which too little could go: each look goes through the whole store.
+const REST: TimeDelta = TimeDelta::seconds(60);
+
 /// What went so far.
 #[derive(Default)]
 struct Gone {
     freed: Freed,
-    /// In a dry run: what would be gone.
+    /// What is not looked at again: repositories that somebody works with; in a dry run what would be gone.
     keys: HashSet<String>,
     /// Bytes by shelf.
     shelves: HashMap<String, u64>,
     files: u64,
     in_tables: u64,
+}
+
+/// What is to go, as far as it is known before anybody looks.
+struct Excess<'a> {
+    prefix: &'a str,
+    tenants: &'a [&'a Tenant],
+    weigh: &'a dyn Fn(&EntryRow<'_>) -> Option<u64>,
+    bytes: u64,
 }
 
 /// How many bytes of tables one byte that lives in them stands for, in hundredths: what is dead beyond that costs no
@@ -94,6 +106,12 @@ impl Ratio {
             Place::File => entry.size,
             Place::Tables | Place::Memory => self.times(entry.size + (entry.key.len() + entry.meta.len()) as u64),
         }
+    }
+}
+
+impl Gone {
+    fn count(&self) -> u64 {
+        self.freed.entries + self.freed.repositories
     }
 }
 
@@ -123,7 +141,7 @@ impl Stock {
     pub fn prune(&self, pruning: &Pruning, say: Say<'_>) -> Result<Freed> {
         // First: what is written down may itself want room to be made.
         let tenants = self.settle();
-        let _only_me = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
+        let only_me = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.count_for(&tenants)?;
         let mut gone = Gone::default();
         gone.freed.dry_run = pruning.dry_run;
@@ -131,15 +149,16 @@ impl Stock {
         self.expire(&tenants, pruning, &mut gone, say)?;
         self.fit_shares(&tenants, &before, pruning, &mut gone, say)?;
         let after = self.fit_all(&tenants, before, pruning, &mut gone, say)?;
+        // A compaction takes minutes, and may be what fills the disk meanwhile.
+        drop(only_me);
         let mut freed = gone.freed;
         let limit = pruning.max_size.or(self.limits().max_size);
         let is_over = limit.is_some_and(|limit| after.total.disk > limit);
         let worth = after.total.is_worth_compacting(if is_over { 10 } else { 33 });
         freed.after = after.total.disk;
         if pruning.compact || worth {
-            freed.compacted = true;
-            if !pruning.dry_run {
-                self.compact(say)?;
+            freed.compacted = pruning.dry_run || self.compact(say)?;
+            if freed.compacted && !pruning.dry_run {
                 freed.after = self.count_for(&tenants)?.total.disk;
             }
         }
@@ -147,28 +166,50 @@ impl Stock {
         Ok(freed)
     }
 
-    fn compact(&self, say: Say<'_>) -> Result<()> {
+    /// `false` if there is no room for the copy, or somebody does it already: what went has gone nevertheless.
+    fn compact(&self, say: Say<'_>) -> Result<bool> {
         let mut said = Ok(());
-        self.store.compact(&mut |Progress { done, all }| {
+        let compacted = self.store.compact(&mut |Progress { done, all }| {
             said = say(Said::Progress { done, of: all, what: Doing::Compacting });
             said.is_ok()
-        })?;
-        said
+        });
+        said?;
+        match compacted {
+            Err(error) if error.kind() == Kind::Unavailable => {
+                tracing::warn!(%error, "the store was not compacted");
+                Ok(false)
+            }
+            compacted => compacted.map(|_| true),
+        }
     }
 
-    /// Frees bytes of the disk at once: only files and git repositories give theirs back when they go.
+    /// Frees bytes of the disk at once: only files and git repositories give theirs back when they go. Nothing while
+    /// somebody evicts already, and nothing for a while after too little could go: every write asks on a full disk.
     pub fn make_room(&self, bytes: u64) -> Result<Freed> {
+        let _only_me = match self.evicting.try_lock() {
+            Ok(only_me) => only_me,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(Freed::default()),
+        };
+        let now = self.clock.now();
+        if now.timestamp_millis() < self.rests_until.load(Ordering::Relaxed) {
+            return Ok(Freed::default());
+        }
         let tenants = (self.tenants)();
-        let _only_me = self.evicting.lock().unwrap_or_else(PoisonError::into_inner);
         let all: Vec<&Tenant> = tenants.iter().collect();
         let mut gone = Gone::default();
-        let none = HashSet::new();
         let weigh = |entry: &EntryRow<'_>| (entry.place == Place::File).then_some(entry.size);
-        let among = Among { prefix: PREFIX, tenants: &all, without: &none, weigh: &weigh };
-        let chosen = self.oldest(&among, bytes)?;
-        self.let_go(&tenants, chosen, &mut gone, &mut |_| Ok(()))?;
-        tracing::warn!(bytes = gone.freed.bytes + gone.freed.repository_bytes, "the disk is full: the oldest went");
-        Ok(gone.freed)
+        let excess = Excess { prefix: PREFIX, tenants: &all, weigh: &weigh, bytes };
+        let made = self.evict(&tenants, &excess, &mut gone, &mut |_| Ok(()));
+        let freed = gone.freed;
+        let went = freed.bytes + freed.repository_bytes;
+        if went < bytes {
+            self.rests_until.store((now + REST).timestamp_millis(), Ordering::Relaxed);
+        }
+        if went > 0 {
+            tracing::warn!(bytes = went, "the disk is full: the oldest went");
+        }
+        made.map(|()| freed)
     }
 
     /// What nobody wanted for too long goes.
@@ -238,9 +279,8 @@ impl Stock {
             }
             let weigh = |entry: &EntryRow<'_>| Some(entry.size);
             let prefix = tenant.prefix();
-            let among = Among { prefix: &prefix, tenants: &[tenant], without: &gone.keys, weigh: &weigh };
-            let chosen = self.oldest(&among, size - down(limit))?;
-            self.let_go(tenants, chosen, gone, say)?;
+            let bytes = size - down(limit);
+            self.evict(tenants, &Excess { prefix: &prefix, tenants: &[tenant], weigh: &weigh, bytes }, gone, say)?;
         }
         Ok(())
     }
@@ -255,7 +295,7 @@ impl Stock {
         say: Say<'_>,
     ) -> Result<Figures> {
         let all: Vec<&Tenant> = tenants.iter().collect();
-        let recount = |gone: &Gone| match gone.freed.entries + gone.freed.repositories {
+        let recount = |gone: &Gone| match gone.count() {
             0 => Ok(before.clone()),
             _ => self.count_for(tenants),
         };
@@ -270,14 +310,10 @@ impl Stock {
             if there.total.disk <= limit || size <= limit {
                 break;
             }
-            let among =
-                Among { prefix: PREFIX, tenants: &all, without: &gone.keys, weigh: &|entry| Some(ratio.weight(entry)) };
-            let chosen = self.oldest(&among, size - down(limit))?;
-            if chosen.is_empty() {
-                break;
-            }
-            self.let_go(tenants, chosen, gone, say)?;
-            if pruning.dry_run {
+            let (went, bytes) = (gone.count(), size - down(limit));
+            let weigh = |entry: &EntryRow<'_>| Some(ratio.weight(entry));
+            self.evict(tenants, &Excess { prefix: PREFIX, tenants: &all, weigh: &weigh, bytes }, gone, say)?;
+            if pruning.dry_run || gone.count() == went {
                 break;
             }
             there = self.count_for(tenants)?;
@@ -285,9 +321,20 @@ impl Stock {
         Ok(there)
     }
 
-    /// Removes what was chosen, or says only that it would.
-    fn let_go(&self, tenants: &[Tenant], chosen: Vec<Thing>, gone: &mut Gone, say: Say<'_>) -> Result<()> {
-        let mut batch = Vec::new();
+    /// Lets the oldest go until that is enough. In the place of what somebody works with go the next.
+    fn evict(&self, tenants: &[Tenant], excess: &Excess<'_>, gone: &mut Gone, say: Say<'_>) -> Result<()> {
+        let Excess { prefix, tenants: of, weigh, bytes: mut wanted } = *excess;
+        while wanted > 0 {
+            let among = Among { prefix, tenants: of, without: &gone.keys, weigh };
+            let chosen = self.oldest(&among, wanted)?;
+            wanted = self.let_go(tenants, chosen, gone, say)?.min(wanted);
+        }
+        Ok(())
+    }
+
+    /// Removes what was chosen, or says only that it would; gives the bytes of what stays, since somebody works with it.
+    fn let_go(&self, tenants: &[Tenant], chosen: Vec<Thing>, gone: &mut Gone, say: Say<'_>) -> Result<u64> {
+        let (mut batch, mut stays) = (Vec::new(), 0);
         for thing in chosen {
             match thing {
                 Thing::Entry { key, row, place } => batch.push((key, row, place)),
@@ -299,12 +346,14 @@ impl Stock {
                         (false, None) => false,
                     };
                     // Somebody may be working with it: next time.
+                    gone.keys.insert(repository_key(&shelf, &repository.name));
                     if went {
                         gone.freed.repositories += 1;
                         gone.freed.repository_bytes += repository.bytes;
-                        *gone.shelves.entry(shelf.clone()).or_default() += repository.bytes;
-                        gone.keys.insert(repository_key(&shelf, &repository.name));
+                        *gone.shelves.entry(shelf).or_default() += repository.bytes;
                         say(Said::Repository(repository))?;
+                    } else {
+                        stays += repository.bytes;
                     }
                 }
             }
@@ -312,7 +361,8 @@ impl Stock {
                 self.let_entries_go(tenants, std::mem::take(&mut batch), gone, say)?;
             }
         }
-        self.let_entries_go(tenants, batch, gone, say)
+        self.let_entries_go(tenants, batch, gone, say)?;
+        Ok(stays)
     }
 
     fn let_entries_go(

@@ -9,8 +9,8 @@ use super::entry::{Address, PREFIX, Row};
 use super::list::Wanted;
 use super::{Doing, Said, Say, Stock};
 use crate::error::Result;
-use crate::ports::{Blob, Progress};
-use crate::registry::{change, shelf};
+use crate::ports::{Blob, Progress, Stored};
+use crate::registry::{Meta, change, shelf};
 use crate::spec::dirhash::go_mod_h1;
 use crate::spec::path::ModulePath;
 use crate::spec::version::Version;
@@ -68,7 +68,10 @@ impl Stock {
             for (key, row) in batch {
                 checkup.entries += 1;
                 checkup.bytes += row.size;
-                if let Some(why) = self.fault(&key, &row)? {
+                // What came in the place of the damaged one meanwhile stays.
+                if let Some((why, found)) = self.fault(&key, &row)?
+                    && self.seal(&key)?.is_some_and(|there| there == found)
+                {
                     self.delete(&tenants, std::iter::once((key.as_str(), row.shelf.as_str())))?;
                     checkup.damaged += 1;
                     say(Said::Damaged(Damage { key, why }))?;
@@ -114,19 +117,39 @@ impl Stock {
         Ok(())
     }
 
-    /// What is wrong with an entry; nothing with one that went meanwhile.
-    fn fault(&self, key: &str, row: &Row) -> Result<Option<String>> {
+    /// What is wrong with an entry, and which one it is; nothing with one that went meanwhile. Body and hash are read
+    /// together: the row was read with hundreds of others, and the entry may have been renewed since.
+    fn fault(&self, key: &str, row: &Row) -> Result<Option<(String, Seal)>> {
         let Some(stored) = self.store.get(key)? else { return Ok(None) };
-        let Some(expected) = &row.meta.h1 else { return Ok(None) };
+        let Some(seal) = Seal::of(&stored) else { return Ok(None) };
         let found = match row.path.rsplit_once('.') {
             Some((_, "mod")) => go_mod_h1(&stored.blob.read_all(LARGEST_MOD)?),
             Some((_, "zip")) => match zip_h1(row, stored.blob) {
                 Ok(h1) => h1,
-                Err(why) => return Ok(Some(why)),
+                Err(why) => return Ok(Some((why, seal))),
             },
             _ => return Ok(None),
         };
-        Ok((found != *expected).then(|| format!("{found} (expected {expected})")))
+        Ok((found != seal.h1).then(|| (format!("{found} (expected {})", seal.h1), seal)))
+    }
+
+    fn seal(&self, key: &str) -> Result<Option<Seal>> {
+        Ok(self.store.get(key)?.and_then(|stored| Seal::of(&stored)))
+    }
+}
+
+/// What tells an entry from the one that comes in its place.
+#[derive(PartialEq, Eq)]
+struct Seal {
+    sha256: [u8; 32],
+    h1: String,
+}
+
+impl Seal {
+    /// `None` for what has no hash to be compared with.
+    fn of(stored: &Stored) -> Option<Seal> {
+        let h1 = Meta::parse(&stored.meta)?.h1?;
+        Some(Seal { sha256: stored.blob.sha256(), h1 })
     }
 }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tempfile::NamedTempFile;
 
 use super::super::{InMemory, Limits, Repositories, Repository, Stock, Tenant};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ports::{
     Body, ChangeMeta, Clock as _, Compaction, EntryRow, Place, ProgressFn, Store, Stored, Usage, Verified,
 };
@@ -22,10 +22,18 @@ pub struct Leaky {
     tables: AtomicU64,
     /// Whether compaction gives something back.
     pub is_tight: AtomicBool,
+    /// Whether there is no room for the copy that compaction makes.
+    pub is_full: AtomicBool,
+    /// How often everything was looked through.
+    pub scans: AtomicU64,
+    /// What somebody else does as soon as an entry was read.
+    pub after_read: Mutex<Option<Meanwhile>>,
     pub compactions: AtomicU64,
     /// How many entries were looked at.
     pub looked_at: AtomicU64,
 }
+
+pub type Meanwhile = Box<dyn FnOnce(&Drawer) + Send>;
 
 impl Leaky {
     fn new() -> Arc<Leaky> {
@@ -33,6 +41,9 @@ impl Leaky {
             drawer: Drawer::new(),
             tables: AtomicU64::new(8 * MIB),
             is_tight: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
+            scans: AtomicU64::new(0),
+            after_read: Mutex::default(),
             compactions: AtomicU64::new(0),
             looked_at: AtomicU64::new(0),
         })
@@ -59,7 +70,11 @@ impl Leaky {
 
 impl Store for Leaky {
     fn get(&self, key: &str) -> Result<Option<Stored>> {
-        self.drawer.get(key)
+        let stored = self.drawer.get(key);
+        if let Some(meanwhile) = self.after_read.lock().expect("lock").take() {
+            meanwhile(&self.drawer);
+        }
+        stored
     }
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
         let stored = self.drawer.put(key, meta, body)?;
@@ -84,6 +99,7 @@ impl Store for Leaky {
         self.drawer.scan(prefix, visit)
     }
     fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
+        self.scans.fetch_add(1, Ordering::SeqCst);
         self.drawer.scan_entries(prefix, &mut |row| {
             self.looked_at.fetch_add(1, Ordering::SeqCst);
             visit(&EntryRow { size: row.size * MIB, place: Leaky::place(row.size), ..*row })
@@ -100,6 +116,9 @@ impl Store for Leaky {
     }
     fn compact(&self, _: &mut ProgressFn<'_>) -> Result<Compaction> {
         self.compactions.fetch_add(1, Ordering::SeqCst);
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("no room for the copy"));
+        }
         if !self.is_tight.load(Ordering::SeqCst) {
             self.tables.store(8 * MIB + self.live().0 / 10 * 11, Ordering::SeqCst);
         }

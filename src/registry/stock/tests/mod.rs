@@ -1,5 +1,6 @@
 //! Housekeeping over a store that, as the one on the disk does, gives nothing back until it is compacted.
 
+mod full;
 mod house;
 
 use std::sync::Mutex;
