@@ -1,6 +1,6 @@
 //! Upstreams and registries from their definitions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -65,12 +65,15 @@ pub struct Folders {
     open: Mutex<HashMap<String, Arc<Repositories>>>,
     /// What registries wrote down of modules: one book for each, whoever reads in it.
     books: Mutex<HashMap<String, Arc<Book>>>,
+    /// The shelves on which nothing is half done any more.
+    settled: Mutex<HashSet<String>>,
 }
 
 impl Folders {
     pub fn new(store: &Path, client: Client, clock: Arc<dyn Clock>) -> Folders {
         let (root, runtime) = (store.join("git"), Handle::current());
-        Folders { root, client, clock, runtime, open: Mutex::default(), books: Mutex::default() }
+        let (open, books, settled) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Folders { root, client, clock, runtime, open, books, settled }
     }
 
     /// The book of a registry.
@@ -78,6 +81,16 @@ impl Folders {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Book::new(registry, store.clone(), self.clock.clone());
         books.entry(registry.to_owned()).or_insert_with(new).clone()
+    }
+
+    /// Ends what an earlier process did by half; what this one is at is nobody else's business.
+    fn settle(&self, cached: &Cached) {
+        let first = |shelves: &mut HashSet<String>| shelves.insert(cached.shelf().as_str().to_owned());
+        if first(&mut self.settled.lock().unwrap_or_else(PoisonError::into_inner))
+            && let Err(error) = cached.settle()
+        {
+            tracing::error!(upstream = cached.name(), %error, "half replaced until the next start");
+        }
     }
 
     /// Whether an upstream has repositories, by its shelf.
@@ -249,6 +262,7 @@ impl Builder {
             Asker::Command => validity.of_command(),
         };
         let cached = Cached::new(shelf, source, self.store.clone(), self.clock.clone(), validity);
+        self.folders.settle(&cached);
         cached.named(named).on_change(definition.on_change)
     }
 

@@ -167,6 +167,11 @@ impl Cached {
         self.inner.uses.write(&*self.inner.store)
     }
 
+    /// Ends what a kill cut short; once, before anybody asks. Blocking.
+    pub fn settle(&self) -> Result<()> {
+        self.inner.settle()
+    }
+
     /// Drops what is in memory of an entry that was taken out of the store.
     pub fn forget(&self, key: &str) {
         self.inner.forget(key);

@@ -274,6 +274,8 @@ pub struct Drawer {
     pub writes: AtomicUsize,
     /// Whether metas are refused.
     pub is_full: AtomicBool,
+    /// How many more writes go well, and whether what is deleted then still goes.
+    left: Mutex<Option<(usize, bool)>>,
 }
 
 impl Drawer {
@@ -283,6 +285,27 @@ impl Drawer {
 
     pub fn keys(&self) -> Vec<String> {
         self.entries.lock().expect("lock").keys().cloned().collect()
+    }
+
+    /// After so many more writes the disk is full; or the process is as good as dead: nothing goes any more.
+    pub fn end_after(&self, writes: usize, deletes_go: bool) {
+        *self.left.lock().expect("lock") = Some((writes, deletes_go));
+    }
+
+    pub fn mend(&self) {
+        *self.left.lock().expect("lock") = None;
+    }
+
+    fn allow(&self, deletes: bool) -> Result<()> {
+        match &mut *self.left.lock().expect("lock") {
+            None => Ok(()),
+            Some((_, true)) if deletes => Ok(()),
+            Some((0, _)) => Err(Error::internal("disk full")),
+            Some((left, _)) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
     }
 
     pub fn spoil(&self, key: &str) {
@@ -312,6 +335,7 @@ impl Store for Drawer {
     }
 
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
+        self.allow(false)?;
         self.writes.fetch_add(1, Ordering::SeqCst);
         let body = match body {
             Body::Bytes(bytes) => bytes,
@@ -348,10 +372,12 @@ impl Store for Drawer {
     }
 
     fn delete(&self, key: &str) -> Result<bool> {
+        self.allow(true)?;
         Ok(self.entries.lock().expect("lock").remove(key).is_some())
     }
 
     fn delete_many(&self, keys: &[String]) -> Result<u64> {
+        self.allow(true)?;
         let mut entries = self.entries.lock().expect("lock");
         Ok(keys.iter().filter(|key| entries.remove(key.as_str()).is_some()).count() as u64)
     }

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
@@ -38,7 +39,13 @@ pub(super) enum Put {
 }
 
 /// A file of a version with what was brought for it and what is kept of it.
-type Other = (Asked, Brought, Option<Arc<Kept>>);
+pub(super) type File = (Arc<Asked>, Brought, Option<Arc<Kept>>);
+
+/// What keys begin with under which a version is noted while its files are replaced.
+const REPLACING: &str = "replacing/";
+
+/// The keys of a version's files, with what stands there in the end.
+type News = Vec<(String, State)>;
 
 impl Inner {
     /// Puts an answer into the store and gives what the store made of it.
@@ -80,32 +87,94 @@ impl Inner {
         Ok(siblings)
     }
 
-    /// Replaces a version's files together. What was kept goes first: a kill leaves some of the new ones, never a mix.
-    pub fn put_all(
-        &self,
-        asked: Arc<Asked>,
-        brought: Brought,
-        before: Option<Arc<Kept>>,
-        others: Vec<Other>,
-    ) -> Result<Arc<Kept>> {
+    /// Replaces a version's files together; the one that was asked for is the first of them.
+    ///
+    /// The zip is written first, since it is what there may be no room for: where it fails, all of the old stay. A
+    /// failure or a kill later leaves those of the new that were written, see `settle`: never a mix, never nothing.
+    pub fn put_all(&self, files: Vec<File>) -> Result<Arc<Kept>> {
+        let none = || Error::internal("no file to replace");
+        let asked = files.first().map(|(asked, ..)| asked.clone()).ok_or_else(none)?;
         let _turn = self.turn(&asked);
-        let main = [(&*asked, &brought, &before)];
-        let files = others.iter().map(|(asked, brought, before)| (asked, brought, before));
-        for (asked, brought, before) in main.into_iter().chain(files) {
-            let Some(before) = before else { continue };
-            let (was, found) = (State::of_kept(before), State::of_brought(brought)?);
-            if !was.is(&found) {
-                self.record(asked, was, found)?;
+        let news = self.record_all(&files)?;
+        let mark = self.replacing(&asked);
+        let json = serde_json::to_vec(&news).map_err(|e| Error::internal("states do not serialize").because(e))?;
+        self.store.put(&mark, &json, Body::Bytes(Bytes::new()))?;
+        let written = self.write_all(files, &asked.key);
+        let ended = match &written {
+            Ok(_) => self.store.delete(&mark).map(drop),
+            Err(_) => self.settle_one(&mark, &news),
+        };
+        if let Err(error) = ended {
+            let subject = asked.question.subject(&asked.module);
+            tracing::error!(upstream = self.shelf.name(), subject, %error, "half replaced until the next start");
+        }
+        // What was read before it was replaced must not come back into memory.
+        news.iter().for_each(|(key, _)| self.forget(key));
+        written?.ok_or_else(none)
+    }
+
+    /// Ends what a kill cut short, at start: of a version that was being replaced the old files go if any of the new
+    /// ones is there, else they stay. Blocking.
+    pub fn settle(&self) -> Result<()> {
+        let mut marks: Vec<(String, News)> = Vec::new();
+        self.store.scan(&format!("{REPLACING}{}/", self.shelf.as_str()), &mut |mark, news| {
+            marks.push((mark.to_owned(), serde_json::from_slice(news).unwrap_or_default()));
+            true
+        })?;
+        marks.iter().try_for_each(|(mark, news)| self.settle_one(mark, news))
+    }
+
+    fn settle_one(&self, mark: &str, news: &News) -> Result<()> {
+        let (mut old, mut replaced) = (Vec::new(), false);
+        for (key, new) in news {
+            let Some(kept) = self.read(key)? else { continue };
+            match State::of_kept(&kept) == *new {
+                true => replaced = true,
+                false => old.push(key.clone()),
             }
         }
-        let uses = |before: &Option<Arc<Kept>>| before.as_ref().map(|kept| (kept.meta.downloads, kept.meta.last_used));
-        let keys: Vec<String> = others.iter().map(|(other, ..)| other.key.clone()).chain([asked.key.clone()]).collect();
-        self.store.delete_many(&keys)?;
-        keys.iter().for_each(|key| self.forget(key));
-        for (other, brought, before) in others {
-            self.write_used(&other, brought, uses(&before))?;
+        if replaced && !old.is_empty() {
+            tracing::warn!(upstream = self.shelf.name(), keys = ?old, "removed: the version was replaced in part");
+            self.store.delete_many(&old)?;
         }
-        self.write_used(&asked, brought, uses(&before))
+        self.store.delete(mark).map(drop)
+    }
+
+    /// Where it is noted that a version's files are being replaced.
+    fn replacing(&self, asked: &Asked) -> String {
+        let version = asked.question.version().map(Version::escaped).unwrap_or_default();
+        format!("{REPLACING}{}/{}/{version}", self.shelf.as_str(), asked.module.escaped())
+    }
+
+    /// Records the differences, and gives what will stand where.
+    fn record_all(&self, files: &[File]) -> Result<News> {
+        let mut news = News::new();
+        for (asked, brought, before) in files {
+            let found = State::of_brought(brought)?;
+            if let Some(was) = before.as_ref().map(|before| State::of_kept(before)).filter(|was| !was.is(&found)) {
+                self.record(asked, was, found.clone())?;
+            }
+            news.push((asked.key.clone(), found));
+        }
+        Ok(news)
+    }
+
+    /// Gives what became of the file of this key.
+    fn write_all(&self, mut files: Vec<File>, key: &str) -> Result<Option<Arc<Kept>>> {
+        files.sort_by_key(|(asked, ..)| match asked.question {
+            Question::Zip(_) => 0,
+            Question::GoMod(_) => 1,
+            _ => 2,
+        });
+        let mut written = None;
+        for (asked, brought, before) in files {
+            let uses = before.map(|kept| (kept.meta.downloads, kept.meta.last_used));
+            let kept = self.write_used(&asked, brought, uses)?;
+            if asked.key == key {
+                written = Some(kept);
+            }
+        }
+        Ok(written)
     }
 
     /// The upstream said that an answer still holds; or it was brought again, with new validators, and is the same.

@@ -7,7 +7,7 @@ use super::bring::Brought;
 use super::cached::{Inner, blocking};
 use super::change::{OnChange, State};
 use super::entry::{Freshness, Kept};
-use super::keep::{Asked, Put};
+use super::keep::{Asked, File, Put};
 use super::validity::Standing;
 use crate::error::{Error, Result};
 use crate::spec::path::ModulePath;
@@ -113,10 +113,10 @@ impl Inner {
                 let kept = blocking(move || self.mark(&asked, kept, found)).await?;
                 Ok((kept, Freshness::Stale))
             }
-            OnChange::Replace => match self.replace(asked, brought, Some(kept.clone())).await {
+            OnChange::Replace => match self.clone().replace(asked.clone(), brought, Some(kept)).await {
                 Ok(kept) => Ok((kept, Freshness::Revalidated)),
                 // Never half of a version: the first content stays until all of the new one can be had.
-                Err(_) => Ok((kept, Freshness::Stale)),
+                Err(error) => self.kept(&asked).await?.map(|kept| (kept, Freshness::Stale)).ok_or(error),
             },
         }
     }
@@ -144,8 +144,21 @@ impl Inner {
         }
     }
 
-    /// Brings all other kept files of the version too, then puts all of them in the place of what was kept.
+    /// Puts all files of a version in the place of what was kept; that it could not is told by the log too, since
+    /// the client may not hear of it.
     async fn replace(
+        self: Arc<Self>,
+        asked: Arc<Asked>,
+        brought: Brought,
+        before: Option<Arc<Kept>>,
+    ) -> Result<Arc<Kept>> {
+        let (upstream, subject) = (self.shelf.name().to_owned(), asked.question.subject(&asked.module));
+        let replaced = self.replaced(asked, brought, before).await;
+        replaced.inspect_err(|error| tracing::warn!(upstream, subject, %error, "a version is not replaced"))
+    }
+
+    /// Brings all other kept files of the version too, then puts all of them together.
+    async fn replaced(
         self: Arc<Self>,
         asked: Arc<Asked>,
         brought: Brought,
@@ -153,14 +166,10 @@ impl Inner {
     ) -> Result<Arc<Kept>> {
         let (inner, at) = (self.clone(), asked.clone());
         let siblings = blocking(move || inner.siblings(&at)).await?;
-        let mut others = Vec::new();
+        let mut others: Vec<File> = Vec::new();
         for (sibling, kept) in siblings {
             let other = self.bring(&asked.module, &sibling.question).await;
-            let other = other.inspect_err(|error| {
-                let subject = sibling.question.subject(&asked.module);
-                tracing::warn!(upstream = self.shelf.name(), subject, %error, "a version is not replaced");
-                self.remember(&asked.key, error);
-            })?;
+            let other = other.inspect_err(|error| self.remember(&asked.key, error))?;
             if let (Some(one), Some(two)) = (brought.commit(), other.commit())
                 && one != two
             {
@@ -168,8 +177,13 @@ impl Inner {
                 self.remember(&asked.key, &error);
                 return Err(error);
             }
-            others.push((sibling, other, Some(kept)));
+            others.push((Arc::new(sibling), other, Some(kept)));
         }
-        blocking(move || self.put_all(asked, brought, before, others)).await
+        blocking(move || {
+            let files = std::iter::once((asked.clone(), brought, before)).chain(others).collect();
+            // Bringing all of it again at once would not help.
+            self.put_all(files).inspect_err(|error| self.remember(&asked.key, error))
+        })
+        .await
     }
 }

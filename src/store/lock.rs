@@ -11,8 +11,10 @@ use super::database::{unopened, unreadable};
 use super::{OnWait, Options};
 use crate::error::{Error, Result};
 
-/// The format that this code reads and writes.
-const FORMAT: u32 = 1;
+/// The format that this code writes; it reads older ones too, see `migrate`.
+///
+/// 2: upstreams' names in keys and in `git/` are marked, and `tables` says where the tables are.
+pub(super) const FORMAT: u32 = 2;
 
 const FORMAT_FILE: &str = "format";
 const LOCK_FILE: &str = "lock";
@@ -87,16 +89,16 @@ fn held(folder: &Path, owner: &Path) -> Error {
         .remedy("end that process, or use another folder")
 }
 
-/// Brings the folder to the format of this code, or says why it cannot be.
-pub(super) fn check_format(folder: &Path) -> Result<()> {
+/// The format of the folder, that of this code if it is new; or why the folder cannot be used.
+pub(super) fn check_format(folder: &Path) -> Result<u32> {
     let path = folder.join(FORMAT_FILE);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return begin(folder, &path),
+        Err(error) if error.kind() == ErrorKind::NotFound => return begin(folder),
         Err(error) => return Err(unopened(folder, &error)),
     };
     match text.trim().parse::<u32>() {
-        Ok(FORMAT) => Ok(()),
+        Ok(format @ 1..=FORMAT) => Ok(format),
         Ok(newer) if newer > FORMAT => {
             Err(Error::internal(format!("{}: store has format {newer} (expected {FORMAT})", folder.display()))
                 .remedy("it was written by a newer version: use that one, or another folder"))
@@ -106,15 +108,20 @@ pub(super) fn check_format(folder: &Path) -> Result<()> {
 }
 
 /// Marks a new store. It comes before any table, so tables without it belong to somebody else.
-fn begin(folder: &Path, path: &Path) -> Result<()> {
-    let failed = |error: std::io::Error| unopened(folder, &error);
-    if folder.join("sled").join("db").exists() {
+fn begin(folder: &Path) -> Result<u32> {
+    if ["sled/db", "sled.2/db", "tables"].iter().any(|name| folder.join(name).exists()) {
         return Err(unreadable(folder, &format!("it has no format file (expected {FORMAT})")));
     }
+    say_format(folder).map(|()| FORMAT)
+}
+
+/// From now on the folder is of the format of this code, also after a loss of power.
+pub(super) fn say_format(folder: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| unopened(folder, &error);
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     writeln!(file, "{FORMAT}").map_err(failed)?;
     file.as_file().sync_data().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+    file.persist(folder.join(FORMAT_FILE)).map_err(|error| failed(error.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
@@ -177,11 +184,12 @@ mod tests {
     #[test]
     fn formats() {
         let rows = [
-            ("ours", Some("1\n"), None),
-            ("none yet", None, None),
-            ("newer", Some("2\n"), Some("store has format 2 (expected 1)")),
-            ("torn", Some("zwei"), Some("format file says \"zwei\" (expected 1)")),
-            ("never was", Some("0"), Some("format file says \"0\" (expected 1)")),
+            ("ours", Some("2\n"), Ok(2)),
+            ("none yet", None, Ok(2)),
+            ("older", Some("1\n"), Ok(1)),
+            ("newer", Some("3\n"), Err("store has format 3 (expected 2)")),
+            ("torn", Some("zwei"), Err("format file says \"zwei\" (expected 2)")),
+            ("never was", Some("0"), Err("format file says \"0\" (expected 2)")),
         ];
         for (name, text, expected) in rows {
             let folder = tempfile::tempdir().expect("folder");
@@ -189,10 +197,12 @@ mod tests {
                 fs::write(folder.path().join(FORMAT_FILE), text).expect(name);
             }
             match (check_format(folder.path()), expected) {
-                (Ok(()), None) => {
-                    assert_eq!(fs::read_to_string(folder.path().join(FORMAT_FILE)).expect(name), "1\n", "{name}");
+                (Ok(format), Ok(expected)) => {
+                    assert_eq!(format, expected, "{name}");
+                    let text = fs::read_to_string(folder.path().join(FORMAT_FILE)).expect(name);
+                    assert_eq!(text, format!("{expected}\n"), "{name}: an older one is changed when all is done");
                 }
-                (Err(error), Some(expected)) => {
+                (Err(error), Err(expected)) => {
                     assert_eq!(error.what().split_once(": ").map(|(_, what)| what.contains(expected)), Some(true));
                     assert!(error.what().starts_with(&folder.path().display().to_string()), "{name}");
                     assert!(!error.remedies().is_empty(), "{name}: no way out");
@@ -204,10 +214,13 @@ mod tests {
 
     #[test]
     fn tables_without_a_format_are_not_ours() {
-        let folder = tempfile::tempdir().expect("folder");
-        fs::create_dir_all(folder.path().join("sled")).expect("folder");
-        fs::write(folder.path().join("sled/db"), "").expect("file");
-        let error = check_format(folder.path()).expect_err("refused");
-        assert!(error.what().contains("no format file"), "{error}");
+        for name in ["sled/db", "sled.2/db", "tables"] {
+            let folder = tempfile::tempdir().expect(name);
+            let file = folder.path().join(name);
+            fs::create_dir_all(file.parent().expect(name)).expect(name);
+            fs::write(file, "").expect(name);
+            let error = check_format(folder.path()).expect_err(name);
+            assert!(error.what().contains("no format file"), "{name}: {error}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod files;
 mod intake;
 mod lock;
 mod memory;
+mod migrate;
 mod pieces;
 mod place;
 mod recent;

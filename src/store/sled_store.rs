@@ -100,7 +100,7 @@ impl SledStore {
         let folder = folder.as_ref();
         fs::create_dir_all(folder).map_err(|error| unopened(folder, &error))?;
         let lock = Lock::take(folder, &options)?;
-        check_format(folder)?;
+        let format = check_format(folder)?;
         let files = Files::open(folder)?;
         let database = Arc::new(Database::open(folder, options.page_cache, lock)?);
         let store = SledStore {
@@ -112,6 +112,7 @@ impl SledStore {
             folder: folder.to_path_buf(),
             keep_free: options.keep_free,
         };
+        store.migrate(folder, format)?;
         store.compact_if_it_pays(options.compact_above);
         Ok(store)
     }

@@ -149,6 +149,39 @@ async fn what_was_marked_is_replaced_at_once_when_the_choice_becomes_replace() {
     assert_eq!(text(&bench, zip(VERSION)).await.1, Freshness::Fresh);
 }
 
+/// What was kept went first: where the new could not be written, nothing was left.
+#[tokio::test]
+async fn a_replacement_that_is_cut_short_leaves_all_of_the_old_or_only_new_and_never_nothing() {
+    // A full disk still deletes; a killed process does nothing more until it is started again.
+    for (writes, deletes_go) in (0..16).flat_map(|writes| [(writes, true), (writes, false)]) {
+        let row = format!("after {writes} writes, {}", if deletes_go { "disk full" } else { "killed" });
+        let bench = first(OnChange::Replace, Apart::Revision).await;
+        for question in files(VERSION) {
+            bench.entry(&question).await.expect("an answer");
+        }
+        bench.cached.flush().expect("uses");
+        move_tag(&bench);
+        bench.clock.forward(DAY);
+        bench.store.end_after(writes, deletes_go);
+        // Stale, new or an error: what counts is what is left.
+        let _ = bench.entry(&query(VERSION)).await;
+        bench.store.mend();
+        if !deletes_go {
+            bench.reopened_with(OnChange::Replace).settle().expect(&row);
+        }
+        let kept: Vec<_> =
+            files(VERSION).into_iter().filter(|question| bench.store.keys().contains(&bench.key(question))).collect();
+        let commits = kept.iter().map(|question| bench.meta(question).validators.revision.expect("a commit"));
+        let commits: Vec<String> = commits.collect();
+        assert!(!commits.is_empty(), "{row}: nothing is left");
+        let old = commits.iter().filter(|commit| *commit == OLD).count();
+        assert!(old == 0 || old == 3, "{row}: {old} of {} files are of the old commit", commits.len());
+        assert!(writes > 3 || old == 3, "{row}: the notes come before the files");
+        assert!(writes < 8 || (old, commits.len()) == (0, 3), "{row}: enough for all");
+        assert!(!bench.store.keys().iter().any(|key| key.starts_with("replacing/")), "{row}");
+    }
+}
+
 #[tokio::test]
 async fn half_of_a_version_is_never_replaced() {
     let bench = first(OnChange::Replace, Apart::Nothing).await;
