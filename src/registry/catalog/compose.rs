@@ -111,21 +111,13 @@ impl<R> State<R> {
                 tracing::error!(
                     registry,
                     upstream,
-                    "the registry names an upstream that is defined no more: it is left out"
+                    "the registry names an upstream that is defined no more: what it would be asked for fails"
                 );
             }
         }
         for upstream in self.written.upstreams.iter().filter(|upstream| self.users(&upstream.name).is_empty()) {
             tracing::warn!(upstream = upstream.name, "it stands in no registry, so nobody asks it");
         }
-    }
-
-    /// Who answers in a registry. The configuration took away what nobody defines any more, and its place with it;
-    /// where nobody else is left or the store lost the definition, its place fails: no absence may stand for that.
-    fn answering(&self, registry: &RegistryDefinition) -> Vec<String> {
-        let is_there = |name: &&String| self.upstream(name).is_some() || self.kept.unreadable.contains(*name);
-        let there: Vec<String> = registry.upstreams.iter().filter(is_there).cloned().collect();
-        if there.is_empty() { registry.upstreams.clone() } else { there }
     }
 
     /// Of a name that both the configuration and the store have, the configuration's counts.
@@ -169,11 +161,9 @@ impl<R> State<R> {
             definitions.insert(definition.name.clone(), Arc::new(definition.clone()));
         }
         let all = self.registries();
-        for name in all.iter().flat_map(|registry| self.answering(registry)) {
-            if !made.contains_key(&name) {
-                let missing = self.missing(&name);
-                made.insert(name, missing);
-            }
+        // Left out, its modules would be asked of the next one: a private name of a stranger.
+        for name in all.iter().flat_map(|registry| &registry.upstreams) {
+            made.entry(name.clone()).or_insert_with(|| self.missing(name));
         }
         let mut registries = BTreeMap::new();
         for definition in &all {
@@ -210,7 +200,7 @@ impl<R> State<R> {
         Made { from, it: self.build.failing(definition, error) }
     }
 
-    /// What takes the place of an upstream that a registry names and that cannot be left out.
+    /// What takes the place of an upstream that a registry names and nobody defines.
     fn missing(&self, name: &str) -> Made<Offer> {
         let definition = UpstreamDefinition::new(name, UpstreamKind::Git);
         self.failing(&definition, Error::bad_gateway("it is defined no more"))
@@ -240,7 +230,7 @@ impl<R> State<R> {
         let policy = definition.policy(self.written.policy);
         let mut from = format!("{definition:?} {policy:?} {}", self.build.mark());
         let (mut members, mut proxies) = (Vec::new(), Vec::new());
-        for name in &self.answering(definition) {
+        for name in &definition.upstreams {
             let offer = &made[name].it;
             let upstream =
                 self.upstream(name).cloned().unwrap_or_else(|| UpstreamDefinition::new(name, UpstreamKind::Git));

@@ -78,7 +78,7 @@ pub struct Standing {
     /// From 1.
     pub position: usize,
     pub name: String,
-    /// It is defined no more: it is left out of the walk; 502 where nobody else is left.
+    /// It is defined no more: what it would be asked for is 502.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     missing: bool,
 }
