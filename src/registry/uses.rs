@@ -144,7 +144,8 @@ mod tests {
             uses.write(&*store).expect_err("full");
             assert!(!uses.rest());
         }
-        assert_eq!((uses.waiting().used.len(), uses.waiting().unwritten.len()), (0, 1));
+        let rows = |waiting: &Waiting| (waiting.used.len(), waiting.unwritten.len());
+        assert_eq!(rows(&uses.waiting()), (0, 1));
         store.is_full.store(false, Ordering::SeqCst);
         uses.write(&*store).expect("a drawer");
         let meta = Meta::parse(&store.get("k").expect("a drawer").expect("an entry").meta).expect("a meta");
