@@ -124,7 +124,7 @@ impl Inner {
         marks.iter().try_for_each(|(mark, news)| self.settle_one(mark, news))
     }
 
-    fn settle_one(&self, mark: &str, news: &News) -> Result<()> {
+    fn settle_one(&self, mark: &str, news: &[(String, State)]) -> Result<()> {
         let (mut old, mut replaced) = (Vec::new(), false);
         for (key, new) in news {
             let Some(kept) = self.read(key)? else { continue };
