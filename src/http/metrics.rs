@@ -77,7 +77,7 @@ impl UpstreamReading {
 /// Bytes of one part of the store.
 #[derive(Debug, Clone)]
 pub struct StoreReading {
-    /// `entries`, `git`, …
+    /// `tables`, `files`, `git`
     pub part: &'static str,
     pub bytes: u64,
 }

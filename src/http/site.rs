@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::metrics::{Reading, UpstreamReading};
+use super::metrics::{Reading, StoreReading, UpstreamReading};
 use super::route::RegistryName;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
 use crate::registry::catalog::Catalog;
 use crate::registry::definition::DEFAULT;
-use crate::registry::stock::Stock;
+use crate::registry::stock::{Figures, Stock};
 use crate::sumdb;
 
 /// A registry and the checksum databases that its proxies hand through.
@@ -73,7 +73,12 @@ impl Site {
             ready: true,
             upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
-            ..Reading::default()
+            store: self
+                .stock
+                .as_ref()
+                .and_then(|stock| stock.figures())
+                .map(|figures| parts(&figures))
+                .unwrap_or_default(),
         }
     }
 
@@ -103,4 +108,11 @@ impl Site {
         let current = self.catalog.current();
         current.registries.get(name).cloned().ok_or_else(|| unknown.about(format!("registries/{name}")))
     }
+}
+
+/// What lies in the store, as last counted.
+fn parts(figures: &Figures) -> Vec<StoreReading> {
+    let total = &figures.total;
+    let parts = [("tables", total.tables), ("files", total.files), ("git", total.repository_bytes)];
+    parts.into_iter().map(|(part, bytes)| StoreReading { part, bytes }).collect()
 }

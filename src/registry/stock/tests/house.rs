@@ -49,7 +49,7 @@ impl Leaky {
             }
             true
         };
-        self.drawer.scan_entries("", count).expect("a drawer");
+        self.drawer.scan_entries("", None, count).expect("a drawer");
         (tables, files)
     }
 }
@@ -80,8 +80,13 @@ impl Store for Leaky {
     fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()> {
         self.drawer.scan(prefix, visit)
     }
-    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
-        self.drawer.scan_entries(prefix, &mut |row| {
+    fn scan_entries(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        visit: &mut dyn FnMut(&EntryRow<'_>) -> bool,
+    ) -> Result<()> {
+        self.drawer.scan_entries(prefix, after, &mut |row| {
             visit(&EntryRow { size: row.size * MIB, place: Leaky::place(row.size), ..*row })
         })
     }
