@@ -3,10 +3,12 @@
 mod aged;
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use aged::age;
-use support::client::Answered;
+use serde_json::Value;
+use support::client::{self, Answered};
 use support::double::{Conduct, Double, Validator};
 use support::modvet::{Home, Modvet};
 use support::relay::{Passage, Relay};
@@ -66,6 +68,27 @@ fn all(modvet: &Modvet, expected: &str, release: &Release) {
 fn warnings(log: &str) -> Vec<&str> {
     let is_change = |line: &&str| line.contains("WARN") && line.contains("came back different upstream=\"up\"");
     log.lines().filter(is_change).collect()
+}
+
+/// How many changes `/metrics` counts.
+fn counted(modvet: &Modvet) -> String {
+    let page = client::get(modvet.address(), "/metrics").text();
+    let line = page.lines().find_map(|line| line.strip_prefix("modvet_released_changes_total{upstream=\"up\"} "));
+    line.unwrap_or_else(|| panic!("{page}")).to_owned()
+}
+
+/// Looks at what the API tells of changes: one for each file of the version, with both contents.
+fn told(modvet: &Modvet, choice: &str) {
+    let page = client::control(&modvet.home().store(), "GET", "/api/v1/changes?upstream=up", "");
+    let page: Value = serde_json::from_slice(&page.body).unwrap_or_else(|error| panic!("{error}: {}", page.text()));
+    let changes = page["changes"].as_array().unwrap_or_else(|| panic!("{page}"));
+    let files: BTreeSet<&str> = changes.iter().filter_map(|change| change["question"].as_str()).collect();
+    assert!(files == BTreeSet::from(["info", "mod", "zip"]) && changes.len() == 3, "{page}");
+    for change in changes {
+        let subject = ["upstream", "module", "version", "choice"].map(|name| change[name].as_str().unwrap_or_default());
+        assert_eq!(subject, ["up", MODULE, "v1.0.0", choice], "{page}");
+        assert!(change["kept"] != change["found"] && change["seen_at"].is_string(), "{page}");
+    }
 }
 
 /// What docs/reliability.md says of `X-Modvet-Cache` where a released version changed.
@@ -180,13 +203,32 @@ fn a_version_that_comes_back_different_is_recorded_and_its_first_content_served(
         let line = warnings(&log).into_iter().find(|line| line.contains(&file));
         assert!(line.is_some_and(|line| line.contains("example.test/m@v1.0.0")), "{tail}: {log}");
     }
+    assert_eq!(counted(&modvet), "3");
+    told(&modvet, "keep");
     // Asked for again, it is no other change.
     let modvet = later(modvet, 25);
     all(&modvet, word_on_page("keep"), &first());
+    told(&modvet, "keep");
     // Again after a restart, and while the upstream is gone.
     drop(double);
     let modvet = later(modvet, 25);
     all(&modvet, "stale", &first());
+    told(&modvet, "keep");
+}
+
+#[test]
+fn what_was_kept_of_a_changed_version_is_taken_out_by_hand() {
+    let double = Double::start();
+    double.add(&first());
+    let modvet = serving(&double, "");
+    all(&modvet, "miss", &first());
+    double.add(&second());
+    let modvet = later(modvet, 25);
+    all(&modvet, "stale", &first());
+    let removed = modvet.home().run(&["cache", "rm", "example.test/m@v1.0.0", "--config", "modvet.toml"]);
+    assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+    all(&modvet, "miss", &second());
+    told(&modvet, "keep");
 }
 
 #[test]
@@ -200,6 +242,8 @@ fn with_replace_the_new_content_is_served_and_the_change_recorded_all_the_same()
     // With the first file all of the version are brought again: they never mix.
     expect(&modvet, FILES[0], word_on_page("replace"), &second().info());
     all(&modvet, "hit", &second());
+    assert_eq!(counted(&modvet), "3");
+    told(&modvet, "replace");
     let log = modvet.log();
     assert!(!warnings(&log).is_empty(), "{log}");
 }
