@@ -146,7 +146,7 @@ impl Stock {
     ) -> Result<()> {
         let mut goes_on = true;
         for shelf in self.shelves()? {
-            if !wanted.upstream.as_deref().is_none_or(|name| shelf::name_in(&shelf) == name) {
+            if wanted.upstream.as_deref().is_some_and(|name| shelf::name_in(&shelf) != name) {
                 continue;
             }
             self.store.scan_entries(&wanted.prefix(&shelf), after, &mut |entry| {
