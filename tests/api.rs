@@ -137,6 +137,9 @@ fn an_upstream_says_how_it_is_doing_in_the_api_and_for_prometheus() {
     assert_eq!(modvet.get(MODULE, "@v/v1.0.0.zip").status, 200);
     line("modvet_answers_total{upstream=\"tree\",cache=\"hit\"} 1");
 
+    assert_eq!(client::control(&store, "GET", "/api/v1/cache/stats", "").status, 200);
+    line("modvet_store_bytes{part=\"git\"} 0");
+
     std::fs::remove_dir_all(tree.path()).expect("a folder");
     assert_eq!(modvet.get("example.test/other", "@v/list").status, 502);
     let doing = upstream();
@@ -144,6 +147,23 @@ fn an_upstream_says_how_it_is_doing_in_the_api_and_for_prometheus() {
     assert!(doing["health"]["failure"].is_string(), "{doing}");
     line("modvet_upstream_up{upstream=\"tree\"} 0");
     line("modvet_upstream_failures_total{upstream=\"tree\"} 1");
+}
+
+#[test]
+fn an_entry_that_is_removed_is_fetched_again() {
+    let tree = tree();
+    let modvet = guarded(&tree);
+    let store = modvet.home().store();
+    let zip = || modvet.get(MODULE, "@v/v1.0.0.zip").header("x-modvet-cache").map(str::to_owned);
+    assert_eq!(zip().as_deref(), Some("hit"));
+    let path = format!("/api/v1/upstreams/tree/entries/{MODULE}/@v/v1.0.0.zip");
+    assert_eq!(client::control(&store, "DELETE", &path, "").status, 204);
+    let listed = client::control(&store, "GET", &format!("/api/v1/upstreams/tree/entries?prefix={MODULE}"), "");
+    let value: Value = serde_json::from_slice(&listed.body).expect("JSON");
+    let paths: Vec<&str> =
+        value["entries"].as_array().expect("a list").iter().filter_map(|entry| entry["path"].as_str()).collect();
+    assert_eq!(paths, ["@v/list", "@v/v1.0.0.info"], "{value}");
+    assert_eq!(zip().as_deref(), Some("miss"), "what is in memory goes too");
 }
 
 /// A call, the description it is for, and the status that it gets.
@@ -179,6 +199,34 @@ const EXAMPLES: &[Example] = &[
         "",
         204,
     ),
+    Example("GET /api/v1/upstreams/{upstream}/entries", "/api/v1/upstreams/tree/entries", "", 200),
+    Example(
+        "GET /api/v1/upstreams/{upstream}/entries",
+        "/api/v1/upstreams/tree/entries?prefix=example.test%2Fm%2F%40v%2Fv1&limit=1",
+        "",
+        200,
+    ),
+    Example("GET /api/v1/upstreams/{upstream}/entries", "/api/v1/upstreams/none/entries", "", 404),
+    Example(
+        "DELETE /api/v1/upstreams/{upstream}/entries/{path}",
+        "/api/v1/upstreams/tree/entries/example.test/m/@v/list",
+        "",
+        204,
+    ),
+    Example(
+        "DELETE /api/v1/upstreams/{upstream}/entries/{path}",
+        "/api/v1/upstreams/tree/entries/example.test/m/@v/list",
+        "",
+        404,
+    ),
+    Example("GET /api/v1/cache/stats", "/api/v1/cache/stats", "", 200),
+    Example("GET /api/v1/cache/entries", "/api/v1/cache/entries", "", 200),
+    Example("GET /api/v1/cache/entries", "/api/v1/cache/entries?stream", "", 200),
+    Example("GET /api/v1/cache/entries", "/api/v1/cache/entries?upstream=none", "", 404),
+    Example("POST /api/v1/cache/verify", "/api/v1/cache/verify", "", 200),
+    Example("POST /api/v1/cache/prune", "/api/v1/cache/prune", "{\"max_size\": \"1B\", \"dry_run\": true}", 200),
+    Example("POST /api/v1/cache/rm", "/api/v1/cache/rm", "{\"subject\": \"example.test/m@v1.0.0\"}", 200),
+    Example("POST /api/v1/cache/rm", "/api/v1/cache/rm", "", 400),
     Example("POST /api/v1/upstreams", "/api/v1/upstreams", UPSTREAM, 201),
     Example("POST /api/v1/upstreams", "/api/v1/upstreams", UPSTREAM, 409),
     Example("POST /api/v1/upstreams", "/api/v1/upstreams", "{\"nam\": \"x\"}", 400),
@@ -234,15 +282,16 @@ fn every_answer_has_exactly_the_fields_that_are_described() {
         let (method, _) = row.split_once(' ').expect("a method");
         let answered = client::control(&store, method, target, body);
         assert_eq!(answered.status, *expected, "{method} {target}: {}\n{}", answered.text(), modvet.log());
-        let is_lines = answered.header("content-type") == Some("application/x-ndjson");
+        let media = answered.header("content-type").unwrap_or_default();
         let text = answered.text();
-        let values: Vec<&str> = if is_lines { text.lines().collect() } else { vec![text.as_str()] };
+        let values: Vec<&str> =
+            if media == "application/x-ndjson" { text.lines().collect() } else { vec![text.as_str()] };
         for value in values {
             let value = match value {
                 "" => Value::Null,
                 text => serde_json::from_str(text).unwrap_or_else(|error| panic!("{target}: {error}: {text}")),
             };
-            let found = openapi::differences(&document, row, answered.status, &value);
+            let found = openapi::differences_of(&document, row, answered.status, media, &value);
             faults.extend(found.into_iter().map(|fault| format!("{method} {target}: {fault}")));
         }
     }

@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::error::{Error, Result};
 use crate::registry::Cached;
+use crate::registry::stock::Figures;
 
 /// What is counted while requests are answered.
 pub struct Metrics {
@@ -31,7 +32,8 @@ pub struct Reading {
     pub upstreams: Vec<UpstreamReading>,
     /// Registries and how many answers gave a wrong name as asked.
     pub wrong_served: Vec<(String, u64)>,
-    pub store: Vec<StoreReading>,
+    /// `None` until somebody counted.
+    pub store: Option<StoreReading>,
 }
 
 /// One upstream since the start.
@@ -74,12 +76,24 @@ impl UpstreamReading {
     }
 }
 
-/// Bytes of one part of the store.
-#[derive(Debug, Clone)]
+/// Bytes on disk.
+#[derive(Debug, Clone, Copy)]
 pub struct StoreReading {
-    /// `tables`, `files`, `git`
-    pub part: &'static str,
-    pub bytes: u64,
+    /// What lives in the tables.
+    pub live: u64,
+    /// What would go from the tables if they were compacted.
+    pub dead: u64,
+    /// Large bodies beside the tables.
+    pub files: u64,
+    pub git: u64,
+}
+
+impl StoreReading {
+    pub fn of(figures: &Figures) -> StoreReading {
+        let total = &figures.total;
+        let live = total.tables.saturating_sub(total.dead);
+        StoreReading { live, dead: total.dead, files: total.files, git: total.repository_bytes }
+    }
 }
 
 pub const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -160,8 +174,10 @@ impl Metrics {
         }
         own.register("wrong_versions_served", "Answers that gave a wrong pseudo-version as asked", wrong);
         let store = Family::<Part, Gauge>::default();
-        for StoreReading { part, bytes } in &reading.store {
-            store.get_or_create(&Part { part }).set(i64::try_from(*bytes).unwrap_or(i64::MAX));
+        if let Some(StoreReading { live, dead, files, git }) = reading.store {
+            for (part, bytes) in [("live", live), ("dead", dead), ("files", files), ("git", git)] {
+                store.get_or_create(&Part { part }).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+            }
         }
         own.register_with_unit("store", "What lies in the store, as last counted", Unit::Bytes, store);
         let mut text = String::new();
@@ -245,7 +261,7 @@ mod tests {
             ready: true,
             upstreams: vec![corp, silent],
             wrong_served: vec![("default".to_owned(), 10)],
-            store: vec![StoreReading { part: "git", bytes: 11 }],
+            store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
         };
         let page = metrics.page(&reading).expect("a page");
         for line in [
@@ -269,6 +285,9 @@ mod tests {
             "modvet_upstream_up{upstream=\"corp\"} 0",
             "modvet_upstream_latency_seconds{upstream=\"corp\"} 0.25",
             "modvet_wrong_versions_served_total{registry=\"default\"} 10",
+            "modvet_store_bytes{part=\"live\"} 12",
+            "modvet_store_bytes{part=\"dead\"} 13",
+            "modvet_store_bytes{part=\"files\"} 14",
             "modvet_store_bytes{part=\"git\"} 11",
             "# EOF",
         ] {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::registry::Registry;
 use crate::registry::catalog::Catalog;
 use crate::registry::definition::DEFAULT;
-use crate::registry::stock::{Figures, Stock};
+use crate::registry::stock::Stock;
 use crate::sumdb;
 
 /// A registry and the checksum databases that its proxies hand through.
@@ -73,12 +73,8 @@ impl Site {
             ready: true,
             upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
-            store: self
-                .stock
-                .as_ref()
-                .and_then(|stock| stock.figures())
-                .map(|figures| parts(&figures))
-                .unwrap_or_default(),
+            // As last counted: to count anew is to look at every entry.
+            store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
         }
     }
 
@@ -108,11 +104,4 @@ impl Site {
         let current = self.catalog.current();
         current.registries.get(name).cloned().ok_or_else(|| unknown.about(format!("registries/{name}")))
     }
-}
-
-/// What lies in the store, as last counted.
-fn parts(figures: &Figures) -> Vec<StoreReading> {
-    let total = &figures.total;
-    let parts = [("tables", total.tables), ("files", total.files), ("git", total.repository_bytes)];
-    parts.into_iter().map(|(part, bytes)| StoreReading { part, bytes }).collect()
 }

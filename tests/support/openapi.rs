@@ -23,6 +23,11 @@ pub fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 
 /// What an answer has that its description does not, and the other way round. Each fault says where.
 pub fn differences(document: &Value, row: &str, status: u16, answer: &Value) -> Vec<String> {
+    differences_of(document, row, status, "application/json", answer)
+}
+
+/// The same of one line of an answer that comes in lines, or of another media type.
+pub fn differences_of(document: &Value, row: &str, status: u16, media: &str, answer: &Value) -> Vec<String> {
     let operations = operations(document);
     let Some(operation) = operations.get(row) else { return vec![format!("{row} is not described")] };
     let responses = &operation["responses"];
@@ -31,7 +36,8 @@ pub fn differences(document: &Value, row: &str, status: u16, answer: &Value) -> 
         response => response,
     };
     let content = &resolved(document, response)["content"];
-    let media = content.as_object().and_then(|media| media.values().next());
+    let described = content.as_object();
+    let media = described.and_then(|described| described.get(media).or_else(|| described.values().next()));
     let mut faults = Vec::new();
     match media {
         Some(media) => compare(document, &media["schema"], answer, "", &mut faults),

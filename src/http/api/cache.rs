@@ -12,7 +12,7 @@ use crate::registry::stock::{Pruning, Removal, Row, Stock, Wanted};
 use crate::spec::path::ModulePath;
 
 /// So many entries stand on a page if nobody says.
-const PAGE: u64 = 1000;
+pub(super) const PAGE: u64 = 1000;
 
 /// The most entries on a page.
 const LARGEST_PAGE: u64 = 10_000;
@@ -34,11 +34,11 @@ pub async fn stats(call: Call) -> Result<Reply> {
 }
 
 #[derive(Serialize)]
-struct Entries {
-    entries: Vec<Row>,
+pub(super) struct Entries {
+    pub entries: Vec<Row>,
     /// What `after` has to be for the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
+    pub next: Option<String>,
 }
 
 pub async fn entries(call: Call) -> Result<Reply> {
@@ -129,7 +129,7 @@ pub async fn verify(call: Call) -> Result<Reply> {
     }))
 }
 
-fn stock(call: &Call) -> Result<Arc<Stock>> {
+pub(super) fn stock(call: &Call) -> Result<Arc<Stock>> {
     call.site.stock().ok_or_else(|| Error::not_found("nothing is kept here"))
 }
 
@@ -148,7 +148,7 @@ fn size(text: &str) -> Result<u64> {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(cause) => Err(Error::internal("work on what is kept was cut short").because(cause)),

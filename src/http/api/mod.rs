@@ -7,6 +7,7 @@ mod cache;
 mod call;
 mod changes;
 mod document;
+mod entries;
 mod registries;
 mod reply;
 mod upstreams;
@@ -195,6 +196,20 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Anyone,
         query: &[],
         handler: |call| Box::pin(document::document(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/upstreams/{upstream}/entries",
+        access: Access::Admin,
+        query: entries::QUERY,
+        handler: |call| Box::pin(entries::list(call)),
+    },
+    ApiRoute {
+        method: Method::DELETE,
+        path: "/api/v1/upstreams/{upstream}/entries/{path...}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(entries::remove(call)),
     },
     ApiRoute {
         method: Method::GET,

@@ -42,7 +42,7 @@ async fn what_lies_in_the_store_is_told_as_last_counted() {
     let world = World::new();
     let site = world.site();
     let running = start_with(Some(site.clone()), Duration::from_secs(30), Limits::default()).await;
-    let part = "modvet_store_bytes{part=\"tables\"}";
+    let part = "modvet_store_bytes{part=\"live\"}";
     assert!(!running.get("/metrics").await.text().contains(part), "a scrape counts nothing");
     site.stock().expect("somebody looks after it").count().expect("figures");
     let page = running.get("/metrics").await;

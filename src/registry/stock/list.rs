@@ -15,8 +15,16 @@ pub struct Wanted {
     module: Option<String>,
     /// A version, a branch, a hash, `latest`; escaped.
     version: Option<String>,
+    /// `MODULE/@v/FILE` or what it begins with; escaped.
+    path: Option<PathWanted>,
     /// Only those of which the upstream now says something else.
     pub changed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum PathWanted {
+    Exactly(String),
+    Below(String),
 }
 
 /// A page of entries.
@@ -64,6 +72,16 @@ impl Wanted {
         Ok(self)
     }
 
+    /// The one entry at `MODULE/@v/FILE` or `MODULE/@latest`; upper case letters as they are or as `!x`.
+    pub fn at(self, path: &str) -> Wanted {
+        Wanted { path: Some(PathWanted::Exactly(escaped(path))), ..self }
+    }
+
+    /// Those whose path, written so, begins with this.
+    pub fn beginning(self, prefix: &str) -> Wanted {
+        Wanted { path: Some(PathWanted::Below(escaped(prefix))), ..self }
+    }
+
     /// Whether nothing narrows it.
     pub fn is_all(&self) -> bool {
         *self == Wanted::default()
@@ -83,7 +101,21 @@ impl Wanted {
         self.upstream.as_deref().is_none_or(|name| shelf::name_in(address.shelf) == name)
             && self.module.as_deref().is_none_or(|module| names(module, address.module))
             && self.version.as_deref().is_none_or(|version| address.version() == Some(version))
+            && self.path.as_ref().is_none_or(|path| path.fits(&format!("{}/{}", address.module, address.file)))
     }
+}
+
+impl PathWanted {
+    fn fits(&self, path: &str) -> bool {
+        match self {
+            PathWanted::Exactly(wanted) => path == wanted,
+            PathWanted::Below(wanted) => path.starts_with(wanted),
+        }
+    }
+}
+
+fn escaped(path: &str) -> String {
+    if path.contains('!') { path.to_owned() } else { escape(path) }
 }
 
 fn names(wanted: &str, module: &str) -> bool {
@@ -223,6 +255,27 @@ mod tests {
             let wanted = Wanted::of(upstream).about(subject).expect(subject);
             let address = Address::parse(key).expect(key);
             assert_eq!(wanted.fits(&address), expected, "{subject} of {upstream:?}: {key}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_named_by_its_path_as_it_is_shown_or_as_it_is_asked_for() {
+        let key = "upstream/a~1/x.y/!m/@v/v1.0.0-!r!c.zip";
+        let address = Address::parse(key).expect(key);
+        let all = Wanted::all;
+        let table = [
+            (all().at("x.y/M/@v/v1.0.0-RC.zip"), true),
+            (all().at("x.y/!m/@v/v1.0.0-!r!c.zip"), true),
+            (all().at("x.y/M/@v/v1.0.0-RC.mod"), false),
+            (all().at("x.y/M/@v/v1.0.0-RC.zi"), false),
+            (all().beginning("x.y/M/@v/v1.0.0"), true),
+            (all().beginning("x.y/"), true),
+            (all().beginning("x.z"), false),
+            (Wanted::of(Some("b")).beginning("x.y/"), false),
+        ];
+        for (wanted, expected) in table {
+            assert_eq!(wanted.fits(&address), expected, "{wanted:?}");
+            assert!(!wanted.is_all(), "{wanted:?}");
         }
     }
 
