@@ -189,8 +189,13 @@ pub trait Store: Send + Sync {
     fn delete_many(&self, keys: &[String]) -> Result<u64>;
     /// Visits keys and metas in the order of keys until the visitor says no.
     fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()>;
-    /// As `scan`, and says of each body what can be said without reading it.
-    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()>;
+    /// As `scan`, from behind a key on, and says of each body what can be said without reading it.
+    fn scan_entries(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        visit: &mut dyn FnMut(&EntryRow<'_>) -> bool,
+    ) -> Result<()>;
     /// Counts what there is. It looks at every entry: not for every request.
     fn usage(&self) -> Result<Usage>;
     /// Reads the bodies of all entries below a prefix anew; those that are damaged are removed, and all that share them.

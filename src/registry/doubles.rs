@@ -389,9 +389,15 @@ impl Store for Drawer {
         Ok(())
     }
 
-    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
+    fn scan_entries(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        visit: &mut dyn FnMut(&EntryRow<'_>) -> bool,
+    ) -> Result<()> {
         let entries = self.entries.lock().expect("lock");
-        let rows = entries.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(key, (meta, body))| EntryRow {
+        let wanted = |key: &String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
+        let rows = entries.iter().filter(|(key, _)| wanted(key)).map(|(key, (meta, body))| EntryRow {
             key,
             meta,
             size: body.len() as u64,

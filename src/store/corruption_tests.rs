@@ -346,7 +346,7 @@ fn usage_counts_equal_contents_once() {
         places.push((row.key.to_string(), row.place));
         true
     };
-    store.scan_entries("a", visit).expect("scanned");
+    store.scan_entries("a", None, visit).expect("scanned");
     assert_eq!(places, [("a".to_string(), Place::File), ("a/middle".to_string(), Place::Tables)]);
 }
 

@@ -8,9 +8,15 @@ use crate::error::Result;
 use crate::ports::{EntryRow, Place, Usage};
 
 impl SledStore {
-    /// Shows entries in the order of keys until the visitor says no.
-    pub(super) fn scan_rows(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
-        for row in self.database.entries.scan(prefix.as_bytes()) {
+    /// Shows entries in the order of keys, from behind one on, until the visitor says no.
+    pub(super) fn scan_rows(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        visit: &mut dyn FnMut(&EntryRow<'_>) -> bool,
+    ) -> Result<()> {
+        let after = after.filter(|after| *after > prefix).map(str::as_bytes);
+        for row in self.database.entries.scan_after(prefix.as_bytes(), after) {
             let (key, value) = row?;
             let record = Record::decode(Bytes::copy_from_slice(&value));
             // A damaged one is removed when it is asked for.

@@ -162,9 +162,14 @@ impl Table {
 
     /// Keys and values in the order of keys; the table may change meanwhile, and a few rows are told as they were.
     pub(super) fn scan(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Row>> + '_ {
+        self.scan_after(prefix, None)
+    }
+
+    /// The same from behind a key on, which has the prefix or comes after all that have it.
+    pub(super) fn scan_after(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = Result<Row>> + '_ {
         let prefix = prefix.to_vec();
         let mut rows = Vec::new().into_iter();
-        let mut last: Option<sled::IVec> = None;
+        let mut last: Option<sled::IVec> = after.map(sled::IVec::from);
         let mut ended = false;
         std::iter::from_fn(move || {
             if rows.len() == 0 && !ended {

@@ -81,11 +81,19 @@ impl Store for MemoryStore {
     }
 
     fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()> {
-        self.scan_entries(prefix, &mut |row| visit(row.key, row.meta))
+        self.scan_entries(prefix, None, &mut |row| visit(row.key, row.meta))
     }
 
-    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
-        let mut from = Bound::Included(prefix.to_string());
+    fn scan_entries(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        visit: &mut dyn FnMut(&EntryRow<'_>) -> bool,
+    ) -> Result<()> {
+        let mut from = match after {
+            Some(after) if after > prefix => Bound::Excluded(after.to_string()),
+            _ => Bound::Included(prefix.to_string()),
+        };
         loop {
             // One step per lock: the visitor may use the store.
             let next = locked(&self.entries)
@@ -110,7 +118,7 @@ impl Store for MemoryStore {
     fn verify(&self, prefix: &str, progress: &mut ProgressFn<'_>) -> Result<Verified> {
         let mut keys = Vec::new();
         let mut told = Progress { done: 0, all: 0 };
-        self.scan_entries(prefix, &mut |row| {
+        self.scan_entries(prefix, None, &mut |row| {
             told.all += row.size;
             keys.push(row.key.to_string());
             true

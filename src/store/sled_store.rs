@@ -339,8 +339,13 @@ impl Store for SledStore {
         Ok(())
     }
 
-    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
-        self.scan_rows(prefix, visit)
+    fn scan_entries(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        visit: &mut dyn FnMut(&EntryRow<'_>) -> bool,
+    ) -> Result<()> {
+        self.scan_rows(prefix, after, visit)
     }
 
     fn usage(&self) -> Result<Usage> {

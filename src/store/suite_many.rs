@@ -101,14 +101,25 @@ fn shows_entries_unread(store: &dyn Store) {
         seen.push(name);
         true
     };
-    store.scan_entries("a/", visit).expect("scanned");
+    store.scan_entries("a/", None, visit).expect("scanned");
     assert_eq!(seen.len(), SIZES.len());
+    let behind = |after: &str| {
+        let mut count = 0;
+        let visit = &mut |_: &EntryRow<'_>| {
+            count += 1;
+            true
+        };
+        store.scan_entries("a/", Some(after), visit).expect("scanned");
+        count
+    };
+    let third = format!("a/{}", expected[2].0);
+    assert_eq!([behind(&third), behind("a"), behind("a/"), behind("b")], [seen.len() - 3, seen.len(), seen.len(), 0]);
     let mut visits = 0;
     let first = &mut |_: &EntryRow<'_>| {
         visits += 1;
         false
     };
-    store.scan_entries("", first).expect("scanned");
+    store.scan_entries("", None, first).expect("scanned");
     assert_eq!(visits, 1, "stops when told");
 }
 

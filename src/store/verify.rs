@@ -45,7 +45,7 @@ impl SledStore {
             bytes += row.size;
             true
         };
-        self.scan_rows(prefix, visit)?;
+        self.scan_rows(prefix, None, visit)?;
         Ok(bytes)
     }
 

@@ -38,6 +38,18 @@ async fn requests_are_counted_by_their_route_whatever_clients_invent() {
 }
 
 #[tokio::test]
+async fn what_lies_in_the_store_is_told_as_last_counted() {
+    let world = World::new();
+    let site = world.site();
+    let running = start_with(Some(site.clone()), Duration::from_secs(30), Limits::default()).await;
+    let part = "modvet_store_bytes{part=\"live\"}";
+    assert!(!running.get("/metrics").await.text().contains(part), "a scrape counts nothing");
+    site.stock().expect("somebody looks after it").count().expect("figures");
+    let page = running.get("/metrics").await;
+    assert!(page.text().contains(part), "{}", page.text());
+}
+
+#[tokio::test]
 async fn metrics_do_not_wait_for_the_store() {
     let running = start_with(None, Duration::from_secs(3600), Limits::default()).await;
     let page = running.get("/metrics").await;

@@ -137,8 +137,13 @@ impl Store for Watched {
         self.store.scan(prefix, visit)
     }
 
-    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
-        self.store.scan_entries(prefix, visit)
+    fn scan_entries(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        visit: &mut dyn FnMut(&EntryRow<'_>) -> bool,
+    ) -> Result<()> {
+        self.store.scan_entries(prefix, after, visit)
     }
 
     fn usage(&self) -> Result<Usage> {

@@ -104,7 +104,7 @@ impl Stock {
 
     fn shares(&self) -> Result<BTreeMap<String, Share>> {
         let mut shares: BTreeMap<String, Share> = BTreeMap::new();
-        self.store.scan_entries(PREFIX, &mut |row| {
+        self.store.scan_entries(PREFIX, None, &mut |row| {
             if let (Some(address), Some(meta)) = (Address::parse(row.key), Meta::parse(row.meta)) {
                 if !shares.contains_key(address.shelf) {
                     shares.insert(address.shelf.to_owned(), Share::of(address.shelf));

@@ -35,6 +35,9 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// The character behind the slash in the order of keys.
+const AFTER_SLASH: char = '0';
+
 /// What `...` at the end of a module path stands for: all below.
 const BELOW: &str = "/...";
 
@@ -84,7 +87,17 @@ impl Wanted {
         *self == Wanted::default()
     }
 
-    pub(super) fn fits(&self, address: &Address<'_>) -> bool {
+    /// What the keys of all that is wanted begin with on a shelf.
+    fn prefix(&self, shelf: &str) -> String {
+        let module = self.module.as_deref().unwrap_or_default();
+        match (module.is_empty(), module.strip_suffix(BELOW)) {
+            (true, _) => format!("{PREFIX}{shelf}/"),
+            (false, Some(above)) => format!("{PREFIX}{shelf}/{above}"),
+            (false, None) => format!("{PREFIX}{shelf}/{module}/@"),
+        }
+    }
+
+    fn fits(&self, address: &Address<'_>) -> bool {
         self.upstream.as_deref().is_none_or(|name| shelf::name_in(address.shelf) == name)
             && self.module.as_deref().is_none_or(|module| names(module, address.module))
             && self.version.as_deref().is_none_or(|version| address.version() == Some(version))
@@ -163,20 +176,41 @@ impl Stock {
         after: Option<&str>,
         visit: &mut dyn FnMut(&str, Row) -> bool,
     ) -> Result<()> {
-        // What an older modvet kept has no mark behind the name, so a longer name may begin the same: `fits` tells.
-        let prefix = format!("{PREFIX}{}", wanted.upstream.as_deref().unwrap_or_default());
-        self.store.scan_entries(&prefix, &mut |entry| {
-            if after.is_some_and(|after| entry.key <= after) {
-                return true;
+        let mut goes_on = true;
+        for shelf in self.shelves()? {
+            if wanted.upstream.as_deref().is_some_and(|name| shelf::name_in(&shelf) != name) {
+                continue;
             }
-            if !Address::parse(entry.key).is_some_and(|address| wanted.fits(&address)) {
-                return true;
+            self.store.scan_entries(&wanted.prefix(&shelf), after, &mut |entry| {
+                let fits = Address::parse(entry.key).is_some_and(|address| wanted.fits(&address));
+                goes_on = match Row::read(entry).filter(|_| fits) {
+                    Some(row) if !wanted.changed || row.meta.changed.is_some() => visit(entry.key, row),
+                    _ => true,
+                };
+                goes_on
+            })?;
+            if !goes_on {
+                break;
             }
-            match Row::read(entry) {
-                Some(row) if !wanted.changed || row.meta.changed.is_some() => visit(entry.key, row),
-                _ => true,
-            }
-        })
+        }
+        Ok(())
+    }
+
+    /// The shelves that there are entries on, in the order of keys; one look for each.
+    fn shelves(&self) -> Result<Vec<String>> {
+        let (mut shelves, mut after): (Vec<String>, Option<String>) = (Vec::new(), None);
+        loop {
+            let mut found = None;
+            self.store.scan_entries(PREFIX, after.as_deref(), &mut |entry| {
+                let rest = entry.key.strip_prefix(PREFIX).unwrap_or_default();
+                found = Some(rest.split('/').next().unwrap_or_default().to_owned());
+                false
+            })?;
+            let Some(shelf) = found else { return Ok(shelves) };
+            // Behind everything that begins with the shelf and a slash.
+            after = Some(format!("{PREFIX}{shelf}{AFTER_SLASH}"));
+            shelves.push(shelf);
+        }
     }
 
     /// The upstreams of a name; an unknown one is an error that names the known ones.
@@ -193,12 +227,7 @@ impl Stock {
 
     /// Whether there are entries of an upstream that is configured no more.
     fn has_left(&self, name: &str) -> Result<bool> {
-        let mut found = false;
-        self.store.scan(&format!("{PREFIX}{name}"), &mut |key, _| {
-            found = Address::parse(key).is_some_and(|address| shelf::name_in(address.shelf) == name);
-            !found
-        })?;
-        Ok(found)
+        Ok(self.shelves()?.iter().any(|shelf| shelf::name_in(shelf) == name))
     }
 }
 

@@ -107,7 +107,7 @@ impl Stock {
                 }
             }
         }
-        self.store.scan_entries(among.prefix, &mut |entry| {
+        self.store.scan_entries(among.prefix, None, &mut |entry| {
             let Some(weight) = (among.weigh)(entry) else { return true };
             let meta = Address::parse(entry.key).and_then(|_| Meta::parse(entry.meta));
             let used_at = meta.map(|meta| used_at(&meta)).filter(|used_at| oldest.takes(*used_at));

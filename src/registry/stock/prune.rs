@@ -233,13 +233,11 @@ impl Stock {
             over.extend(repositories.map(|repository| Thing::Repository { shelf: tenant.shelf.clone(), repository }));
         }
         // Piece by piece: after a long while it may be nearly everything.
-        let mut after = String::new();
+        let mut after: Option<String> = None;
         loop {
             let mut more = false;
-            self.store.scan_entries(PREFIX, &mut |entry| {
-                let Some(address) = Address::parse(entry.key).filter(|_| entry.key > after.as_str()) else {
-                    return true;
-                };
+            self.store.scan_entries(PREFIX, after.as_deref(), &mut |entry| {
+                let Some(address) = Address::parse(entry.key) else { return true };
                 let keep = keeps.get(address.shelf).copied().unwrap_or_else(|| keep_of(None));
                 let is_over = Meta::parse(entry.meta).is_some_and(|meta| is_over(used_at(&meta), keep));
                 if let (true, Some(row)) = (is_over, Row::read(entry)) {
@@ -250,7 +248,7 @@ impl Stock {
                 !more
             })?;
             if let Some(Thing::Entry { key, .. }) = over.last() {
-                after.clone_from(key);
+                after = Some(key.clone());
             }
             self.let_go(tenants, std::mem::take(&mut over), gone, say)?;
             if !more {

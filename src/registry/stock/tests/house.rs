@@ -63,7 +63,7 @@ impl Leaky {
             }
             true
         };
-        self.drawer.scan_entries("", count).expect("a drawer");
+        self.drawer.scan_entries("", None, count).expect("a drawer");
         (tables, files)
     }
 }
@@ -98,9 +98,14 @@ impl Store for Leaky {
     fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()> {
         self.drawer.scan(prefix, visit)
     }
-    fn scan_entries(&self, prefix: &str, visit: &mut dyn FnMut(&EntryRow<'_>) -> bool) -> Result<()> {
+    fn scan_entries(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        visit: &mut dyn FnMut(&EntryRow<'_>) -> bool,
+    ) -> Result<()> {
         self.scans.fetch_add(1, Ordering::SeqCst);
-        self.drawer.scan_entries(prefix, &mut |row| {
+        self.drawer.scan_entries(prefix, after, &mut |row| {
             self.looked_at.fetch_add(1, Ordering::SeqCst);
             visit(&EntryRow { size: row.size * MIB, place: Leaky::place(row.size), ..*row })
         })

@@ -227,7 +227,8 @@ fn what_is_named_is_removed_and_nothing_else() {
 #[test]
 fn a_binding_is_taken_away_in_every_registry_or_in_the_one_that_is_named() {
     let house = House::new();
-    let asked: Arc<Mutex<Vec<(String, Option<String>, bool)>>> = Arc::default();
+    type Asked = (String, Option<String>, bool);
+    let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
     let stock = {
         let asked = asked.clone();
         house.stock().unbinding(Arc::new(move |module, registry, dry_run| {
@@ -284,6 +285,35 @@ fn entries_are_listed_page_by_page() {
     assert_eq!(page.rows[0].version.as_deref(), Some("main"));
     let of_b = stock.list(&Wanted::of(Some("b")), None, 10).expect("a page");
     assert_eq!(of_b.rows.len(), 1);
+}
+
+#[test]
+fn every_shelf_is_looked_at_whatever_its_name() {
+    let house = House::new();
+    let shelves = ["a", "a~1", "a-b~2", "a.b~3", "a0~4", "z~5"];
+    for shelf in shelves {
+        for module in ["m", "m/n", "mm"] {
+            house.keep(&zip(shelf, module), 1);
+        }
+    }
+    let stock = house.stock();
+    let paged = |wanted: &Wanted| {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = stock.list(wanted, after.as_deref(), 2).expect("a page");
+            all.extend(page.rows.into_iter().map(|row| format!("{}/{}", row.shelf, row.module)));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return all,
+            }
+        }
+    };
+    let all = paged(&Wanted::all());
+    assert_eq!(all.len(), 18, "{all:?}");
+    let of = |subject: &str| paged(&Wanted::all().about(subject).expect(subject));
+    assert_eq!((of("x.y/m").len(), of("x.y/m/...").len(), of("x.y/...").len()), (6, 12, 18));
+    assert_eq!(paged(&Wanted::of(Some("a-b"))), ["a-b~2/x.y/m", "a-b~2/x.y/m/n", "a-b~2/x.y/mm"]);
+    assert_eq!(paged(&Wanted::of(Some("a")).about("x.y/m").expect("a module")), ["a/x.y/m", "a~1/x.y/m"]);
 }
 
 #[test]
