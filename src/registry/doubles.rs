@@ -18,7 +18,7 @@ use super::{Cached, Judgement, Member, OnFailure, Question, Shelf, Validity};
 use crate::error::{Error, Result};
 use crate::ports::{
     Blob, Body, ChangeMeta, Clock, Compaction, Content, EntryRow, Pieces, Place, Progress, ProgressFn, Source, Store,
-    Stored, Sumdb, Told, Usage, Validators, Verified,
+    Stored, Told, Usage, Validators, Verified,
 };
 use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
@@ -26,6 +26,10 @@ use crate::spec::query::Query;
 use crate::spec::resolution::{Fault, Resolution};
 use crate::spec::scope::Scope;
 use crate::spec::version::Version;
+
+mod ledger;
+
+pub use ledger::Ledger;
 
 pub fn module(path: &str) -> ModulePath {
     ModulePath::parse(path).expect(path)
@@ -446,40 +450,6 @@ impl Hands {
 impl Clock for Hands {
     fn now(&self) -> DateTime<Utc> {
         *self.0.lock().expect("lock")
-    }
-}
-
-/// The checksum databases behind a proxy, by address.
-#[derive(Default)]
-pub struct Ledger {
-    records: Mutex<HashMap<String, Bytes>>,
-    failure: Mutex<Option<Error>>,
-    pub asked: AtomicUsize,
-}
-
-impl Ledger {
-    pub fn new() -> Arc<Ledger> {
-        Arc::default()
-    }
-
-    pub fn enter(&self, address: &str, body: impl Into<Bytes>) {
-        self.records.lock().expect("lock").insert(address.to_owned(), body.into());
-    }
-
-    pub fn fail(&self, error: Option<Error>) {
-        *self.failure.lock().expect("lock") = error;
-    }
-}
-
-#[async_trait]
-impl Sumdb for Ledger {
-    async fn get(&self, path: &str) -> Result<Bytes> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        assert!(!path.starts_with("panic."), "as the test wants it");
-        if let Some(error) = self.failure.lock().expect("lock").clone() {
-            return Err(error);
-        }
-        self.records.lock().expect("lock").get(path).cloned().ok_or_else(|| Error::not_found("404 Not Found"))
     }
 }
 
