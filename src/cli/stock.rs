@@ -31,6 +31,11 @@ pub fn limits(settings: &StoreSettings) -> Limits {
     Limits { max_size: settings.max_size, keep: settings.keep_days.map(|days| DAY * days) }
 }
 
+/// 0 is no limit, and one of its own: the store's does not count then.
+fn kept_for(days: u32) -> Duration {
+    if days == 0 { Duration::MAX } else { DAY * days }
+}
+
 /// Who looks after the entries in a store.
 pub fn stock(
     store: Arc<dyn Store>,
@@ -66,7 +71,7 @@ fn tenants(catalog: &Arc<Catalog<Counter>>, folders: &Arc<Folders>) -> Tenants {
             tenants.push(Tenant {
                 in_memory: Some(cached.clone()),
                 max_size: definition.and_then(|definition| definition.max_size),
-                keep: definition.and_then(|definition| definition.keep_days).map(|days| DAY * days),
+                keep: definition.and_then(|definition| definition.keep_days).map(kept_for),
                 repositories: kept(&folders, &shelf),
                 shelf,
             });
@@ -130,4 +135,15 @@ fn unbind(catalog: &Arc<Catalog<Counter>>) -> Unbind {
         }
         Ok(names)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_0_days_is_kept_for_ever() {
+        assert_eq!(kept_for(0), Duration::MAX);
+        assert_eq!(kept_for(2), DAY * 2);
+    }
 }

@@ -68,8 +68,9 @@ impl Reader {
         let store = StoreSettings {
             path: written.path.map_or_else(|| given.store.clone(), Into::into),
             spill: size("spill", written.spill.as_deref(), 8 << 20, &mut faults),
-            max_size: written.max_size.map(|text| size("max_size", Some(&text), 0, &mut faults)),
-            keep_days: written.keep_days,
+            // 0 is no limit, as it is no validity: nobody keeps a store that is emptied at once.
+            max_size: written.max_size.map(|text| size("max_size", Some(&text), 0, &mut faults)).filter(|max| *max > 0),
+            keep_days: written.keep_days.filter(|days| *days > 0),
             key: self.secret("store", "key", written.key_file, written.key_env),
         };
         self.note("store", &faults);

@@ -258,4 +258,14 @@ mod tests {
         let settings = Settings::read(text, Given { upstreams: Some(listed), ..Given::default() }).expect("meant");
         assert_eq!((settings.upstreams[0].name.as_str(), settings.registries.len()), ("b.example", 0));
     }
+
+    #[test]
+    fn a_limit_of_0_is_no_limit_and_empties_nothing() {
+        let text = "[store]\nmax_size = \"0\"\nkeep_days = 0\n\
+                    [[upstream]]\nname = \"a\"\nkind = \"git\"\nmax_size = \"0\"\nkeep_days = 0\n";
+        let settings = settings(text).expect("zeros are allowed");
+        assert_eq!((settings.store.max_size, settings.store.keep_days), (None, None));
+        assert_eq!(settings.upstreams[0].max_size, None);
+        assert_eq!(settings.upstreams[0].keep_days, Some(0), "told apart from none: the store's limit does not count");
+    }
 }

@@ -51,7 +51,7 @@ pub struct UpstreamDefinition {
     pub on_failure: OnFailure,
     /// The most bytes that are kept of it.
     pub max_size: Option<u64>,
-    /// How long an entry is kept that nobody downloads.
+    /// How long an entry is kept that nobody downloads; 0: for ever, whatever the store's limit is.
     pub keep_days: Option<u32>,
 }
 

@@ -67,7 +67,7 @@ impl UpstreamDefinition {
                 Some("next") => OnFailure::GoOn,
                 Some(other) => note(Fault::wrong("on_failure", other, "stop or next"), faults),
             },
-            max_size: table.max_size.map(|text| size("max_size", Some(&text), 0, faults)),
+            max_size: table.max_size.map(|text| size("max_size", Some(&text), 0, faults)).filter(|max| *max > 0),
             keep_days: table.keep_days,
             ..default
         })

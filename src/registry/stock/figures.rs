@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -89,7 +90,7 @@ impl Stock {
             let share = shares.entry(tenant.shelf.clone()).or_insert_with(|| Share::of(&tenant.shelf));
             share.configured = tenant.in_memory.is_some();
             share.max_size = tenant.max_size;
-            share.keep_days = tenant.keep.map(|keep| keep.as_secs() / DAY);
+            share.keep_days = tenant.keep.filter(|keep| *keep < Duration::MAX).map(|keep| keep.as_secs() / DAY);
             for repository in tenant.repositories()? {
                 share.repositories += 1;
                 share.repository_bytes += repository.bytes;
