@@ -71,7 +71,8 @@ impl<'r> Order<'r> {
         match self.turn {
             Turn::Bound(at) | Turn::Keeper(at) => Some(at),
             Turn::From(from) => {
-                let at = (from..self.registry.members.len()).find(|at| self.may_ask(*at))?;
+                let was_asked = |at: usize| self.bound == Some(at);
+                let at = (from..self.registry.members.len()).find(|at| !was_asked(*at) && self.may_ask(*at))?;
                 self.turn = Turn::From(at);
                 Some(at)
             }
@@ -92,10 +93,13 @@ impl<'r> Order<'r> {
             }
             Turn::Bound(_) => {
                 self.tally.note(member, error, age)?;
-                if let Some(binding) = self.seen.as_deref().filter(|_| is_absence) {
-                    return Err(self.tally.bound(binding));
-                }
-                self.turn = Turn::From(at + 1);
+                let passing = self.seen.as_deref().is_some_and(|binding| binding.until.is_some());
+                self.turn = match (is_absence, passing) {
+                    (true, false) => return Err(self.tally.bound()),
+                    // Those before it were out of reach, which is no absence: now they are asked too.
+                    (true, true) => Turn::From(0),
+                    (false, _) => Turn::From(at + 1),
+                };
             }
             Turn::From(_) => {
                 self.tally.note(member, error, age)?;

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
-use super::binding::Binding;
 use super::entry::Freshness;
 use super::member::{Judgement, Member, OnFailure};
 use super::walk::Registry;
@@ -31,8 +28,8 @@ pub(super) struct Tally<'r> {
 enum Who {
     /// All that may serve the path.
     All,
-    /// Only the one that the module is bound to, maybe only for a while.
-    Bound(Option<DateTime<Utc>>),
+    /// Only the one that the module is bound to.
+    Bound,
 }
 
 /// Names beyond this many bytes do not stand on the first line: the go command shows it whole or not at all.
@@ -98,10 +95,10 @@ impl<'r> Tally<'r> {
     }
 
     /// What the client is told when the one member that the module is bound to has no answer.
-    pub fn bound(&self, binding: &Binding) -> Error {
+    pub fn bound(&self) -> Error {
         // Where nobody else may be asked it makes no difference.
         let others = self.registry.members.iter().filter(|member| member.may_serve(self.module)).count() > 1;
-        self.absent(if others { Who::Bound(binding.until) } else { Who::All })
+        self.absent(if others { Who::Bound } else { Who::All })
     }
 
     /// The most telling absence, and who was asked.
@@ -115,10 +112,7 @@ impl<'r> Tally<'r> {
         }
         let names = self.asked.join(", ");
         let (asked, lines) = match who {
-            Who::Bound(until) => {
-                let until = until.map(|until| format!(" until {}", until.format("%FT%TZ"))).unwrap_or_default();
-                (format!("asked {names}, which the module is bound to{until}"), self.way_out())
-            }
+            Who::Bound => (format!("asked {names}, which the module is bound to"), self.way_out()),
             Who::All if names.len() > ON_ONE_LINE => {
                 (format!("asked {} upstreams", self.asked.len()), in_lines(&self.asked))
             }
