@@ -2,6 +2,7 @@
 //!
 //! The rooms and what each may use stand in docs/architecture.md; `tests/house.rs` holds the code to it.
 
+pub mod access;
 pub mod cli;
 pub mod config;
 pub mod error;

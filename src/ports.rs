@@ -1,4 +1,4 @@
-//! The traits by which the rooms reach the world: `Source`, `Examiner`, `Sumdb`, `Repo`, `Store`, `Clock`.
+//! The traits by which the rooms reach the world: `Source`, `Examiner`, `Sumdb`, `Witness`, `Repo`, `Store`, `Clock`.
 //! Must not know of any implementation; a verb joins a trait only with two that really do it.
 //! Rules: HOUSE.md, "The two storeys".
 
@@ -95,6 +95,34 @@ pub trait Sumdb: Send + Sync {
     ///
     /// An absence is the proxy's 404 or 410: it does not serve that database, or there is no such record.
     async fn get(&self, path: &str) -> Result<Bytes>;
+}
+
+/// Who can say whether a version's file is the one that everybody else gets: a checksum database.
+#[async_trait]
+pub trait Witness: Send + Sync {
+    /// `Kind::BadGateway`, conclusive, where the database knows another hash, or contradicts itself or its past.
+    /// That nobody can be asked is no error.
+    async fn testify(&self, module: &ModulePath, version: &Version, file: ReleasedFile, h1: &str) -> Result<Testimony>;
+}
+
+/// The files of a version that a checksum database knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReleasedFile {
+    Mod,
+    Zip,
+}
+
+/// What a witness says of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum Testimony {
+    /// The database has this very hash.
+    Verified { database: String },
+    /// It could not be asked, or knows nothing of the version: to be asked again.
+    Unverified { why: String },
+    /// It is not to be asked: the module is private, or there is no database.
+    Exempt { why: String },
 }
 
 /// Bytes on their way into the store.

@@ -18,6 +18,7 @@ use super::refusal::Refusal;
 use super::respond::{self, Asked, Peer};
 use super::route::{RegistryName, Route};
 use super::site::Site;
+use crate::access::{Guest, Right};
 use crate::error::{Error, Kind, Result, Said};
 use crate::registry::{Question, Reach};
 use crate::spec::path::ModulePath;
@@ -142,22 +143,26 @@ impl Desk {
     ) -> Result<Reply, Refusal> {
         let (row, names) = api::find(self.routes, &asked.method, address)?;
         line.about(row.path, address.to_owned());
-        self.admit(row.access, asked)?;
+        let guest = self.admit(row.access, asked)?;
         let query = Query::parse(row, query)?;
         let body = match row.method {
             Method::POST | Method::PUT | Method::PATCH => body.read_json(asked).await?,
             _ => Bytes::new(),
         };
         let site = self.site().await.map_err(Refusal::Error)?;
-        let call = Call::new(site, asked.reach(), names, query, body);
+        let call = Call::new(site, guest, asked.reach(), names, query, body);
         (row.handler)(call).await.map_err(Refusal::Error)
     }
 
-    fn admit(&self, access: Access, asked: &Asked) -> Result<(), Refusal> {
+    /// Who asks, if they may.
+    fn admit(&self, access: Access, asked: &Asked) -> Result<Guest, Refusal> {
         match (access, asked.peer, &self.admin) {
-            (Access::Anyone, ..) | (_, Peer::Control, _) => Ok(()),
+            (_, Peer::Control, _) => Ok(Guest::owner()),
+            (Access::Anyone, ..) => Ok(Guest::anonymous()),
             (Access::Admin, Peer::Network, Some(token)) => match asked.bearer() {
-                Some(given) if token.is(given) => Ok(()),
+                Some(given) if token.is(given) => {
+                    Ok(Guest { name: "[api] token".to_owned(), right: Right::Admin, registry: None })
+                }
                 _ => Err(Refusal::Unauthorized),
             },
             (Access::Admin, Peer::Network, None) => {

@@ -1,5 +1,6 @@
 //! Answers and errors into statuses and headers: the one place of statuses.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,6 +42,8 @@ pub struct Asked {
     pub method: Method,
     pub headers: HeaderMap,
     pub peer: Peer,
+    /// Where it comes from; `None` over the control socket.
+    pub address: Option<IpAddr>,
 }
 
 /// Where a request comes from.

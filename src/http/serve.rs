@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,20 +67,21 @@ pub trait Accept: Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     const PEER: Peer;
 
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// A connection, and where it comes from where that has an address.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
 }
 
 impl Accept for TcpListener {
     type Stream = TcpStream;
     const PEER: Peer = Peer::Network;
 
-    async fn accept(&self) -> io::Result<TcpStream> {
-        let (stream, _) = TcpListener::accept(self).await?;
+    async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
+        let (stream, from) = TcpListener::accept(self).await?;
         // Answers leave in few large writes already; waiting for more only delays their ends.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "the connection stays without TCP_NODELAY");
         }
-        Ok(stream)
+        Ok((stream, Some(from.ip())))
     }
 }
 
@@ -94,14 +96,14 @@ impl Accept for Control {
     type Stream = UnixStream;
     const PEER: Peer = Peer::Control;
 
-    async fn accept(&self) -> io::Result<UnixStream> {
+    async fn accept(&self) -> io::Result<(UnixStream, Option<IpAddr>)> {
         let (stream, _) = self.listener.accept().await?;
         let user = stream.peer_cred()?.uid();
         if user != self.owner && user != 0 {
             let what = format!("user {user} asked on the control socket (expected {})", self.owner);
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
         }
-        Ok(stream)
+        Ok((stream, None))
     }
 }
 
@@ -118,8 +120,8 @@ pub async fn serve<A: Accept>(listener: A, desk: Arc<Desk>, limits: Limits, shut
             Some(_) = connections.join_next() => continue,
             accepted = accept(&listener, &places) => accepted,
         };
-        let Some((stream, place)) = accepted else { continue };
-        connections.spawn(office.clone().attend(stream, place, graceful.watcher()));
+        let Some(((stream, address), place)) = accepted else { continue };
+        connections.spawn(office.clone().attend(stream, address, place, graceful.watcher()));
     }
     drop(listener);
     if tokio::time::timeout(limits.drain, graceful.shutdown()).await.is_err() {
@@ -128,10 +130,13 @@ pub async fn serve<A: Accept>(listener: A, desk: Arc<Desk>, limits: Limits, shut
     connections.shutdown().await;
 }
 
-async fn accept<A: Accept>(listener: &A, places: &Arc<Semaphore>) -> Option<(A::Stream, OwnedSemaphorePermit)> {
+async fn accept<A: Accept>(
+    listener: &A,
+    places: &Arc<Semaphore>,
+) -> Option<((A::Stream, Option<IpAddr>), OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
     match listener.accept().await {
-        Ok(stream) => Some((stream, place)),
+        Ok(accepted) => Some((accepted, place)),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             // Out of file descriptors, most likely: without a pause this loop would take a whole core.
@@ -149,15 +154,20 @@ struct Office {
 }
 
 impl Office {
-    async fn attend<S>(self: Arc<Self>, stream: S, _place: OwnedSemaphorePermit, watcher: Watcher)
-    where
+    async fn attend<S>(
+        self: Arc<Self>,
+        stream: S,
+        address: Option<IpAddr>,
+        _place: OwnedSemaphorePermit,
+        watcher: Watcher,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let spoken = Arc::new(AtomicBool::new(false));
         let (office, said) = (self.clone(), spoken.clone());
         let service = service_fn(move |request| {
             said.store(true, Ordering::Relaxed);
-            office.clone().answer(request)
+            office.clone().answer(request, address)
         });
         let connection = self
             .builder()
@@ -199,10 +209,14 @@ impl Office {
     }
 
     /// A panic costs its own request only.
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        address: Option<IpAddr>,
+    ) -> Result<Response<Body>, Infallible> {
         let turn = self.requests.clone().try_acquire_owned().ok();
         let (head, body) = request.into_parts();
-        let asked = Asked { method: head.method, headers: head.headers, peer: self.peer };
+        let asked = Asked { method: head.method, headers: head.headers, peer: self.peer, address };
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let answering = self.desk.answer(&asked, target, RequestBody::Wire(body), turn);
         let answer = AssertUnwindSafe(answering).catch_unwind().await;

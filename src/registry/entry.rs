@@ -45,6 +45,10 @@ pub struct Entry {
     pub blob: Blob,
     /// What `.info` found out; `None` for all other questions.
     pub resolution: Option<Arc<Resolution>>,
+    /// The `h1:` hash of a zip or go.mod.
+    pub h1: Option<String>,
+    /// The commit that the file of a version is made of, where it is known.
+    pub commit: Option<String>,
     pub freshness: Freshness,
     /// When the upstream last said so.
     pub checked_at: DateTime<Utc>,
@@ -131,6 +135,8 @@ impl Kept {
         Entry {
             blob: self.blob.clone(),
             resolution: self.resolution.clone(),
+            h1: self.meta.h1.clone(),
+            commit: self.commit().map(str::to_owned),
             freshness,
             checked_at: self.meta.checked_at,
             age: (now - self.meta.checked_at).to_std().unwrap_or_default(),

@@ -60,7 +60,7 @@ pub async fn over_socket(folder: &Path, request: Request<Bytes>) -> Result<Answe
 pub async fn here(desk: &Desk, turns: &Arc<Semaphore>, request: Request<Bytes>) -> Answer {
     let turn = turns.clone().acquire_owned().await.expect("the semaphore is never closed");
     let (head, body) = request.into_parts();
-    let asked = Asked { method: head.method, headers: head.headers, peer: Peer::Control };
+    let asked = Asked { method: head.method, headers: head.headers, peer: Peer::Control, address: None };
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     let response = desk.answer(&asked, target, Incoming::Memory(body), Some(turn)).await;
     Answer { response: response.map(BodyExt::boxed_unsync) }

@@ -192,7 +192,7 @@ mod tests {
         let site = world.site();
         let stock = site.stock().expect("a stock");
         let body = br#"{"keep_days":1,"dry_run":true}"#.as_slice().into();
-        let call = Call::new(site, Reach::Upstream, Vec::new(), Query::default(), body);
+        let call = Call::new(site, crate::access::Guest::owner(), Reach::Upstream, Vec::new(), Query::default(), body);
         let Ok(Reply::Lines(mut lines)) = prune(call).await else { panic!("lines") };
         lines.next().await.expect("a line").expect("no error");
         // The reader pauses.

@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use super::{ApiRoute, Names};
+use crate::access::Guest;
 use crate::error::{Error, Kind, Result};
 use crate::http::refusal::Refusal;
 use crate::http::route::{RegistryName, shown};
@@ -16,6 +17,8 @@ use crate::registry::Reach;
 /// One call of the interface.
 pub struct Call {
     pub site: Arc<Site>,
+    /// Who asks.
+    pub guest: Guest,
     /// `Disable-Module-Fetch` holds here too.
     pub reach: Reach,
     names: Names,
@@ -94,8 +97,8 @@ fn decoded(text: &str) -> Result<String, Refusal> {
 }
 
 impl Call {
-    pub fn new(site: Arc<Site>, reach: Reach, names: Names, query: Query, body: Bytes) -> Call {
-        Call { site, reach, names, query, body }
+    pub fn new(site: Arc<Site>, guest: Guest, reach: Reach, names: Names, query: Query, body: Bytes) -> Call {
+        Call { site, guest, reach, names, query, body }
     }
 
     /// The value of a `{name}` of the address; empty if its row has no such name.
@@ -203,7 +206,7 @@ mod tests {
 
     fn call(body: &str) -> Call {
         let body = Bytes::copy_from_slice(body.as_bytes());
-        Call::new(Arc::new(Site::empty()), Reach::Upstream, Names::new(), Query::default(), body)
+        Call::new(Arc::new(Site::empty()), Guest::owner(), Reach::Upstream, Names::new(), Query::default(), body)
     }
 
     #[test]

@@ -1,0 +1,7 @@
+//! Trust: who may ask, what may pass, what was first, and who got what.
+//! Must not know of HTTP, nor where answers come from.
+//! Rules: docs/api.md, DESIGN.md.
+
+pub mod guest;
+
+pub use guest::{Guest, Right};
