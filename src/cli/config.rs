@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
+use super::tls;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::net::Secret;
@@ -86,6 +87,9 @@ fn check(file: Option<&Path>) -> Result<Exit, Failure> {
             Ok(_) => {}
             Err(error) => println!("{name}: warning: {what}: {error}"),
         }
+    }
+    if let Some(Err(error)) = settings.tls.files().map(|named| tls::files(named).check()) {
+        println!("{name}: warning: {error}");
     }
     if !is_well {
         return Ok(Exit::Usage);

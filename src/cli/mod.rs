@@ -24,6 +24,7 @@ mod resolve;
 mod serve;
 mod server;
 mod stock;
+mod tls;
 mod wiring;
 
 use std::process::ExitCode;

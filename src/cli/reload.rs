@@ -30,9 +30,11 @@ impl Reloader {
 
     /// The keys whose new values wait for a restart.
     fn waiting(&self, new: &Settings) -> Vec<String> {
-        let Settings { listen, store, admin_token, .. } = &self.started;
+        let Settings { listen, tls, trusted_proxies, store, admin_token, .. } = &self.started;
         let waits = [
             ("listen", *listen != new.listen),
+            ("tls", *tls != new.tls),
+            ("trusted_proxies", *trusted_proxies != new.trusted_proxies),
             ("store.path", store.path != new.store.path),
             ("store.spill", store.spill != new.store.spill),
             ("api", *admin_token != new.admin_token),

@@ -15,14 +15,16 @@ use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
 use super::identity::Identity;
 use super::reload::{Read, Reloader};
+use super::tls::Entrance;
 use super::{control, logging, wiring};
 use crate::config::Settings;
 use crate::config::settings::parse_listen;
 use crate::error::{Error, Result};
 use crate::http::admin::AdminToken;
 use crate::http::desk::{Desk, Door};
-use crate::http::serve::{Limits, serve};
+use crate::http::forwarded::TrustedProxies;
 use crate::http::site::Site;
+use crate::http::tls::Certificates;
 use crate::ports::Clock as _;
 use crate::registry::stock::keep;
 
@@ -81,18 +83,18 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
 async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failure> {
     // From here on the signal is not the end of the process.
     let reloads = signal(SignalKind::hangup()).expect("handlers can be set at start");
-    let listener = bind(settings.listen).await.map_err(Failure::usage)?;
-    let address = listener.local_addr().map_err(|e| Error::internal("the listener has no address").because(e))?;
-    let identity = Identity::new(Some(address));
+    let entrance = Entrance::open(&settings).await.map_err(Failure::usage)?;
+    let (url, certificates) = (entrance.url(), entrance.certificates());
+    let identity = Identity::new(Some(entrance.address()));
     for upstream in &settings.upstreams {
         identity.refuse(upstream).await.map_err(Failure::usage)?;
         tracing::info!(name = upstream.name, kind = upstream.kind.word(), "upstream");
     }
     let (open, door) = watch::channel(None);
     let desk = desk(door, &identity, &settings).map_err(Failure::usage)?;
-    let desk = Arc::new(desk.opened_at(SystemClock.now()));
+    let desk = Arc::new(desk.opened_at(SystemClock.now()).with_certificates(certificates.clone()));
     let (stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(serve(listener, desk.clone(), Limits::default(), end(stopped.clone())));
+    let serving = entrance.serve(desk.clone(), || end(stopped.clone()));
     let signalling = tokio::spawn({
         let stop = stop.clone();
         async move {
@@ -107,11 +109,11 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
             tracing::info!("store is open");
             let controlling = control::serve_socket(&folder, desk, end(stopped));
             // Only now it is true: while another process holds the store, nothing would be answered.
-            println!("listening on http://{address}");
+            println!("listening on {url}");
             if let Some(stock) = site.stock() {
                 tokio::spawn(keep(stock));
             }
-            Ok((controlling, tokio::spawn(reload(site.clone(), reloads)), site))
+            Ok((controlling, tokio::spawn(reload(site.clone(), certificates, reloads)), site))
         }
         Err(error) => {
             stop.send_replace(true);
@@ -140,7 +142,8 @@ async fn settle(site: &Site) {
 }
 
 fn desk(door: Door, identity: &Identity, settings: &Settings) -> Result<Desk> {
-    let desk = Desk::new(door, PATIENCE, identity.pseudonym());
+    let proxies = TrustedProxies::new(settings.trusted_proxies.clone());
+    let desk = Desk::new(door, PATIENCE, identity.pseudonym()).behind(proxies);
     let Some(reference) = &settings.admin_token else { return Ok(desk) };
     let token = environment::secret(reference).map_err(|error| error.about("api.admin_token"))?;
     let token = AdminToken::new(&token);
@@ -159,9 +162,12 @@ pub async fn site(identity: &Identity, settings: Settings, read: Option<Read>) -
     }))
 }
 
-/// Reads the configuration again at every SIGHUP.
-async fn reload(site: Arc<Site>, mut reloads: Signal) {
+/// Reads the configuration and the certificate again at every SIGHUP.
+async fn reload(site: Arc<Site>, certificates: Option<Arc<Certificates>>, mut reloads: Signal) {
     while reloads.recv().await.is_some() {
+        if let Some(certificates) = &certificates {
+            certificates.look_again().await;
+        }
         // What comes of it is in the log.
         let _ = site.reload().await;
     }
@@ -173,7 +179,7 @@ async fn end(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener> {
+pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         Error::gone(format!("cannot listen on {address}"))
             .because(error)

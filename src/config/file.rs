@@ -14,6 +14,11 @@ use crate::registry::definition::{RegistryTable, UpstreamTable};
 #[serde(default)]
 pub struct File {
     pub listen: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<String>,
+    /// A table, or `"terminated"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<toml::Value>,
     pub store: StoreTable,
     pub pseudo_versions: PseudoVersionsTable,
     pub net: NetTable,
@@ -36,6 +41,17 @@ pub struct StoreTable {
     pub key_file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_env: Option<String>,
+}
+
+/// `[tls]` where it is a table.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct TlsTable {
+    pub certificate: Option<String>,
+    pub key: Option<String>,
+    pub http2: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

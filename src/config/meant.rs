@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::file::{File, GitTable, StoreTable};
 use super::lines::{Lines, Placed};
+use super::secure;
 use super::settings::{AllowInsecure, Given, Settings, StoreSettings, parse_listen};
 use crate::error::Error;
 use crate::registry::definition::{
@@ -41,6 +42,10 @@ impl Reader {
             self.found.push(self.lines.at("listen", error));
             ([127, 0, 0, 1], 3000).into()
         });
+        let tls = secure::tls(file.tls, &mut faults);
+        let trusted_proxies = secure::trusted_proxies(&file.trusted_proxies, &mut faults);
+        self.note("", &faults);
+        faults.clear();
         let written = &file.pseudo_versions;
         let policy = Policy {
             mode: mode("mode", written.mode.as_deref(), &mut faults),
@@ -52,6 +57,8 @@ impl Reader {
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
         Settings {
             listen,
+            tls,
+            trusted_proxies,
             store,
             policy,
             allow_private: file.net.allow_private,

@@ -8,6 +8,7 @@ pub mod list;
 mod meant;
 mod print;
 pub mod schema;
+mod secure;
 pub mod settings;
 
 pub use settings::{AllowInsecure, Given, Settings};

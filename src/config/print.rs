@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::file::{ApiTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable};
+use super::secure;
 use super::settings::{AllowInsecure, Settings};
 use crate::registry::definition::{
     DEFAULT, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, mode_word, printed_size, strict_mod_word,
@@ -15,6 +16,8 @@ impl Settings {
         let (admin_token_file, admin_token_env) = named(self.admin_token.as_ref());
         File {
             listen: Some(self.listen.to_string()),
+            trusted_proxies: self.trusted_proxies.iter().map(ToString::to_string).collect(),
+            tls: secure::written(&self.tls),
             store: StoreTable {
                 path: Some(self.store.path.to_string_lossy().into_owned()),
                 spill: Some(printed_size(self.store.spill)),

@@ -7,11 +7,13 @@ use crate::error::Error;
 use crate::registry::definition::keys::{self, Keys, Shape, nearest};
 
 /// A table of the file and its keys; `*` stands for keys that the user chooses.
-pub const TABLES: [(&str, Keys); 11] = [
+pub const TABLES: [(&str, Keys); 12] = [
     (
         "",
         &[
             ("listen", Shape::Text),
+            ("trusted_proxies", Shape::Texts),
+            ("tls", Shape::TableOrText),
             ("store", Shape::Table),
             ("pseudo_versions", Shape::Table),
             ("net", Shape::Table),
@@ -32,6 +34,7 @@ pub const TABLES: [(&str, Keys); 11] = [
             ("key_env", Shape::Text),
         ],
     ),
+    ("tls", &[("certificate", Shape::Text), ("key", Shape::Text), ("http2", Shape::Truth), ("redirect", Shape::Text)]),
     ("pseudo_versions", &[("mode", Shape::Text), ("strict_mod", Shape::Text)]),
     ("net", &[("allow_private", Shape::Texts)]),
     ("git", &[("allow_insecure", Shape::TextsOrAll), ("instead_of", Shape::Table)]),
@@ -62,7 +65,7 @@ fn check(table: &DeTable<'_>, name: &str, place: &str, faults: &mut Vec<(String,
             continue;
         };
         match (value.get_ref(), shape) {
-            (DeValue::Table(inner), Shape::Table) => check(inner, &below, &at, faults),
+            (DeValue::Table(inner), Shape::Table | Shape::TableOrText) => check(inner, &below, &at, faults),
             (DeValue::Array(items), Shape::Tables) => {
                 for (number, item) in items.iter().enumerate() {
                     let at = format!("{at}.{number}");
@@ -87,7 +90,8 @@ fn check(table: &DeTable<'_>, name: &str, place: &str, faults: &mut Vec<(String,
 
 fn fits(value: &DeValue<'_>, shape: Shape) -> bool {
     match (value, shape) {
-        (DeValue::String(_), Shape::Text) | (DeValue::Boolean(_), Shape::TextsOrAll) => true,
+        (DeValue::String(_), Shape::Text | Shape::TableOrText) => true,
+        (DeValue::Boolean(_), Shape::TextsOrAll | Shape::Truth) => true,
         (DeValue::Integer(number), Shape::Whole) => u32::from_str_radix(number.as_str(), number.radix()).is_ok(),
         _ => false,
     }
@@ -137,7 +141,7 @@ mod tests {
         let documented: BTreeSet<String> =
             rows.filter(|key| key.chars().all(|c| !c.is_ascii_uppercase())).map(str::to_owned).collect();
         let tables: BTreeSet<&str> = TABLES.iter().map(|(table, _)| *table).collect();
-        let with_rows = ["git.instead_of", "upstream.auth", "upstream.timeouts"];
+        let with_rows = ["tls", "git.instead_of", "upstream.auth", "upstream.timeouts"];
         let known: BTreeSet<String> = TABLES
             .iter()
             .flat_map(|(table, keys)| keys.iter().map(move |(key, _)| format!("{table}.{key}")))

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 use super::file::File;
 use super::meant::Reader;
 use crate::error::{Error, Result};
@@ -12,6 +14,9 @@ use crate::vet::mode::Policy;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub listen: SocketAddr,
+    pub tls: Tls,
+    /// Who is believed when they say for whom they ask.
+    pub trusted_proxies: Vec<IpNet>,
     pub store: StoreSettings,
     /// What is done about wrong pseudo-versions, where a registry does not say.
     pub policy: Policy,
@@ -25,6 +30,43 @@ pub struct Settings {
     /// In the order of the walk.
     pub upstreams: Vec<UpstreamDefinition>,
     pub registries: Vec<RegistryDefinition>,
+}
+
+/// Who speaks TLS with the clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Nobody.
+    Off,
+    /// A proxy in front.
+    Terminated,
+    /// This server.
+    Files(TlsFiles),
+}
+
+/// What a server needs that speaks TLS itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate and those up to its authority, as PEM.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+    /// Where plain http is led to https.
+    pub redirect: Option<SocketAddr>,
+}
+
+impl Tls {
+    /// Whether what clients send is hidden from those between.
+    pub fn is_encrypted(&self) -> bool {
+        *self != Tls::Off
+    }
+
+    pub fn files(&self) -> Option<&TlsFiles> {
+        match self {
+            Tls::Files(files) => Some(files),
+            Tls::Off | Tls::Terminated => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -81,9 +123,11 @@ impl Settings {
 
 /// Reads `HOST:PORT`.
 pub fn parse_listen(text: &str) -> Result<SocketAddr> {
-    let expected = "expected an address and a port such as 127.0.0.1:3000";
-    text.parse().map_err(|_| Error::gone(format!("listen: {text:?} ({expected})")))
+    text.parse().map_err(|_| Error::gone(format!("listen: {text:?} (expected {ADDRESS})")))
 }
+
+/// What an address to listen on looks like.
+pub(super) const ADDRESS: &str = "an address and a port such as 127.0.0.1:3000";
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! The way of one request: where it leads, who may ask, and one line in the log.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,15 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::admin::AdminToken;
 use super::api::{self, Access, ApiRoute, Call, Query, Reply};
 use super::body::Body;
+use super::forwarded::TrustedProxies;
 use super::incoming::Incoming;
 use super::metrics::{Metrics, Reading};
 use super::refusal::Refusal;
 use super::respond::{self, Asked, Peer};
 use super::route::{RegistryName, Route};
+use super::serve::Clerk;
 use super::site::Site;
+use super::tls::Certificates;
 use crate::access::{Guest, Right};
 use crate::error::{Error, Kind, Result, Said};
 use crate::registry::{Question, Reach};
@@ -38,6 +42,9 @@ pub struct Desk {
     metrics: Metrics,
     /// What opens the admin part of the interface to the network; `None`: it is shut there.
     admin: Option<AdminToken>,
+    proxies: TrustedProxies,
+    /// What clients are shown where TLS is spoken here.
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Desk {
@@ -49,7 +56,19 @@ impl Desk {
             routes: api::ROUTES,
             metrics: Metrics::new(None),
             admin: None,
+            proxies: TrustedProxies::default(),
+            certificates: None,
         }
+    }
+
+    /// The same desk, which believes these proxies when they say for whom they ask.
+    pub fn behind(self, proxies: TrustedProxies) -> Desk {
+        Desk { proxies, ..self }
+    }
+
+    /// The same desk, which tells how long the certificate holds.
+    pub fn with_certificates(self, certificates: Option<Arc<Certificates>>) -> Desk {
+        Desk { certificates, ..self }
     }
 
     /// The same desk, whose admin part opens to who knows the token.
@@ -219,10 +238,12 @@ impl Desk {
 
     /// What is known without waiting for the store.
     fn reading(&self) -> Reading {
-        match self.door.borrow().as_ref() {
+        let reading = match self.door.borrow().as_ref() {
             Some(site) => site.reading(),
             None => Reading::default(),
-        }
+        };
+        let certificate_expiry = self.certificates.as_ref().map(|certificates| certificates.not_after());
+        Reading { certificate_expiry, ..reading }
     }
 
     async fn module(
@@ -265,6 +286,22 @@ impl Desk {
         let mut door = self.door.clone();
         let opened = tokio::time::timeout(self.patience, door.wait_for(Option::is_some)).await;
         opened.ok().and_then(|opened| opened.ok()?.clone()).ok_or_else(not_ready)
+    }
+}
+
+impl Clerk for Desk {
+    fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.proxies.origin(peer, headers)
+    }
+
+    async fn answer(
+        &self,
+        asked: &Asked,
+        target: &str,
+        body: Incoming,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Response<Body> {
+        Desk::answer(self, asked, target, body, turn).await
     }
 }
 
@@ -335,6 +372,7 @@ impl Line {
         let error = self.error.as_ref().map(Error::chain).unwrap_or_default();
         tracing::info!(
             method = %asked.method,
+            address = asked.address.map(tracing::field::display),
             route = self.route,
             subject = ?subject,
             freshness = self.freshness,

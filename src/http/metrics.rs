@@ -32,6 +32,8 @@ pub struct Reading {
     pub upstreams: Vec<UpstreamReading>,
     /// Registries and how many answers gave a wrong name as asked.
     pub wrong_served: Vec<(String, u64)>,
+    /// The last moment of the certificate that clients are shown, if they are shown one.
+    pub certificate_expiry: Option<DateTime<Utc>>,
     /// `None` until somebody counted.
     pub store: Option<StoreReading>,
 }
@@ -180,6 +182,11 @@ impl Metrics {
             }
         }
         own.register_with_unit("store", "What lies in the store, as last counted", Unit::Bytes, store);
+        if let Some(expiry) = reading.certificate_expiry {
+            let seconds = gauge(expiry.timestamp());
+            let help = "The last moment of the certificate that clients are shown, since the epoch";
+            own.register_with_unit("tls_certificate_expiry_timestamp", help, Unit::Seconds, seconds);
+        }
         let mut text = String::new();
         text::encode(&mut text, &page).map_err(|cause| Error::internal("metrics cannot be written").because(cause))?;
         Ok(text)
@@ -261,6 +268,7 @@ mod tests {
             ready: true,
             upstreams: vec![corp, silent],
             wrong_served: vec![("default".to_owned(), 10)],
+            certificate_expiry: started,
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
         };
         let page = metrics.page(&reading).expect("a page");
@@ -289,6 +297,7 @@ mod tests {
             "modvet_store_bytes{part=\"dead\"} 13",
             "modvet_store_bytes{part=\"files\"} 14",
             "modvet_store_bytes{part=\"git\"} 11",
+            "modvet_tls_certificate_expiry_timestamp_seconds 1800000000",
             "# EOF",
         ] {
             assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");

@@ -6,9 +6,11 @@ pub mod admin;
 pub mod api;
 pub mod body;
 pub mod desk;
+pub mod forwarded;
 pub mod incoming;
 pub mod metrics;
 mod range;
+pub mod redirect;
 mod refusal;
 pub mod respond;
 pub mod route;
@@ -18,3 +20,4 @@ mod stall;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
+pub mod tls;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{
     ACCEPT, ACCEPT_RANGES, AGE, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
@@ -228,6 +228,30 @@ fn in_json(mut response: Response<Body>, fields: &ErrorFields) -> Response<Body>
     // No cache may give it to a client that reads text.
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     response.map(|_| Body::from(Bytes::from(json)))
+}
+
+/// What plain http is answered at a port where TLS is spoken, whole.
+pub const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 80\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n\
+    this port speaks https, and was asked in plain http\nuse https:// in the address\n";
+
+/// The same address elsewhere; `None` where the request does not say whom it asks.
+pub fn moved(to: Option<String>, asked: &Asked) -> Response<Body> {
+    let location = to.as_deref().and_then(|to| HeaderValue::from_str(to).ok());
+    let mut response = match &location {
+        Some(_) => plain(StatusCode::PERMANENT_REDIRECT, "this server speaks https\n".to_owned(), "no-cache"),
+        None => {
+            let what = "this server speaks https, and the request names no host\nuse https:// in the address\n";
+            plain(StatusCode::BAD_REQUEST, what.to_owned(), "no-store")
+        }
+    };
+    if let Some(location) = location {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    match asked.method == Method::HEAD {
+        true => without_body(response),
+        false => response,
+    }
 }
 
 /// `/healthz`, and `/readyz` once the store is open.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -22,7 +22,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::body::Body;
-use super::desk::Desk;
 use super::incoming::Incoming as RequestBody;
 use super::respond::{self, Asked, Peer};
 use super::stall::Impatient;
@@ -107,9 +106,30 @@ impl Accept for Control {
     }
 }
 
-/// Serves HTTP/1.1 and HTTP/2 over cleartext until `shutdown` is done, then lets running answers finish.
-pub async fn serve<A: Accept>(listener: A, desk: Arc<Desk>, limits: Limits, shutdown: impl Future<Output = ()>) {
-    let office = Arc::new(Office { desk, peer: A::PEER, limits, requests: Arc::new(Semaphore::new(limits.requests)) });
+/// Who answers the requests of a listener.
+pub trait Clerk: Send + Sync + 'static {
+    /// Where a request comes from that arrived from `peer`.
+    fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr;
+
+    /// `target` may have a query string. `turn` is the request's place among those that are answered at
+    /// a time; `None` if all are taken.
+    fn answer(
+        &self,
+        asked: &Asked,
+        target: &str,
+        body: RequestBody,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Serves HTTP/1.1 and HTTP/2 until `shutdown` is done, then lets running answers finish.
+pub async fn serve<A: Accept, C: Clerk>(
+    listener: A,
+    clerk: Arc<C>,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let office = Arc::new(Office { clerk, peer: A::PEER, limits, requests: Arc::new(Semaphore::new(limits.requests)) });
     let places = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -146,14 +166,14 @@ async fn accept<A: Accept>(
     }
 }
 
-struct Office {
-    desk: Arc<Desk>,
+struct Office<C> {
+    clerk: Arc<C>,
     peer: Peer,
     limits: Limits,
     requests: Arc<Semaphore>,
 }
 
-impl Office {
+impl<C: Clerk> Office<C> {
     async fn attend<S>(
         self: Arc<Self>,
         stream: S,
@@ -216,9 +236,10 @@ impl Office {
     ) -> Result<Response<Body>, Infallible> {
         let turn = self.requests.clone().try_acquire_owned().ok();
         let (head, body) = request.into_parts();
+        let address = address.map(|peer| self.clerk.origin(peer, &head.headers));
         let asked = Asked { method: head.method, headers: head.headers, peer: self.peer, address };
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let answering = self.desk.answer(&asked, target, RequestBody::Wire(body), turn);
+        let answering = self.clerk.answer(&asked, target, RequestBody::Wire(body), turn);
         let answer = AssertUnwindSafe(answering).catch_unwind().await;
         Ok(answer.unwrap_or_else(|_| {
             tracing::error!(target = head.uri.path(), "answering panicked");

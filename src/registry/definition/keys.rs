@@ -12,7 +12,11 @@ pub enum Shape {
     Whole,
     /// A list of texts, or `true`.
     TextsOrAll,
+    /// `true` or `false`.
+    Truth,
     Table,
+    /// A table, or a text in its place.
+    TableOrText,
     Tables,
 }
 
@@ -76,7 +80,9 @@ impl Shape {
             Shape::Texts => "a list of texts",
             Shape::Whole => "a whole number",
             Shape::TextsOrAll => "a list of hosts, or true",
+            Shape::Truth => "true or false",
             Shape::Table => "a table",
+            Shape::TableOrText => "a table or a text",
             Shape::Tables => "tables",
         }
     }

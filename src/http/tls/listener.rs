@@ -1,0 +1,135 @@
+//! Connections that are opened by TLS. Each is opened by its own task, so that who is slow keeps nobody waiting;
+//! the time until its first request is limited where it is served.
+
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::certificates::Certificates;
+use crate::http::respond::{self, Peer};
+use crate::http::serve::Accept;
+
+/// The first byte that a client of TLS sends: a record of the handshake.
+const HANDSHAKE: u8 = 22;
+
+/// The most that is read of a request in plain http before it is answered.
+const PLAIN_LIMIT: u64 = 64 * 1024;
+
+/// A listener whose connections speak TLS.
+pub struct TlsListener {
+    listener: TcpListener,
+    certificates: Arc<Certificates>,
+}
+
+impl TlsListener {
+    pub fn new(listener: TcpListener, certificates: Arc<Certificates>) -> TlsListener {
+        TlsListener { listener, certificates }
+    }
+}
+
+impl Accept for TlsListener {
+    type Stream = Opening;
+    const PEER: Peer = Peer::Network;
+
+    async fn accept(&self) -> io::Result<(Opening, Option<IpAddr>)> {
+        let (stream, address) = Accept::accept(&self.listener).await?;
+        let opening = open(stream, self.certificates.current());
+        Ok((Opening(State::Opening(Box::pin(opening))), address))
+    }
+}
+
+/// A connection that is opened by whoever reads from it first.
+pub struct Opening(State);
+
+enum State {
+    Opening(Pin<Box<dyn Future<Output = io::Result<TlsStream<TcpStream>>> + Send>>),
+    Open(Box<TlsStream<TcpStream>>),
+}
+
+async fn open(mut stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
+    let mut first = [0];
+    match stream.peek(&mut first).await? {
+        0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+        _ if first[0] == HANDSHAKE => return TlsAcceptor::from(config).accept(stream).await,
+        _ => {}
+    }
+    if first[0].is_ascii_uppercase() {
+        refuse(&mut stream).await?;
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "the client speaks no TLS"))
+}
+
+/// Answers a request in plain http once its head has come: a connection that is closed with something unread
+/// takes the answer with it.
+async fn refuse(stream: &mut TcpStream) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        let left = PLAIN_LIMIT.saturating_sub(head.len() as u64);
+        if (&mut *stream).take(left).read_buf(&mut head).await? == 0 {
+            break;
+        }
+    }
+    stream.write_all(respond::SPEAKS_HTTPS.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+impl Opening {
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Pin<&mut TlsStream<TcpStream>>>> {
+        if let State::Opening(opening) = &mut self.0 {
+            let stream = ready!(opening.as_mut().poll(context))?;
+            self.0 = State::Open(Box::new(stream));
+        }
+        match &mut self.0 {
+            State::Open(stream) => Poll::Ready(Ok(Pin::new(stream.as_mut()))),
+            State::Opening(_) => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Opening {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_open(context))?.poll_read(context, to)
+    }
+}
+
+impl AsyncWrite for Opening {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_open(context))?.poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_open(context))?.poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            State::Open(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+            State::Opening(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            State::Open(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+            // Nothing was said yet that would want an end.
+            State::Opening(_) => Poll::Ready(Ok(())),
+        }
+    }
+}
