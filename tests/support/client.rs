@@ -57,6 +57,11 @@ pub fn control(store: &Path, method: &str, path: &str, body: &str) -> Answered {
     send_over(stream, method, path, &[], body)
 }
 
+/// One request over a connection that is there already.
+pub fn request_over(stream: impl Read + Write, method: &str, path: &str, headers: &[(&str, &str)]) -> Answered {
+    send_over(stream, method, path, headers, "")
+}
+
 fn send_over(
     mut stream: impl Read + Write,
     method: &str,

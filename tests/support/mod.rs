@@ -5,6 +5,7 @@
 // Every file in tests/ is a crate of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub mod authority;
 pub mod client;
 pub mod double;
 pub mod fixture;

@@ -82,12 +82,12 @@ impl Home {
             }
         });
         let address = lines.recv_timeout(PATIENCE).ok().and_then(|line| address(&line));
-        let Some(address) = address else {
+        let Some((scheme, address)) = address else {
             // Whether it could be ended does not change what is said.
             let _ = child.kill();
             panic!("modvet does not listen: {}", self.log());
         };
-        Modvet { child, address, home: Some(self) }
+        Modvet { child, scheme, address, home: Some(self) }
     }
 
     /// What was logged so far.
@@ -99,6 +99,7 @@ impl Home {
 /// A running `modvet serve`; dropping it ends it.
 pub struct Modvet {
     child: Child,
+    scheme: &'static str,
     address: SocketAddr,
     /// Taken only when the process has ended.
     home: Option<Home>,
@@ -126,9 +127,9 @@ impl Modvet {
         self.child.id()
     }
 
-    /// `http://127.0.0.1:PORT`
+    /// `http://127.0.0.1:PORT`, or with `https`
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// The process's number.
@@ -188,9 +189,14 @@ pub fn over_git(git: &str, mode: &str, instead_of: &str) -> String {
     )
 }
 
-/// The address in `listening on http://127.0.0.1:PORT`.
-fn address(line: &str) -> Option<SocketAddr> {
-    line.trim().strip_prefix("listening on http://")?.trim_end_matches('/').parse().ok()
+/// Scheme and address in `listening on http://127.0.0.1:PORT`.
+fn address(line: &str) -> Option<(&'static str, SocketAddr)> {
+    let url = line.trim().strip_prefix("listening on ")?;
+    let (scheme, address) = match url.strip_prefix("https://") {
+        Some(address) => ("https", address),
+        None => ("http", url.strip_prefix("http://")?),
+    };
+    Some((scheme, address.trim_end_matches('/').parse().ok()?))
 }
 
 /// A module path or a version as the go command writes it into an address.
