@@ -351,11 +351,19 @@ fn the_address_of_a_client_is_what_a_trusted_proxy_says() {
 }
 
 #[test]
-fn who_terminates_tls_and_trusts_nobody_is_warned() {
+fn who_terminates_tls_and_trusts_nobody_is_warned_and_on_other_addresses_refused() {
     let tree = Tree::new();
     let home = Home::new();
     let lines = "listen = \"127.0.0.1:0\"\ntls = \"terminated\"\n[store]\npath = \"store\"\n";
     home.write("modvet.toml", &format!("{lines}{}", tree.settings()));
     let modvet = home.serve();
     assert!(modvet.log().contains("trusted_proxies is empty"), "{}", modvet.log());
+    let home = Home::new();
+    home.write("modvet.toml", &format!("{lines}{}", tree.settings()));
+    let output = home.run(&["serve", "--config", "modvet.toml", "--listen", "0.0.0.0:0"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let expected = "tls: \"terminated\" on 0.0.0.0:0 without trusted_proxies (expected who stands in front)\n\
+                    name addresses or ranges: trusted_proxies = [\"10.0.0.0/8\"]\n";
+    assert!(said.ends_with(expected), "{said}");
 }

@@ -29,9 +29,7 @@ pub struct Entrance {
 impl Entrance {
     /// Binds what the settings name and reads the certificate, if there is one.
     pub async fn open(settings: &Settings) -> Result<Entrance> {
-        if settings.tls == Tls::Terminated && settings.trusted_proxies.is_empty() {
-            tracing::warn!("tls is terminated in front, but trusted_proxies is empty: all addresses are the proxy's");
-        }
+        look_for_proxies(settings)?;
         let (mut certificates, mut redirect) = (None, None);
         if let Some(named) = settings.tls.files() {
             certificates = Some(Certificates::open(files(named), Arc::new(SystemClock)).await?);
@@ -80,6 +78,21 @@ impl Entrance {
             beside.shutdown().await;
         })
     }
+}
+
+/// Behind a proxy that nobody named, every client has the proxy's address; and who listens to other machines
+/// has to know which of them is the proxy.
+fn look_for_proxies(settings: &Settings) -> Result<()> {
+    if settings.tls != Tls::Terminated || !settings.trusted_proxies.is_empty() {
+        return Ok(());
+    }
+    let listen = settings.listen;
+    if listen.ip().to_canonical().is_loopback() {
+        tracing::warn!("tls is terminated in front, but trusted_proxies is empty: all addresses are the proxy's");
+        return Ok(());
+    }
+    let what = format!("tls: \"terminated\" on {listen} without trusted_proxies (expected who stands in front)");
+    Err(Error::gone(what).remedy("name addresses or ranges: trusted_proxies = [\"10.0.0.0/8\"]"))
 }
 
 /// The files of a certificate, as the listener reads them.
