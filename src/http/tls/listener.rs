@@ -133,3 +133,66 @@ impl AsyncWrite for Opening {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use tokio::sync::{oneshot, watch};
+    use tokio::task::JoinHandle;
+
+    use super::super::pair::Files;
+    use super::*;
+    use crate::http::desk::Desk;
+    use crate::http::serve::{Limits, serve};
+    use crate::registry::doubles::Hands;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// Nothing, the beginning of a record, a record whose end never comes, the beginning of plain http.
+    const BEGINNINGS: [&[u8]; 4] = [&[], &[22], &[22, 3, 1, 2, 0, 1], b"GET / HTTP/1.1\r\n"];
+
+    async fn start(limits: Limits) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/net");
+        let files = Files { certificate: folder.join("server.pem"), key: folder.join("server.key"), http2: true };
+        let certificates = Certificates::open(files, Hands::new()).await.expect("a pair");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (_, door) = watch::channel(None);
+        let desk = Arc::new(Desk::new(door, Duration::ZERO, "modvet-test"));
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(serve(TlsListener::new(listener, certificates), desk, limits, async move {
+            // A dropped sender stops the server as well: no test leaves one behind.
+            let _ = stopped.await;
+        }));
+        (address, stop, task)
+    }
+
+    #[tokio::test]
+    async fn who_never_ends_a_handshake_is_let_go() {
+        let limits = Limits { head_time: Duration::from_millis(20), ..Limits::default() };
+        let (address, _stop, _task) = start(limits).await;
+        for said in BEGINNINGS {
+            let mut stream = TcpStream::connect(address).await.expect("it listens");
+            stream.write_all(said).await.expect("sent");
+            let mut answer = Vec::new();
+            let ended = tokio::time::timeout(LONG, stream.read_to_end(&mut answer)).await.expect("it is not kept");
+            assert!(ended.is_err() || answer.is_empty(), "{said:?}: {answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_does_not_wait_for_who_is_shaking_hands() {
+        let (address, stop, task) = start(Limits { drain: 4 * LONG, ..Limits::default() }).await;
+        let mut open = Vec::new();
+        for said in BEGINNINGS {
+            let mut stream = TcpStream::connect(address).await.expect("it listens");
+            stream.write_all(said).await.expect("sent");
+            open.push(stream);
+        }
+        stop.send(()).expect("it serves");
+        tokio::time::timeout(LONG, task).await.expect("nobody is waited for").expect("no panic");
+    }
+}
