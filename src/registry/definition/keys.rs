@@ -12,6 +12,8 @@ pub enum Shape {
     Whole,
     /// A list of texts, or `true`.
     TextsOrAll,
+    /// `true` or `false`.
+    Truth,
     Table,
     Tables,
 }
@@ -76,6 +78,7 @@ impl Shape {
             Shape::Texts => "a list of texts",
             Shape::Whole => "a whole number",
             Shape::TextsOrAll => "a list of hosts, or true",
+            Shape::Truth => "true or false",
             Shape::Table => "a table",
             Shape::Tables => "tables",
         }
