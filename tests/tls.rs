@@ -332,7 +332,7 @@ fn the_address_of_a_client_is_what_a_trusted_proxy_says() {
     home.write(
         "modvet.toml",
         &format!(
-            "listen = \"127.0.0.1:0\"\ntls = \"terminated\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n[store]\npath = \"store\"\n{}",
+            "listen = \"127.0.0.1:0\"\nopen = true\ntls = \"terminated\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n[store]\npath = \"store\"\n{}",
             tree.settings()
         ),
     );
@@ -354,7 +354,7 @@ fn the_address_of_a_client_is_what_a_trusted_proxy_says() {
 fn who_terminates_tls_and_trusts_nobody_is_warned_and_on_other_addresses_refused() {
     let tree = Tree::new();
     let home = Home::new();
-    let lines = "listen = \"127.0.0.1:0\"\ntls = \"terminated\"\n[store]\npath = \"store\"\n";
+    let lines = "listen = \"127.0.0.1:0\"\nopen = true\ntls = \"terminated\"\n[store]\npath = \"store\"\n";
     home.write("modvet.toml", &format!("{lines}{}", tree.settings()));
     let modvet = home.serve();
     assert!(modvet.log().contains("trusted_proxies is empty"), "{}", modvet.log());

@@ -2,6 +2,7 @@
 //! `wiring` alone names adapters; every command parses, calls, prints, and ends with an exit code.
 //! Commands and exit codes: DESIGN.md; `modvet help`.
 
+mod auth;
 mod build;
 mod cache;
 mod check;
@@ -25,6 +26,7 @@ mod serve;
 mod server;
 mod stock;
 mod tls;
+mod token;
 mod wiring;
 
 use std::process::ExitCode;
@@ -66,6 +68,8 @@ enum Command {
     Config(config::Arguments),
     Cache(cache::Arguments),
     Prefetch(prefetch::Arguments),
+    Token(token::Arguments),
+    Auth(auth::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -86,6 +90,8 @@ pub fn main() -> ExitCode {
         Command::Config(arguments) => config::run(arguments),
         Command::Cache(arguments) => cache::run(arguments),
         Command::Prefetch(arguments) => prefetch::run(&arguments),
+        Command::Token(arguments) => token::run(arguments),
+        Command::Auth(arguments) => auth::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &mut program()),
     };
     match done {

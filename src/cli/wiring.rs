@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
 use super::{environment, identity, stock};
+use crate::access::Tokens;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
 use crate::http::site::Counter;
@@ -36,6 +37,8 @@ pub struct Works {
     pub folders: Arc<Folders>,
     /// Who looks after what is kept.
     pub stock: Arc<Stock>,
+    /// Who may ask.
+    pub tokens: Arc<Tokens>,
 }
 
 /// The runtime of every command.
@@ -65,7 +68,8 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let catalog = Arc::new(catalog);
     let limits = stock::limits(&settings.store);
     let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders);
-    Ok(Works { catalog, counter, store, clock, folders, stock })
+    let tokens = Arc::new(tokens(&store, &clock).await?);
+    Ok(Works { catalog, counter, store, clock, folders, stock, tokens })
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -83,6 +87,12 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         Ok(())
     });
     reloading.await.map_err(|error| Error::internal("reloading ended early").because(error))?
+}
+
+async fn tokens(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Tokens> {
+    let (store, clock) = (store.clone(), clock.clone());
+    let opening = tokio::task::spawn_blocking(move || Tokens::open(store, clock));
+    opening.await.map_err(|error| Error::internal("opening ended early").because(error))?
 }
 
 fn builder(

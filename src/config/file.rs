@@ -19,6 +19,8 @@ pub struct File {
     /// A table, or `"terminated"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<toml::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open: Option<bool>,
     pub store: StoreTable,
     pub pseudo_versions: PseudoVersionsTable,
     pub net: NetTable,

@@ -59,6 +59,7 @@ impl Reader {
             listen,
             tls,
             trusted_proxies,
+            open: file.open,
             store,
             policy,
             allow_private: file.net.allow_private,

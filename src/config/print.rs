@@ -18,6 +18,7 @@ impl Settings {
             listen: Some(self.listen.to_string()),
             trusted_proxies: self.trusted_proxies.iter().map(ToString::to_string).collect(),
             tls: secure::written(&self.tls),
+            open: self.open,
             store: StoreTable {
                 path: Some(self.store.path.to_string_lossy().into_owned()),
                 spill: Some(printed_size(self.store.spill)),

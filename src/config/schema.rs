@@ -14,6 +14,7 @@ pub const TABLES: [(&str, Keys); 12] = [
             ("listen", Shape::Text),
             ("trusted_proxies", Shape::Texts),
             ("tls", Shape::TableOrText),
+            ("open", Shape::Truth),
             ("store", Shape::Table),
             ("pseudo_versions", Shape::Table),
             ("net", Shape::Table),

@@ -17,6 +17,8 @@ pub struct Settings {
     pub tls: Tls,
     /// Who is believed when they say for whom they ask.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether anybody may read without a token; `None`: on the loopback only, until there is a token.
+    pub open: Option<bool>,
     pub store: StoreSettings,
     /// What is done about wrong pseudo-versions, where a registry does not say.
     pub policy: Policy,
