@@ -178,7 +178,11 @@ fn go_shows_how_to_send_a_token_where_there_is_none() {
     command.args(["mod", "download", &format!("{MODULE}@{VERSION}")]).env("GOPROXY", world.proxy("ci"));
     let told = world.tell(command.env("SSL_CERT_FILE", &world.authority), "modvet_");
     assert!(!told.is_success);
-    for line in ["a token is wanted here", "in ~/.netrc: machine 127.0.0.1", "GOAUTH=\"modvet auth\""] {
+    for line in [
+        "a token is wanted here",
+        "in ~/.netrc: machine 127.0.0.1:PORT login go password TOKEN",
+        "GOAUTH=\"modvet auth\"",
+    ] {
         assert!(told.printed.contains(line), "{line} in {}", told.printed);
     }
 }

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use http::request;
 use hyper::body::Incoming;
+use hyper::header::{HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -166,6 +168,14 @@ async fn accept<A: Accept>(
     }
 }
 
+/// HTTP/2 says in its own place whom it asks; who reads the header need not know.
+fn name_host(head: &mut request::Parts) {
+    let authority = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let (Some(authority), false) = (authority, head.headers.contains_key(HOST)) {
+        head.headers.insert(HOST, authority);
+    }
+}
+
 struct Office<C> {
     clerk: Arc<C>,
     peer: Peer,
@@ -235,7 +245,8 @@ impl<C: Clerk> Office<C> {
         address: Option<IpAddr>,
     ) -> Result<Response<Body>, Infallible> {
         let turn = self.requests.clone().try_acquire_owned().ok();
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        name_host(&mut head);
         let address = address.map(|peer| self.clerk.origin(peer, &head.headers));
         let asked = Asked { method: head.method, headers: head.headers, peer: self.peer, address };
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
