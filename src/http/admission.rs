@@ -170,9 +170,8 @@ fn allow(need: Need<'_>, guest: &Guest) -> Result<()> {
     };
     let Some(own) = guest.registry.as_deref().filter(|_| !fits) else { return Ok(()) };
     Err(match need {
-        Need::Registry(_) | Need::AdminOf(_) => {
-            Error::forbidden(format!("this token is for registry {own} alone")).remedy(format!("ask below /registries/{own}/"))
-        }
+        Need::Registry(_) | Need::AdminOf(_) => Error::forbidden(format!("this token is for registry {own} alone"))
+            .remedy(format!("ask below /registries/{own}/")),
         _ => Error::forbidden(format!("this concerns all registries, and the token is for registry {own} alone")),
     }
     .remedy("or use a token without --registry"))
