@@ -168,12 +168,13 @@ fn allow(need: Need<'_>, guest: &Guest) -> Result<()> {
         Need::Registry(registry) | Need::AdminOf(registry) => guest.may_see(registry),
         Need::Everything | Need::Admin => guest.registry.is_none(),
     };
-    match guest.registry.as_deref().filter(|_| !fits) {
-        None => Ok(()),
-        Some(own) => Err(Error::forbidden(format!("this token is for registry {own} alone"))
-            .remedy(format!("ask below /registries/{own}/"))
-            .remedy("or use a token without --registry")),
+    let Some(own) = guest.registry.as_deref().filter(|_| !fits) else { return Ok(()) };
+    Err(match need {
+        Need::Registry(_) | Need::AdminOf(_) => Error::forbidden(format!("this token is for registry {own} alone"))
+            .remedy(format!("ask below /registries/{own}/")),
+        _ => Error::forbidden(format!("this concerns all registries, and the token is for registry {own} alone")),
     }
+    .remedy("or use a token without --registry"))
 }
 
 /// Refuses what a page of another site sends in a browser's name: who once gave the browser a token sends it along.

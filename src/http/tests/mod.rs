@@ -1,5 +1,6 @@
 //! The server on port 0 in front of sources in memory, asked over real sockets.
 
+mod access;
 mod answers;
 pub mod api;
 mod files;
@@ -9,6 +10,7 @@ mod lifecycle;
 mod metrics;
 pub mod openapi;
 mod sumdb;
+mod tokens;
 mod walk;
 
 use std::net::SocketAddr;
