@@ -2,6 +2,7 @@
 //! `wiring` alone names adapters; every command parses, calls, prints, and ends with an exit code.
 //! Commands and exit codes: DESIGN.md; `modvet help`.
 
+mod audit;
 mod build;
 mod cache;
 mod check;
@@ -65,6 +66,7 @@ enum Command {
     Config(config::Arguments),
     Cache(cache::Arguments),
     Prefetch(prefetch::Arguments),
+    Audit(audit::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Config(arguments) => config::run(arguments),
         Command::Cache(arguments) => cache::run(arguments),
         Command::Prefetch(arguments) => prefetch::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &mut program()),
     };
     match done {

@@ -131,8 +131,12 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
     Ok(Exit::Well)
 }
 
-/// Writes down what is only known in memory: who wanted what when.
+/// Writes down what is only known in memory: who wanted what when, and who got what.
 async fn settle(site: &Site) {
+    if let Some(auditor) = site.records().and_then(|records| records.auditor.clone()) {
+        // It says itself what it cannot write.
+        let _ = tokio::task::spawn_blocking(move || auditor.close()).await;
+    }
     if let Some(stock) = site.stock() {
         // What cannot be written is in the log.
         let _ = tokio::task::spawn_blocking(move || stock.settle()).await;
@@ -153,6 +157,10 @@ pub async fn site(identity: &Identity, settings: Settings, read: Option<Read>) -
     let asker = if read.is_some() { Asker::Clients } else { Asker::Command };
     let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse, asker).await?);
     let site = Site::new(works.catalog.clone()).kept_by(works.stock.clone());
+    let site = match works.records.clone() {
+        Some(records) => site.recorded_by(records),
+        None => site,
+    };
     Ok(Arc::new(match read {
         Some(read) => site.reloaded_by(Arc::new(Reloader::new(read, identity.clone(), works, settings))),
         None => site,

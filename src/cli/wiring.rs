@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
 use super::{environment, identity, stock};
+use crate::access::audit::{self, Auditor, Records, What};
+use crate::config::settings::AuditSettings;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
 use crate::http::site::Counter;
@@ -36,6 +38,8 @@ pub struct Works {
     pub folders: Arc<Folders>,
     /// Who looks after what is kept.
     pub stock: Arc<Stock>,
+    /// Who got what; `None` where nothing is written down.
+    pub records: Option<Records>,
 }
 
 /// The runtime of every command.
@@ -65,7 +69,8 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let catalog = Arc::new(catalog);
     let limits = stock::limits(&settings.store);
     let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders);
-    Ok(Works { catalog, counter, store, clock, folders, stock })
+    let records = records(settings, asker, &clock)?;
+    Ok(Works { catalog, counter, store, clock, folders, stock, records })
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -104,6 +109,21 @@ fn builder(
         database: environment::checksum_database(),
         mark: mark(settings)?,
     })
+}
+
+/// The log of who got what; a server writes it, a command only reads it.
+fn records(settings: &Settings, asker: Asker, clock: &Arc<dyn Clock>) -> Result<Option<Records>> {
+    let AuditSettings { enabled, path, max_size, keep, everything, addresses } = settings.audit.clone();
+    let folder = path.unwrap_or_else(|| settings.store.path.join("audit"));
+    let what = if everything { What::All } else { What::Versions };
+    let settings = audit::Settings { folder: folder.clone(), max_size, keep, what, addresses };
+    let auditor = match (enabled, asker) {
+        (true, Asker::Clients) => Some(Arc::new(Auditor::start(&settings, clock.clone())?)),
+        _ => None,
+    };
+    // What was written while it was enabled can still be read.
+    let is_there = enabled || folder.is_dir();
+    Ok(is_there.then(|| Records { folder, clock: clock.clone(), auditor }))
 }
 
 fn written(settings: &Settings) -> Written {

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::registry::definition::keys::{self, Keys, Shape, nearest};
 
 /// A table of the file and its keys; `*` stands for keys that the user chooses.
-pub const TABLES: [(&str, Keys); 11] = [
+pub const TABLES: [(&str, Keys); 12] = [
     (
         "",
         &[
@@ -17,6 +17,7 @@ pub const TABLES: [(&str, Keys); 11] = [
             ("net", Shape::Table),
             ("git", Shape::Table),
             ("api", Shape::Table),
+            ("audit", Shape::Table),
             ("upstream", Shape::Tables),
             ("registry", Shape::Tables),
         ],
@@ -37,6 +38,17 @@ pub const TABLES: [(&str, Keys); 11] = [
     ("git", &[("allow_insecure", Shape::TextsOrAll), ("instead_of", Shape::Table)]),
     ("git.instead_of", &[("*", Shape::Text)]),
     ("api", &[("admin_token_file", Shape::Text), ("admin_token_env", Shape::Text)]),
+    (
+        "audit",
+        &[
+            ("enabled", Shape::Truth),
+            ("path", Shape::Text),
+            ("max_size", Shape::Text),
+            ("keep", Shape::Text),
+            ("what", Shape::Text),
+            ("addresses", Shape::Truth),
+        ],
+    ),
     ("upstream", keys::UPSTREAM),
     ("upstream.auth", keys::AUTH),
     ("upstream.timeouts", keys::TIMEOUTS),
@@ -87,7 +99,7 @@ fn check(table: &DeTable<'_>, name: &str, place: &str, faults: &mut Vec<(String,
 
 fn fits(value: &DeValue<'_>, shape: Shape) -> bool {
     match (value, shape) {
-        (DeValue::String(_), Shape::Text) | (DeValue::Boolean(_), Shape::TextsOrAll) => true,
+        (DeValue::String(_), Shape::Text) | (DeValue::Boolean(_), Shape::TextsOrAll | Shape::Truth) => true,
         (DeValue::Integer(number), Shape::Whole) => u32::from_str_radix(number.as_str(), number.radix()).is_ok(),
         _ => false,
     }

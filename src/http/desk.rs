@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hyper::header::VIA;
-use hyper::{HeaderMap, Method, Response};
+use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::admin::AdminToken;
 use super::api::{self, Access, ApiRoute, Call, Query, Reply};
+use super::audited::{self, Audited};
 use super::body::Body;
 use super::incoming::Incoming;
 use super::metrics::{Metrics, Reading};
@@ -88,6 +89,7 @@ impl Desk {
                 respond::not_followed(&refusal, asked)
             }
         };
+        self.audit(asked, &mut line, response.status());
         let time = start.elapsed();
         self.metrics.answered(line.route, response.status().as_u16(), time);
         line.write(asked, path, &response, time);
@@ -143,7 +145,9 @@ impl Desk {
     ) -> Result<Reply, Refusal> {
         let (row, names) = api::find(self.routes, &asked.method, address)?;
         line.about(row.path, address.to_owned());
+        line.audited.called = Some(row.method.clone());
         let guest = self.admit(row.access, asked)?;
+        line.audited.who.clone_from(&guest.name);
         let query = Query::parse(row, query)?;
         let body = match row.method {
             Method::POST | Method::PUT | Method::PATCH => body.read_json(asked).await?,
@@ -194,13 +198,15 @@ impl Desk {
             }
             Route::Module { registry, module, question } => {
                 line.about(question.name(), question.subject(&module));
-                match turn {
+                let answered = match turn {
                     Some(turn) => {
                         let answered = self.module(&registry, &module, &question, asked, line).await;
                         answered.map(|response| response.map(|body| body.holding(turn)))
                     }
                     None => Err(busy()),
-                }
+                };
+                line.audited.wanted = Some((registry, module, question));
+                answered
             }
             Route::Sumdb { registry, path } => {
                 line.about("sumdb", path.address());
@@ -237,6 +243,7 @@ impl Desk {
         let answer = site.counter(registry)?.registry.answer(module, question, asked.reach()).await?;
         line.freshness = answer.freshness.as_str();
         line.upstream = answer.upstream.clone();
+        line.audited.served(&answer);
         Ok(respond::answered(question, answer, asked))
     }
 
@@ -258,6 +265,17 @@ impl Desk {
         };
         line.said(&record.said);
         Ok(respond::recorded(path, record, asked))
+    }
+
+    /// Writes down who got what, where that is worth a line and somebody keeps a log.
+    fn audit(&self, asked: &Asked, line: &mut Line, status: StatusCode) {
+        let door = self.door.borrow();
+        let Some(auditor) = door.as_ref().and_then(|site| site.records()?.auditor.as_ref()) else { return };
+        let Line { audited, route, subject, freshness, upstream, error } = line;
+        let said = audited::Said { route, status, subject, cache: freshness, upstream, error: error.as_ref() };
+        if let Some(line) = audited.line(auditor.what(), asked, &said) {
+            auditor.note(line);
+        }
     }
 
     /// Waits for the store to open. No go client tries again, so waiting is better than refusing.
@@ -306,6 +324,7 @@ struct Line {
     freshness: &'static str,
     upstream: String,
     error: Option<Error>,
+    audited: Audited,
 }
 
 impl Line {

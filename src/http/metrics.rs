@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::access::audit::Auditor;
 use crate::error::{Error, Result};
 use crate::registry::Cached;
 use crate::registry::stock::Figures;
@@ -34,6 +35,21 @@ pub struct Reading {
     pub wrong_served: Vec<(String, u64)>,
     /// `None` until somebody counted.
     pub store: Option<StoreReading>,
+    /// `None` where no audit log is written.
+    pub audit: Option<AuditReading>,
+}
+
+/// Lines of the audit log since the start.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditReading {
+    pub written: u64,
+    pub lost: u64,
+}
+
+impl AuditReading {
+    pub fn of(auditor: &Auditor) -> AuditReading {
+        AuditReading { written: auditor.written(), lost: auditor.lost() }
+    }
 }
 
 /// One upstream since the start.
@@ -180,6 +196,15 @@ impl Metrics {
             }
         }
         own.register_with_unit("store", "What lies in the store, as last counted", Unit::Bytes, store);
+        if let Some(AuditReading { written, lost }) = reading.audit {
+            let counter = |count: u64| {
+                let counter = <Counter>::default();
+                counter.inc_by(count);
+                counter
+            };
+            own.register("audit_lines", "Lines written to the audit log", counter(written));
+            own.register("audit_lost", "Lines that the audit log could not take", counter(lost));
+        }
         let mut text = String::new();
         text::encode(&mut text, &page).map_err(|cause| Error::internal("metrics cannot be written").because(cause))?;
         Ok(text)
@@ -262,6 +287,7 @@ mod tests {
             upstreams: vec![corp, silent],
             wrong_served: vec![("default".to_owned(), 10)],
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
+            audit: Some(AuditReading { written: 15, lost: 16 }),
         };
         let page = metrics.page(&reading).expect("a page");
         for line in [
@@ -289,6 +315,8 @@ mod tests {
             "modvet_store_bytes{part=\"dead\"} 13",
             "modvet_store_bytes{part=\"files\"} 14",
             "modvet_store_bytes{part=\"git\"} 11",
+            "modvet_audit_lines_total 15",
+            "modvet_audit_lost_total 16",
             "# EOF",
         ] {
             assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");

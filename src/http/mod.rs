@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod api;
+mod audited;
 pub mod body;
 pub mod desk;
 pub mod incoming;

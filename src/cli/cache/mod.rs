@@ -1,7 +1,7 @@
 //! `modvet cache`: what is kept, beside a running server or without one.
 
 mod list;
-mod print;
+pub(super) mod print;
 mod prune;
 mod rm;
 mod stats;
