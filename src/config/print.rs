@@ -5,8 +5,8 @@ use url::Url;
 use super::file::{ApiTable, AuditTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable};
 use super::settings::{AllowInsecure, Settings};
 use crate::registry::definition::{
-    DEFAULT, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, mode_word,
-    printed_duration, printed_size, strict_mod_word,
+    DEFAULT, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, mode_word, printed_duration,
+    printed_size, strict_mod_word,
 };
 
 impl Settings {

@@ -99,11 +99,7 @@ fn what_is_noted_is_found_the_newest_first() {
         ("below a part of a name", of("a.example/.../..."), &[]),
         ("the beginning of a name is another", of("a.example"), &[]),
         ("a version", Wanted { version: Some("v1.0.0".to_owned()), ..of("a.example/m") }, &["v1.0.0"]),
-        (
-            "since",
-            Wanted { since: DateTime::from_timestamp_millis(1_800_000_001_123), ..all() },
-            &["v1.1.0", "v2.0.0"],
-        ),
+        ("since", Wanted { since: DateTime::from_timestamp_millis(1_800_000_001_123), ..all() }, &["v1.1.0", "v2.0.0"]),
         ("until", Wanted { until: DateTime::from_timestamp_millis(1_800_000_001_123), ..all() }, &["v1.0.0"]),
         ("somebody else", Wanted { who: Some("ci".to_owned()), ..all() }, &[]),
     ];
