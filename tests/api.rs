@@ -231,6 +231,8 @@ const EXAMPLES: &[Example] = &[
         "",
         404,
     ),
+    Example("GET /api/v1/audit", "/api/v1/audit?module=example.test/m&limit=1", "", 200),
+    Example("GET /api/v1/audit", "/api/v1/audit?since=soon", "", 410),
     Example("GET /api/v1/cache/stats", "/api/v1/cache/stats", "", 200),
     Example("GET /api/v1/cache/entries", "/api/v1/cache/entries", "", 200),
     Example("GET /api/v1/cache/entries", "/api/v1/cache/entries?stream", "", 200),

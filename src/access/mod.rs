@@ -1,7 +1,8 @@
 //! Trust: who may ask, what may pass, what was first, and who got what.
 //! Must not know of HTTP, nor where answers come from.
-//! Rules: docs/access.md, docs/api.md, DESIGN.md.
+//! Rules: docs/access.md, docs/audit.md, docs/api.md, DESIGN.md.
 
+pub mod audit;
 pub mod guest;
 pub mod policy;
 mod token;

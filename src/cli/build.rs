@@ -14,7 +14,7 @@ use super::identity::Identity;
 use crate::error::{Error, Kind, Result};
 use crate::git::{Options, Repositories};
 use crate::http::site::Counter;
-use crate::net::{Client, Credential, CredentialKind, Secret, Trust};
+use crate::net::{Client, Credential, CredentialKind, Renew, Secret, Trust};
 use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
 use crate::registry::catalog::{Build, Offer, Tested};
 use crate::registry::definition::{Auth, AuthScheme, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
@@ -241,7 +241,15 @@ impl Builder {
             (Some(auth), Some(secret)) => vec![credential(auth, secret)?],
             _ => Vec::new(),
         };
-        Ok(self.client.with(credentials, definition.timeouts.first_byte, definition.timeouts.total))
+        // Only a file may hold something else by now.
+        let auth = definition.auth.clone().filter(|auth| matches!(auth.secret, SecretRef::File(_)));
+        let renew = auth.map(|auth| {
+            Renew(Arc::new(move || {
+                let secret = environment::secret(&auth.secret).map(Secret::new)?;
+                Ok(vec![credential(&auth, secret)?])
+            }))
+        });
+        Ok(self.client.with(credentials, renew, definition.timeouts.first_byte, definition.timeouts.total))
     }
 
     fn proxies(&self, client: &Client) -> Proxies {

@@ -2,6 +2,7 @@
 //! `wiring` alone names adapters; every command parses, calls, prints, and ends with an exit code.
 //! Commands and exit codes: DESIGN.md; `modvet help`.
 
+mod audit;
 mod auth;
 mod build;
 mod cache;
@@ -70,6 +71,7 @@ enum Command {
     Prefetch(prefetch::Arguments),
     Token(token::Arguments),
     Auth(auth::Arguments),
+    Audit(audit::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Prefetch(arguments) => prefetch::run(&arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Auth(arguments) => auth::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &mut program()),
     };
     match done {

@@ -40,7 +40,7 @@ impl Reloader {
 
     /// The keys whose new values wait for a restart.
     fn waiting(&self, new: &Settings) -> Vec<String> {
-        let Settings { listen, tls, trusted_proxies, store, .. } = &self.started;
+        let Settings { listen, tls, trusted_proxies, store, audit, .. } = &self.started;
         let waits = [
             ("listen", *listen != new.listen),
             ("tls", *tls != new.tls),
@@ -48,6 +48,7 @@ impl Reloader {
             ("store.path", store.path != new.store.path),
             ("store.spill", store.spill != new.store.spill),
             ("open", self.admission.would_weaken(new.open)),
+            ("audit", *audit != new.audit),
         ];
         waits.iter().filter(|(_, waits)| *waits).map(|(key, _)| (*key).to_owned()).collect()
     }

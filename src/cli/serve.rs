@@ -152,11 +152,15 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
     Ok(Exit::Well)
 }
 
-/// Writes down what is only known in memory: who wanted what when, and by which token.
+/// Writes down what is only known in memory: who wanted what when and by which token, and who got what.
 async fn settle(site: &Site) {
     let tokens = site.tokens().clone();
     if let Ok(Err(error)) = tokio::task::spawn_blocking(move || tokens.settle()).await {
         tracing::warn!(%error, "when tokens were used last is not written down");
+    }
+    if let Some(auditor) = site.records().and_then(|records| records.auditor.clone()) {
+        // It says itself what it cannot write.
+        let _ = tokio::task::spawn_blocking(move || auditor.close()).await;
     }
     if let Some(stock) = site.stock() {
         // What cannot be written is in the log.
@@ -186,6 +190,10 @@ pub async fn site(identity: &Identity, settings: Settings, read: Option<(Read, A
     let asker = if read.is_some() { Asker::Clients } else { Asker::Command };
     let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse, asker).await?);
     let site = Site::new(works.catalog.clone(), works.tokens.clone()).kept_by(works.stock.clone());
+    let site = match works.records.clone() {
+        Some(records) => site.recorded_by(records),
+        None => site,
+    };
     Ok(Arc::new(match read {
         Some((read, admission)) => {
             let reloader = Reloader::new(read, identity.clone(), works, admission, settings);

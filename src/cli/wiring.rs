@@ -8,6 +8,8 @@ use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
 use super::{environment, identity, stock};
 use crate::access::Tokens;
+use crate::access::audit::{self, Auditor, Records, What};
+use crate::config::settings::AuditSettings;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
 use crate::http::site::Counter;
@@ -39,6 +41,8 @@ pub struct Works {
     pub stock: Arc<Stock>,
     /// Who may ask.
     pub tokens: Arc<Tokens>,
+    /// Who got what; `None` where nothing is written down.
+    pub records: Option<Records>,
 }
 
 /// The runtime of every command.
@@ -69,7 +73,8 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let limits = stock::limits(&settings.store);
     let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders);
     let tokens = Arc::new(tokens(&store, &clock).await?);
-    Ok(Works { catalog, counter, store, clock, folders, stock, tokens })
+    let records = records(settings, asker, &clock)?;
+    Ok(Works { catalog, counter, store, clock, folders, stock, tokens, records })
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -114,6 +119,21 @@ fn builder(
         database: environment::checksum_database(),
         mark: mark(settings)?,
     })
+}
+
+/// The log of who got what; a server writes it, a command only reads it.
+fn records(settings: &Settings, asker: Asker, clock: &Arc<dyn Clock>) -> Result<Option<Records>> {
+    let AuditSettings { enabled, path, max_size, keep, everything, addresses } = settings.audit.clone();
+    let folder = path.unwrap_or_else(|| settings.store.path.join("audit"));
+    let what = if everything { What::All } else { What::Versions };
+    let settings = audit::Settings { folder: folder.clone(), max_size, keep, what, addresses };
+    let auditor = match (enabled, asker) {
+        (true, Asker::Clients) => Some(Arc::new(Auditor::start(&settings, clock.clone())?)),
+        _ => None,
+    };
+    // What was written while it was enabled can still be read.
+    let is_there = enabled || folder.is_dir();
+    Ok(is_there.then(|| Records { folder, clock: clock.clone(), auditor }))
 }
 
 fn written(settings: &Settings) -> Written {

@@ -26,6 +26,7 @@ pub struct File {
     pub net: NetTable,
     pub git: GitTable,
     pub api: ApiTable,
+    pub audit: AuditTable,
     pub upstream: Vec<UpstreamTable>,
     pub registry: Vec<RegistryTable>,
 }
@@ -84,6 +85,18 @@ pub struct ApiTable {
     pub admin_token_file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_token_env: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct AuditTable {
+    pub enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    pub max_size: Option<String>,
+    pub keep: Option<String>,
+    pub what: Option<String>,
+    pub addresses: Option<bool>,
 }
 
 impl File {

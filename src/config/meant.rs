@@ -1,19 +1,22 @@
 //! From the file as it is written to the settings as they are meant; what cannot be meant is noted with its line.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::file::{File, GitTable, StoreTable};
+use super::file::{AuditTable, File, GitTable, StoreTable};
 use super::lines::{Lines, Placed};
 use super::secure;
-use super::settings::{AllowInsecure, Given, Settings, StoreSettings, parse_listen};
+use super::settings::{AllowInsecure, AuditSettings, Given, Settings, StoreSettings, parse_listen};
 use crate::error::Error;
 use crate::registry::definition::{
     DEFAULT, Fault, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable,
-    is_host, mode, size, strict_mod,
+    duration, is_host, mode, size, strict_mod,
 };
 use crate::vet::mode::Policy;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) struct Reader {
     lines: Lines,
@@ -53,6 +56,7 @@ impl Reader {
         };
         self.note("pseudo_versions", &faults);
         let store = self.store(file.store, &given);
+        let audit = self.audit(file.audit);
         self.allow_private(&file.net.allow_private);
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
         Settings {
@@ -65,6 +69,7 @@ impl Reader {
             allow_private: file.net.allow_private,
             allow_insecure: self.allow_insecure(&file.git),
             instead_of: self.instead_of(file.git.instead_of),
+            audit,
             admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
             upstreams,
             registries,
@@ -83,6 +88,34 @@ impl Reader {
         };
         self.note("store", &faults);
         store
+    }
+
+    fn audit(&mut self, written: AuditTable) -> AuditSettings {
+        const SMALLEST: u64 = 1 << 20;
+        let mut faults = Vec::new();
+        let text = written.max_size.as_deref();
+        let max_size = size("max_size", text, 100 << 20, &mut faults);
+        if let Some(text) = text.filter(|_| faults.is_empty() && max_size < SMALLEST) {
+            faults.push(Fault::wrong("max_size", text, "a size of at least 1MiB"));
+        }
+        let everything = match written.what.as_deref() {
+            None | Some("versions") => false,
+            Some("all") => true,
+            Some(other) => {
+                faults.push(Fault::wrong("what", other, "versions or all"));
+                false
+            }
+        };
+        let audit = AuditSettings {
+            enabled: written.enabled.unwrap_or(true),
+            path: written.path.map(Into::into),
+            max_size,
+            keep: duration("keep", written.keep.as_deref(), DAY * 400, &mut faults),
+            everything,
+            addresses: written.addresses.unwrap_or(true),
+        };
+        self.note("audit", &faults);
+        audit
     }
 
     fn secret(&mut self, table: &str, key: &str, file: Option<String>, variable: Option<String>) -> Option<SecretRef> {

@@ -2,11 +2,12 @@
 
 use url::Url;
 
-use super::file::{ApiTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable};
+use super::file::{ApiTable, AuditTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable};
 use super::secure;
 use super::settings::{AllowInsecure, Settings};
 use crate::registry::definition::{
-    DEFAULT, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, mode_word, printed_size, strict_mod_word,
+    DEFAULT, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, mode_word, printed_duration,
+    printed_size, strict_mod_word,
 };
 
 impl Settings {
@@ -42,6 +43,14 @@ impl Settings {
                 instead_of: self.instead_of.iter().map(shown).collect(),
             },
             api: ApiTable { admin_token_file, admin_token_env },
+            audit: AuditTable {
+                enabled: Some(self.audit.enabled),
+                path: self.audit.path.as_ref().map(|path| path.to_string_lossy().into_owned()),
+                max_size: Some(printed_size(self.audit.max_size)),
+                keep: Some(printed_duration(self.audit.keep)),
+                what: Some(if self.audit.everything { "all" } else { "versions" }.to_owned()),
+                addresses: Some(self.audit.addresses),
+            },
             upstream: self.upstreams.iter().map(UpstreamDefinition::table).collect(),
             registry: self.all_registries().iter().map(|registry| self.table(registry)).collect(),
         }

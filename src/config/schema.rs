@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::registry::definition::keys::{self, Keys, Shape, nearest};
 
 /// A table of the file and its keys; `*` stands for keys that the user chooses.
-pub const TABLES: [(&str, Keys); 12] = [
+pub const TABLES: &[(&str, Keys)] = &[
     (
         "",
         &[
@@ -20,6 +20,7 @@ pub const TABLES: [(&str, Keys); 12] = [
             ("net", Shape::Table),
             ("git", Shape::Table),
             ("api", Shape::Table),
+            ("audit", Shape::Table),
             ("upstream", Shape::Tables),
             ("registry", Shape::Tables),
         ],
@@ -41,6 +42,17 @@ pub const TABLES: [(&str, Keys); 12] = [
     ("git", &[("allow_insecure", Shape::TextsOrAll), ("instead_of", Shape::Table)]),
     ("git.instead_of", &[("*", Shape::Text)]),
     ("api", &[("admin_token_file", Shape::Text), ("admin_token_env", Shape::Text)]),
+    (
+        "audit",
+        &[
+            ("enabled", Shape::Truth),
+            ("path", Shape::Text),
+            ("max_size", Shape::Text),
+            ("keep", Shape::Text),
+            ("what", Shape::Text),
+            ("addresses", Shape::Truth),
+        ],
+    ),
     ("upstream", keys::UPSTREAM),
     ("upstream.auth", keys::AUTH),
     ("upstream.timeouts", keys::TIMEOUTS),

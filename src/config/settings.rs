@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -27,6 +28,7 @@ pub struct Settings {
     pub allow_insecure: AllowInsecure,
     /// Prefix and replacement.
     pub instead_of: Vec<(String, String)>,
+    pub audit: AuditSettings,
     /// The token of the administration over TCP.
     pub admin_token: Option<SecretRef>,
     /// In the order of the walk.
@@ -84,6 +86,21 @@ pub struct StoreSettings {
     pub key: Option<SecretRef>,
 }
 
+/// Who got what, written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditSettings {
+    pub enabled: bool,
+    /// The folder of the log; without one it lies in the store's.
+    pub path: Option<PathBuf>,
+    /// The most bytes of one file.
+    pub max_size: u64,
+    pub keep: Duration,
+    /// Lists and what was not there as well.
+    pub everything: bool,
+    /// Whether lines say where a request came from.
+    pub addresses: bool,
+}
+
 /// For which hosts plain http is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowInsecure {
@@ -133,8 +150,6 @@ pub(super) const ADDRESS: &str = "an address and a port such as 127.0.0.1:3000";
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::registry::OnFailure;
     use crate::registry::definition::AuthScheme;
@@ -226,6 +241,10 @@ mod tests {
             "[net]\nallow_private = ['10.0.0.0/33']",
             "line 2: net.allow_private: \"10.0.0.0/33\" (expected a host name, an address or a range)",
         ),
+        ("[audit]\nenabled = 'yes'", "line 2: audit.enabled: \"yes\" (expected true or false)"),
+        ("[audit]\nmax_size = '10KiB'", "line 2: audit.max_size: \"10KiB\" (expected a size of at least 1MiB)"),
+        ("[audit]\nkeep = 'long'", "line 2: audit.keep: \"long\" (expected a duration such as 30s, 1m or 24h)"),
+        ("[audit]\nwhat = 'zips'", "line 2: audit.what: \"zips\" (expected versions or all)"),
         (
             "[api]\nadmin_token_file = 'a'\nadmin_token_env = 'B'",
             "line 3: api.admin_token_env: admin_token_file and admin_token_env (expected only one of them)",

@@ -1,5 +1,7 @@
 //! Where a repository lies and how it is reached. Rules: git-clone(1) "GIT URLS".
 
+use std::net::IpAddr;
+
 use url::Url;
 
 use crate::error::{Error, Result};
@@ -42,12 +44,27 @@ impl Address {
     pub fn host(&self) -> String {
         match self {
             Address::Http(url) => url.host_str().unwrap_or_default().to_owned(),
-            Address::Ssh(ssh) => ssh.destination.rsplit('@').next().unwrap_or_default().to_owned(),
+            Address::Ssh(ssh) => ssh.host().to_owned(),
         }
     }
 }
 
 impl SshAddress {
+    pub fn host(&self) -> &str {
+        self.destination.rsplit('@').next().unwrap_or_default()
+    }
+
+    /// The options by which the ssh program connects to this address and no other; the host's key is looked for under
+    /// its name all the same.
+    pub fn pinned(&self, to: IpAddr) -> Vec<String> {
+        let alias = match self.port {
+            None | Some(22) => self.host().to_owned(),
+            Some(port) => format!("[{}]:{port}", self.host()),
+        };
+        let options = [format!("HostName={to}"), format!("HostKeyAlias={alias}"), "CheckHostIP=no".to_owned()];
+        options.into_iter().flat_map(|option| ["-o".to_owned(), option]).collect()
+    }
+
     /// The arguments of the ssh program; `user@host` cannot be taken for an option.
     pub fn arguments(&self) -> Vec<String> {
         // A prompt would wait for somebody who is not there; GIT_PROTOCOL asks for version 2.

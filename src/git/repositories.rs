@@ -75,6 +75,8 @@ impl Repositories {
     pub fn open(&self, url: &str, trust: Trust) -> Result<Box<dyn Repo + Send>> {
         let instead = self.client.instead_of(url);
         let address = Address::parse(url, instead.as_ref().map(|instead| instead.expose()))?;
+        // What the configuration puts in its place is taken at its word; the client does so by itself.
+        let trust = if instead.is_some() && matches!(address, Address::Ssh(_)) { Trust::Named } else { trust };
         let shared = self.shared(url);
         let transport = Transport {
             address,

@@ -1,5 +1,6 @@
 //! The system's ssh program as a way to git-upload-pack.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,9 +40,16 @@ pub struct SshProcess {
 }
 
 impl SshProcess {
-    pub fn start(runtime: &Handle, options: &SshOptions, address: &SshAddress) -> Result<SshProcess> {
+    /// `to` is the address to connect to, whatever the host's name leads to by now.
+    pub fn start(
+        runtime: &Handle,
+        options: &SshOptions,
+        address: &SshAddress,
+        to: Option<IpAddr>,
+    ) -> Result<SshProcess> {
         let _inside = runtime.enter();
         let mut child = Command::new(&options.program)
+            .args(to.map(|to| address.pinned(to)).unwrap_or_default())
             .args(address.arguments())
             .env("GIT_PROTOCOL", "version=2")
             .stdin(Stdio::piped())
@@ -56,7 +64,7 @@ impl SshProcess {
         }
         let input = child.stdin.take();
         let stdout = child.stdout.take().expect("stdout is piped");
-        let host = address.destination.rsplit('@').next().unwrap_or_default().to_owned();
+        let host = address.host().to_owned();
         let silence = options.silence;
         let output = SshOutput { child, stdout, host, silence, complaint, runtime: runtime.clone() };
         Ok(SshProcess { runtime: runtime.clone(), input, output: Some(output) })

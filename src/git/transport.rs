@@ -45,6 +45,8 @@ pub enum LineKind {
 pub struct Base {
     url: Url,
     trust: Trust,
+    /// A redirect led away from those whom credentials are for.
+    anonymous: bool,
 }
 
 impl Transport {
@@ -61,7 +63,11 @@ impl Transport {
     }
 
     fn connect_ssh(&self, address: &SshAddress) -> Result<Line> {
-        let mut process = SshProcess::start(&self.runtime, &self.ssh, address)?;
+        let to = match self.trust {
+            Trust::Named => None,
+            Trust::Found => self.runtime.block_on(self.client.check_host(address.host()))?,
+        };
+        let mut process = SshProcess::start(&self.runtime, &self.ssh, address, to)?;
         let greeting = Reader::new(process.output());
         Ok(Line { greeting, kind: LineKind::Ssh(Box::new(process)) })
     }
@@ -72,7 +78,7 @@ impl Transport {
         let response = self.runtime.block_on(self.client.send(request))?;
         let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if response.status == StatusCode::OK && kind == ADVERTISEMENT {
-            let base = self.settled(base, &response.url);
+            let base = self.settled(base, &response);
             return Ok(Line { greeting: self.reader(response), kind: LineKind::Http(base) });
         }
         let dumb = kind.starts_with("text/plain");
@@ -95,7 +101,8 @@ impl Transport {
         let mut request = Request::post(below(&base.url, "git-upload-pack", None), body)
             .header(CONTENT_TYPE, REQUEST)
             .header(ACCEPT, RESULT)
-            .trust(base.trust);
+            .trust(base.trust)
+            .anonymous(base.anonymous);
         if version_2 {
             request = request.header(GIT_PROTOCOL, VERSION_2);
         }
@@ -107,18 +114,19 @@ impl Transport {
     }
 
     /// Redirects are followed once. What the configuration put in place of the address it will put there again.
-    fn settled(&self, base: &Url, answered: &Url) -> Base {
+    fn settled(&self, base: &Url, answered: &Response) -> Base {
+        let anonymous = answered.anonymous;
         let instead = self.client.instead_of(base.as_str()).and_then(|instead| Url::parse(instead.expose()).ok());
         let asked = instead.as_ref().unwrap_or(base);
         let place =
             |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
-        let moved = above(answered).filter(|to| {
+        let moved = above(&answered.url).filter(|to| {
             place(to) != place(asked) || to.path().trim_end_matches('/') != asked.path().trim_end_matches('/')
         });
-        let Some(url) = moved else { return Base { url: base.clone(), trust: self.trust } };
+        let Some(url) = moved else { return Base { url: base.clone(), trust: self.trust, anonymous } };
         // The configuration names a host; what a redirect names beyond it is only found.
         let named = (instead.is_some() || self.trust == Trust::Named) && url.host_str() == asked.host_str();
-        Base { url, trust: if named { Trust::Named } else { Trust::Found } }
+        Base { url, trust: if named { Trust::Named } else { Trust::Found }, anonymous }
     }
 
     fn reader(&self, response: Response) -> Reader {

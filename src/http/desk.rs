@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hyper::header::VIA;
-use hyper::{HeaderMap, Method, Response};
+use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::admission::{Admission, Need, refuse_foreign};
 use super::api::{self, ApiRoute, Call, Query, Reply};
+use super::audited::{self, Audited};
 use super::body::Body;
 use super::forwarded::TrustedProxies;
 use super::incoming::Incoming;
@@ -110,6 +111,7 @@ impl Desk {
                 respond::not_followed(&refusal, asked)
             }
         };
+        self.audit(asked, &mut line, response.status());
         let time = start.elapsed();
         let response = match self.is_for_all() {
             true => response,
@@ -174,6 +176,7 @@ impl Desk {
     ) -> Result<Reply, Refusal> {
         let (row, names) = api::find(self.routes, &asked.method, address)?;
         line.about(row.path, address.to_owned());
+        line.audited.called = Some(row.method.clone());
         let query = Query::parse(row, query)?;
         let site = self.site().await?;
         let registry = names.iter().find(|(name, _)| *name == "registry").map(|(_, registry)| registry.as_str());
@@ -191,7 +194,7 @@ impl Desk {
     /// Who asks, if they may.
     fn admit(&self, need: Need<'_>, asked: &Asked, site: &Site, line: &mut Line) -> Result<Guest, Refusal> {
         let guest = self.admission.admit(need, asked, site.tokens())?;
-        line.guest.clone_from(&guest.name);
+        line.audited.who.clone_from(&guest.name);
         Ok(guest)
     }
 
@@ -217,13 +220,15 @@ impl Desk {
             }
             Route::Module { registry, module, question } => {
                 line.about(question.name(), question.subject(&module));
-                match turn {
+                let answered = match turn {
                     Some(turn) => {
                         let answered = self.module(&registry, &module, &question, asked, line).await;
                         answered.map(|response| response.map(|body| body.holding(turn)))
                     }
                     None => Err(busy().into()),
-                }
+                };
+                line.audited.wanted = Some((registry, module, question));
+                answered
             }
             Route::Sumdb { registry, path } => {
                 line.about("sumdb", path.address());
@@ -274,6 +279,7 @@ impl Desk {
         let answer = site.counter(registry)?.registry.answer(module, question, asked.reach()).await?;
         line.freshness = answer.freshness.as_str();
         line.upstream = answer.upstream.clone();
+        line.audited.served(&answer);
         Ok(respond::answered(question, answer, asked))
     }
 
@@ -296,6 +302,17 @@ impl Desk {
         };
         line.said(&record.said);
         Ok(respond::recorded(path, record, asked))
+    }
+
+    /// Writes down who got what, where that is worth a line and somebody keeps a log.
+    fn audit(&self, asked: &Asked, line: &mut Line, status: StatusCode) {
+        let door = self.door.borrow();
+        let Some(auditor) = door.as_ref().and_then(|site| site.records()?.auditor.as_ref()) else { return };
+        let Line { audited, route, subject, freshness, upstream, error } = line;
+        let said = audited::Said { route, status, subject, cache: freshness, upstream, error: error.as_ref() };
+        if let Some(line) = audited.line(auditor.what(), asked, &said) {
+            auditor.note(line);
+        }
     }
 
     /// Waits for the store to open. No go client tries again, so waiting is better than refusing.
@@ -356,12 +373,11 @@ fn for_now(error: Error) -> Error {
 #[derive(Default)]
 struct Line {
     route: &'static str,
-    /// A token's label or id.
-    guest: String,
     subject: String,
     freshness: &'static str,
     upstream: String,
     error: Option<Error>,
+    audited: Audited,
 }
 
 impl Line {
@@ -390,7 +406,7 @@ impl Line {
             method = %asked.method,
             address = asked.address.map(tracing::field::display),
             route = self.route,
-            guest = ?self.guest,
+            guest = ?self.audited.who,
             subject = ?subject,
             freshness = self.freshness,
             upstream = self.upstream,

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::access::audit::Auditor;
 use crate::error::{Error, Result};
 use crate::registry::Cached;
 use crate::registry::stock::Figures;
@@ -36,6 +37,21 @@ pub struct Reading {
     pub certificate_expiry: Option<DateTime<Utc>>,
     /// `None` until somebody counted.
     pub store: Option<StoreReading>,
+    /// `None` where no audit log is written.
+    pub audit: Option<AuditReading>,
+}
+
+/// Lines of the audit log since the start.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditReading {
+    pub written: u64,
+    pub lost: u64,
+}
+
+impl AuditReading {
+    pub fn of(auditor: &Auditor) -> AuditReading {
+        AuditReading { written: auditor.written(), lost: auditor.lost() }
+    }
 }
 
 /// One upstream since the start.
@@ -187,6 +203,15 @@ impl Metrics {
             let help = "The last moment of the certificate that clients are shown, since the epoch";
             own.register_with_unit("tls_certificate_expiry_timestamp", help, Unit::Seconds, seconds);
         }
+        if let Some(AuditReading { written, lost }) = reading.audit {
+            let counter = |count: u64| {
+                let counter = <Counter>::default();
+                counter.inc_by(count);
+                counter
+            };
+            own.register("audit_lines", "Lines written to the audit log", counter(written));
+            own.register("audit_lost", "Lines that the audit log could not take", counter(lost));
+        }
         let mut text = String::new();
         text::encode(&mut text, &page).map_err(|cause| Error::internal("metrics cannot be written").because(cause))?;
         Ok(text)
@@ -270,6 +295,7 @@ mod tests {
             wrong_served: vec![("default".to_owned(), 10)],
             certificate_expiry: started,
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
+            audit: Some(AuditReading { written: 15, lost: 16 }),
         };
         let page = metrics.page(&reading).expect("a page");
         for line in [
@@ -298,6 +324,8 @@ mod tests {
             "modvet_store_bytes{part=\"files\"} 14",
             "modvet_store_bytes{part=\"git\"} 11",
             "modvet_tls_certificate_expiry_timestamp_seconds 1800000000",
+            "modvet_audit_lines_total 15",
+            "modvet_audit_lost_total 16",
             "# EOF",
         ] {
             assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");

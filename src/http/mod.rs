@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod admission;
 pub mod api;
+mod audited;
 pub mod body;
 pub mod desk;
 pub mod forwarded;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::metrics::{Reading, StoreReading, UpstreamReading};
+use super::metrics::{AuditReading, Reading, StoreReading, UpstreamReading};
 use super::route::RegistryName;
 use crate::access::Tokens;
+use crate::access::audit::Records;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
 use crate::registry::catalog::Catalog;
@@ -25,6 +26,7 @@ pub struct Site {
     tokens: Arc<Tokens>,
     reload: Option<Arc<dyn Reload>>,
     stock: Option<Arc<Stock>>,
+    records: Option<Records>,
 }
 
 /// Reads the configuration again.
@@ -45,7 +47,7 @@ pub struct Reloaded {
 
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>, tokens: Arc<Tokens>) -> Site {
-        Site { catalog, tokens, reload: None, stock: None }
+        Site { catalog, tokens, reload: None, stock: None, records: None }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -68,6 +70,16 @@ impl Site {
         self.stock.clone()
     }
 
+    /// The same, with a log of who got what.
+    pub fn recorded_by(self, records: Records) -> Site {
+        Site { records: Some(records), ..self }
+    }
+
+    /// Who got what; `None` where nothing is written down.
+    pub fn records(&self) -> Option<&Records> {
+        self.records.as_ref()
+    }
+
     /// For `/metrics`.
     pub fn reading(&self) -> Reading {
         let current = self.catalog.current();
@@ -79,6 +91,7 @@ impl Site {
             certificate_expiry: None,
             // As last counted: to count anew is to look at every entry.
             store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
+            audit: self.records.as_ref().and_then(|records| records.auditor.as_deref()).map(AuditReading::of),
         }
     }
 

@@ -10,6 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use super::names::Names;
 use super::settings::AllowPrivate;
 
 /// Whether an address belongs to the public internet; also for an IPv6 address that only wraps an IPv4 one.
@@ -47,6 +48,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(inner) = wrapped(address) {
         return inner.into_iter().all(is_public_v4);
     }
+    if tunnelled(address).is_some_and(|inner| !is_public_v4(inner)) {
+        return false;
+    }
     const SPECIAL: [(Ipv6Addr, u8); 3] = [
         (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
         (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
@@ -73,11 +77,22 @@ fn wrapped(address: Ipv6Addr) -> Option<Vec<Ipv4Addr>> {
     }
 }
 
+/// The IPv4 address to which an interface of any network tunnels (ISATAP, RFC 5214).
+fn tunnelled(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.segments() {
+        [.., 0 | 0x200, 0x5efe, high, low] => Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))),
+        _ => None,
+    }
+}
+
 /// The address rules of one client: the resolver of what it was not told by its configuration.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Guard {
     hosts: HashSet<String>,
     ranges: Vec<IpNet>,
+    /// Hosts that are connected to as proxies, whatever is asked for; to ask them for something is another matter.
+    proxies: HashSet<String>,
+    names: Arc<dyn Names>,
 }
 
 /// Why a connection was not made.
@@ -100,10 +115,14 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 impl Guard {
-    /// `proxies` are hosts that the environment names as proxies: they are connected to, whatever is asked for.
-    pub(super) fn new(allowed: &[AllowPrivate], proxies: impl IntoIterator<Item = String>) -> Guard {
-        let mut guard = Guard::default();
-        guard.hosts.extend(proxies.into_iter().map(|host| plain(&host)));
+    /// `proxies` are hosts that the environment names as proxies.
+    pub(super) fn new(
+        allowed: &[AllowPrivate],
+        proxies: impl IntoIterator<Item = String>,
+        names: Arc<dyn Names>,
+    ) -> Guard {
+        let proxies = proxies.into_iter().map(|host| plain(&host)).collect();
+        let mut guard = Guard { hosts: HashSet::new(), ranges: Vec::new(), proxies, names };
         for entry in allowed {
             match entry {
                 AllowPrivate::Host(host) => {
@@ -135,23 +154,29 @@ impl Guard {
     }
 
     /// Leaves the addresses that may be connected to; an error if that is none of them.
-    fn pick(&self, host: &str, found: impl IntoIterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Refused> {
+    fn pick(&self, host: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Refused> {
         if self.allows_host(host) {
-            return Ok(found.into_iter().collect());
+            return Ok(found);
         }
-        let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| self.allows(found.ip()));
+        let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| self.allows(*found));
         match bad.first() {
-            Some(refused) if good.is_empty() => Err(Refused { host: host.to_owned(), address: refused.ip() }),
+            Some(address) if good.is_empty() => Err(Refused { host: host.to_owned(), address: *address }),
             _ => Ok(good),
         }
     }
 
-    /// Looks a name up only to check it, for a connection that a proxy will make: what does not resolve
-    /// here is the proxy's business.
-    pub(super) async fn check_name(&self, host: &str) -> Result<(), Refused> {
-        match tokio::net::lookup_host((host, 0)).await {
-            Ok(found) => self.pick(host, found).map(drop),
-            Err(_) => Ok(()),
+    /// Whether connections to a host are let through unseen, because it is a proxy.
+    pub(super) fn is_proxy(&self, host: &str) -> bool {
+        self.proxies.contains(&plain(host))
+    }
+
+    /// Looks a name up only to check it, for a connection that somebody else will make. They choose among the
+    /// addresses, so all of them must be good; what does not resolve here is their business.
+    pub(super) async fn check_name(&self, host: &str) -> Result<Vec<IpAddr>, Refused> {
+        let Ok(found) = self.names.addresses(host).await else { return Ok(Vec::new()) };
+        match found.iter().find(|address| !self.allows(**address) && !self.allows_host(host)) {
+            Some(address) => Err(Refused { host: host.to_owned(), address: *address }),
+            None => Ok(found),
         }
     }
 }
@@ -164,9 +189,9 @@ impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = Arc::clone(&self.0);
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let good = guard.pick(name.as_str(), found)?;
-            Ok(Box::new(good.into_iter()) as Addrs)
+            let found = guard.names.addresses(name.as_str()).await?;
+            let good = if guard.is_proxy(name.as_str()) { found } else { guard.pick(name.as_str(), found)? };
+            Ok(Box::new(good.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
 }
@@ -179,6 +204,7 @@ fn plain(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::SystemNames;
 
     #[test]
     fn tells_public_addresses_from_others() {
@@ -222,6 +248,8 @@ mod tests {
             ("teredo to a private client", "2001:0:101:101:0:0:f5ff:fffe", false),
             ("teredo between public ones", "2001:0:101:101:0:0:fefe:fefe", true),
             ("orchid", "2001:20::1", false),
+            ("isatap to a private one", "2606:4700::5efe:10.0.0.1", false),
+            ("isatap to a public one", "2606:4700::200:5efe:1.1.1.1", true),
         ];
         for (row, address, public) in table {
             assert_eq!(is_public(address.parse().expect(row)), public, "{row}: {address}");
@@ -230,7 +258,8 @@ mod tests {
 
     #[test]
     fn addresses_in_urls_are_checked_however_they_are_written() {
-        let guard = Guard::new(&["192.168.7.0/24".parse().expect("range"), "10.0.0.5".parse().expect("address")], []);
+        let allowed = ["192.168.7.0/24".parse().expect("range"), "10.0.0.5".parse().expect("address")];
+        let guard = Guard::new(&allowed, [], Arc::new(SystemNames));
         let table = [
             ("plain", "https://127.0.0.1/", false),
             ("short", "https://127.1/", false),
@@ -254,9 +283,9 @@ mod tests {
 
     #[test]
     fn a_name_keeps_its_good_addresses() {
-        let guard = Guard::new(&["git.corp.example".parse().expect("host")], []);
-        let found = ["10.0.0.1:0", "1.1.1.1:0"].map(|a| a.parse::<SocketAddr>().expect(a));
-        let good = guard.pick("mixed.example", found).expect("one is public");
+        let guard = Guard::new(&["git.corp.example".parse().expect("host")], [], Arc::new(SystemNames));
+        let found = ["10.0.0.1", "1.1.1.1"].map(|a| a.parse::<IpAddr>().expect(a));
+        let good = guard.pick("mixed.example", found.to_vec()).expect("one is public");
         assert_eq!(good, vec![found[1]]);
         let refused = guard.pick("inner.example", found[..1].to_vec()).expect_err("none is public");
         assert_eq!(refused.to_string(), "inner.example has the address 10.0.0.1, which is not public");

@@ -1,6 +1,7 @@
 //! The client: policy before every hop, one hop after the other.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
 use super::address::{Guard, GuardedResolver};
-use super::credentials::{Credential, CredentialKind, Keys, take_userinfo};
+use super::credentials::{Credential, CredentialKind, Keys, Renew, take_userinfo};
 use super::environment::Proxies;
 use super::failure::Trouble;
 use super::request::{Request, Trust};
@@ -87,7 +88,8 @@ impl Client {
     /// An error of `Kind::Internal` if TLS or a proxy cannot be set up.
     pub fn new(settings: Settings) -> Result<Client> {
         let tls = tls::config(&settings.extra_roots)?;
-        let guard = Arc::new(Guard::new(&settings.allow_private, settings.proxies.hosts()));
+        let guard =
+            Arc::new(Guard::new(&settings.allow_private, settings.proxies.hosts(), Arc::clone(&settings.names)));
         let shared = Shared {
             named: builder(&settings, tls.clone())?.build().map_err(setup)?,
             found: builder(&settings, tls)?
@@ -105,13 +107,32 @@ impl Client {
     }
 
     /// The same client for somebody else: connections, gates and address rules are shared, credentials are the
-    /// new ones alone (a netrc file goes on counting), and a request may take other times.
-    pub fn with(&self, credentials: Vec<Credential>, first_byte: Duration, total: Duration) -> Client {
+    /// new ones alone (a netrc file goes on counting), and a request may take other times. Where a host refuses the
+    /// credentials (401), `renew` reads them again, and those that differ are shown it once.
+    pub fn with(
+        &self,
+        credentials: Vec<Credential>,
+        renew: Option<Renew>,
+        first_byte: Duration,
+        total: Duration,
+    ) -> Client {
         Client {
             shared: Arc::clone(&self.shared),
-            keys: Arc::new(self.keys.with(credentials)),
+            keys: Arc::new(self.keys.with(credentials, renew)),
             limits: Limits { first_byte, total, ..self.limits.clone() },
         }
+    }
+
+    /// Whether another program may be let connect to a host that an answer or a page named. Gives the address that was
+    /// checked, to connect to that very one; `None` where the configuration allows the host whatever its address is.
+    pub async fn check_host(&self, host: &str) -> Result<Option<IpAddr>> {
+        let guard = &self.shared.guard;
+        if guard.allows_host(host) {
+            return Ok(None);
+        }
+        let found = guard.check_name(host).await.map_err(|refused| failure::refused(&refused))?;
+        let unknown = || Error::bad_gateway(format!("{host} could not be reached: it has no address"));
+        found.first().copied().map(Some).ok_or_else(unknown)
     }
 
     /// Asks, following redirects of a GET (and of a POST where the status says that it stays one).
@@ -132,6 +153,7 @@ impl Client {
                 Some(next) => hop = next,
                 None => {
                     response.redirected = redirects > 0;
+                    response.anonymous = hop.request.anonymous;
                     return Ok(response);
                 }
             }
@@ -157,7 +179,7 @@ impl Client {
         let tries = if hop.request.is_repeatable() { self.limits.tries.max(1) } else { 1 };
         let mut patience = self.limits.pauses;
         for tried in 1..=tries {
-            let answer = self.once(hop, deadline).await;
+            let answer = self.admitted(hop, deadline).await;
             let pause = match &answer {
                 Ok(response) if retry::is_passing(response.status) => {
                     retry::asked_for(&response.headers).unwrap_or_else(|| retry::back_off(tried))
@@ -175,7 +197,23 @@ impl Client {
         unreachable!("the last try returns")
     }
 
-    async fn once(&self, hop: &Hop, deadline: Instant) -> Result<Response, Failure> {
+    /// Asks once; once more where credentials are refused that somebody has replaced by others meanwhile.
+    async fn admitted(&self, hop: &Hop, deadline: Instant) -> Result<Response, Failure> {
+        let shown = self.keys.configured();
+        let answer = self.once(hop, &shown, deadline).await;
+        let is_refused = answer.as_ref().is_ok_and(|response| response.status == StatusCode::UNAUTHORIZED);
+        if !is_refused || hop.userinfo.is_some() || hop.request.anonymous {
+            return answer;
+        }
+        if !self.keys.renewed(&hop.request.url, &shown).await {
+            return answer;
+        }
+        // It counts among the requests to its host as long as it lives.
+        drop(answer);
+        self.once(hop, &self.keys.configured(), deadline).await
+    }
+
+    async fn once(&self, hop: &Hop, shown: &[Credential], deadline: Instant) -> Result<Response, Failure> {
         let request = &hop.request;
         let host = failure::host(&request.url);
         let permit = timeout_at(deadline, self.shared.gates.enter(&host))
@@ -183,7 +221,9 @@ impl Client {
             .map_err(|_| Error::bad_gateway(format!("{host} has too many requests under way")))?;
         let mut outgoing = reqwest::Request::new(request.method.clone(), request.url.clone());
         let mut headers = request.headers.clone();
-        self.keys.add(&request.url, hop.userinfo.as_ref(), &mut headers)?;
+        if !request.anonymous || hop.userinfo.is_some() {
+            self.keys.add(&request.url, shown, hop.userinfo.as_ref(), &mut headers)?;
+        }
         *outgoing.headers_mut() = headers;
         let size = request.body.as_ref().map_or(0, |body| body.len() as u64);
         *outgoing.body_mut() = request.body.clone().map(Into::into);
@@ -214,6 +254,7 @@ impl Shared {
             if is_http(&url) {
                 request.url = url;
                 request.trust = Trust::Named;
+                request.anonymous = false;
             }
         }
         let userinfo = take_userinfo(&mut request.url);
@@ -235,7 +276,8 @@ impl Shared {
             return Err(error.remedy("if plain http is meant, name the host in [git] allow_insecure"));
         }
         self.guard.check_literal(url).map_err(|e| failure::refused(&e))?;
-        if let (Some(_), Some(name)) = (self.proxies.for_scheme(url.scheme()), url.domain()) {
+        let Some(name) = url.domain() else { return Ok(()) };
+        if self.proxies.for_scheme(url.scheme()).is_some() || self.guard.is_proxy(name) {
             self.guard.check_name(name).await.map_err(|e| failure::refused(&e))?;
         }
         Ok(())
@@ -258,6 +300,8 @@ impl Shared {
         let mut next = self.prepare(Request {
             trust: if same { request.trust } else { Trust::Found },
             headers: if same { request.headers.clone() } else { without_credentials(&request.headers) },
+            // Whoever redirects could have us show them to any address of their host, with any path.
+            anonymous: request.anonymous || !(same || is_upgrade(&request.url, &url)),
             url,
             ..request.clone()
         })?;
@@ -299,6 +343,14 @@ fn is_http(url: &Url) -> bool {
 fn is_same_origin(a: &Url, b: &Url) -> bool {
     let key = |url: &Url| (url.scheme().to_owned(), url[Position::BeforeHost..Position::AfterHost].to_owned());
     key(a) == key(b) && a.port_or_known_default() == b.port_or_known_default()
+}
+
+/// The same host over https, each at its own port.
+fn is_upgrade(from: &Url, to: &Url) -> bool {
+    let ports = (from.port_or_known_default(), to.port_or_known_default());
+    (from.scheme(), to.scheme()) == ("http", "https")
+        && from.host_str() == to.host_str()
+        && ports == (Some(80), Some(443))
 }
 
 fn without_credentials(headers: &HeaderMap) -> HeaderMap {

@@ -1,7 +1,8 @@
 //! Who we are to a host, and that no other host learns it.
 //! Rules: `cmd/go/internal/auth` for netrc files, RFC 7617 and RFC 6750 for the headers.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,14 +15,14 @@ use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// What proves to a host who we are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
     /// `host` for all its ports, or `host:port`.
     pub host: String,
     pub kind: CredentialKind,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialKind {
     Basic { username: String, password: Secret },
     Bearer(Secret),
@@ -46,26 +47,76 @@ impl CredentialKind {
     }
 }
 
+/// Reads the configured credentials again where they lie. Blocking.
+#[derive(Clone)]
+pub struct Renew(pub Arc<dyn Fn() -> Result<Vec<Credential>> + Send + Sync>);
+
+impl fmt::Debug for Renew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Renew(…)")
+    }
+}
+
 /// All credentials of a client.
 #[derive(Debug)]
 pub(super) struct Keys {
-    configured: Vec<Credential>,
+    configured: RwLock<Arc<[Credential]>>,
     netrc: Arc<[Credential]>,
+    renew: Option<Renew>,
 }
 
 impl Keys {
     pub(super) fn new(configured: Vec<Credential>, netrc: Option<&Secret>) -> Keys {
-        Keys { configured, netrc: netrc.map(|text| parse_netrc(text.expose())).unwrap_or_default().into() }
+        let netrc = netrc.map(|text| parse_netrc(text.expose())).unwrap_or_default().into();
+        Keys { configured: RwLock::new(configured.into()), netrc, renew: None }
     }
 
     /// Others in the place of those that were configured.
-    pub(super) fn with(&self, configured: Vec<Credential>) -> Keys {
-        Keys { configured, netrc: Arc::clone(&self.netrc) }
+    pub(super) fn with(&self, configured: Vec<Credential>, renew: Option<Renew>) -> Keys {
+        Keys { configured: RwLock::new(configured.into()), netrc: Arc::clone(&self.netrc), renew }
     }
 
-    /// Adds what the URL's host is to be shown, where the caller has not said it; `own` came with the URL itself.
-    pub(super) fn add(&self, url: &Url, own: Option<&CredentialKind>, headers: &mut HeaderMap) -> Result<()> {
-        let configured = || self.configured.iter().filter(|key| is_host(url, &key.host)).map(|key| &key.kind);
+    /// Those that were configured, as they are at the moment.
+    pub(super) fn configured(&self) -> Arc<[Credential]> {
+        self.configured.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the configured credentials again after a host refused those that it was shown. `false` where they are
+    /// what they were, or were never for this host.
+    pub(super) async fn renewed(&self, url: &Url, shown: &Arc<[Credential]>) -> bool {
+        let Some(Renew(read)) = self.renew.clone() else { return false };
+        if !shown.iter().any(|key| is_host(url, &key.host)) {
+            return false;
+        }
+        if self.configured() != *shown {
+            return true;
+        }
+        let read = match tokio::task::spawn_blocking(move || read()).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "credentials that were refused cannot be read again");
+                return false;
+            }
+            Err(_) => return false,
+        };
+        if read[..] == shown[..] {
+            return false;
+        }
+        tracing::info!(host = url.host_str(), "credentials were refused; the file holds others by now");
+        *self.configured.write().unwrap_or_else(PoisonError::into_inner) = read.into();
+        true
+    }
+
+    /// Adds what the URL's host is to be shown of `configured` and netrc, where the caller has not said it; `own` came
+    /// with the URL itself.
+    pub(super) fn add(
+        &self,
+        url: &Url,
+        configured: &[Credential],
+        own: Option<&CredentialKind>,
+        headers: &mut HeaderMap,
+    ) -> Result<()> {
+        let configured = || configured.iter().filter(|key| is_host(url, &key.host)).map(|key| &key.kind);
         let netrc = || self.netrc.iter().find(|key| is_host(url, &key.host)).map(|key| &key.kind);
         let mut chosen: Vec<&CredentialKind> = own.into_iter().collect();
         if chosen.is_empty() {
@@ -152,7 +203,7 @@ mod tests {
         let mut url = Url::parse(url).expect(url);
         let own = take_userinfo(&mut url);
         let mut headers = HeaderMap::new();
-        keys.add(&url, own.as_ref(), &mut headers).expect("plain characters");
+        keys.add(&url, &keys.configured(), own.as_ref(), &mut headers).expect("plain characters");
         headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect()
     }
 

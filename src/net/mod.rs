@@ -3,12 +3,15 @@
 //! Rules: docs/architecture.md, "The way out"; `cmd/go/internal/web` and `cmd/go/internal/auth` of the go command.
 
 mod address;
+#[cfg(test)]
+mod address_tests;
 mod client;
 mod credentials;
 #[cfg(test)]
 pub(crate) mod double;
 mod environment;
 mod failure;
+mod names;
 mod request;
 mod response;
 mod retry;
@@ -20,9 +23,10 @@ mod tls;
 
 pub use crate::secret::Secret;
 pub use client::{Client, Unreached};
-pub use credentials::{Credential, CredentialKind};
+pub use credentials::{Credential, CredentialKind, Renew};
 pub use environment::Proxies;
 pub use failure::Trouble;
+pub use names::{Names, SystemNames};
 pub use request::{Request, Trust};
 pub use response::Response;
 pub use rewrite::InsteadOf;

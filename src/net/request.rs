@@ -23,11 +23,14 @@ pub struct Request {
     pub headers: HeaderMap,
     pub body: Option<Bytes>,
     pub trust: Trust,
+    /// Without the configured credentials, though they be for this host.
+    pub anonymous: bool,
 }
 
 impl Request {
     pub fn get(url: Url) -> Self {
-        Request { method: Method::GET, url, headers: HeaderMap::new(), body: None, trust: Trust::default() }
+        let (method, trust) = (Method::GET, Trust::default());
+        Request { method, url, headers: HeaderMap::new(), body: None, trust, anonymous: false }
     }
 
     pub fn post(url: Url, body: Bytes) -> Self {
@@ -41,6 +44,11 @@ impl Request {
 
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = trust;
+        self
+    }
+
+    pub fn anonymous(mut self, anonymous: bool) -> Self {
+        self.anonymous = anonymous;
         self
     }
 

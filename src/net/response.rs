@@ -21,6 +21,8 @@ pub struct Response {
     pub url: Url,
     /// Whether a redirect led there; a replacement by `instead_of` is none.
     pub redirected: bool,
+    /// Whether redirects led away from those whom credentials were for: they must not follow.
+    pub anonymous: bool,
     inner: reqwest::Response,
     host: String,
     stall: Duration,
@@ -42,6 +44,7 @@ impl Response {
             host: failure::host(&url),
             url,
             redirected: false,
+            anonymous: false,
             inner,
             stall,
             deadline,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -10,6 +11,7 @@ use url::Url;
 
 use super::credentials::Credential;
 use super::environment::Proxies;
+use super::names::{Names, SystemNames};
 use super::rewrite::InsteadOf;
 use crate::secret::Secret;
 
@@ -27,6 +29,7 @@ pub struct Settings {
     /// The text of a netrc file; used for https only, and never before `credentials`.
     pub netrc: Option<Secret>,
     pub proxies: Proxies,
+    pub names: Arc<dyn Names>,
     /// Certificates trusted besides the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
     pub limits: Limits,
@@ -42,6 +45,7 @@ impl Default for Settings {
             credentials: Vec::new(),
             netrc: None,
             proxies: Proxies::environment(),
+            names: Arc::new(SystemNames),
             extra_roots: Vec::new(),
             limits: Limits::default(),
             user_agent: concat!("modvet/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -75,6 +75,8 @@ pub struct Answer {
     pub age: Duration,
     /// The member that answered.
     pub upstream: String,
+    /// The version that was meant, where another name was asked for: a query, or a wrong version.
+    pub right: Option<String>,
 }
 
 #[derive(Debug)]
@@ -182,12 +184,12 @@ impl Registry {
                 Ok((self.info(source, module, query, entry)?, true))
             }
             Question::GoMod(version) | Question::Zip(version) => {
-                let mut life = Life::Forever;
+                let (mut life, mut right) = (Life::Forever, None);
                 if version.is_pseudo() && member.judgement == Judgement::Own {
-                    life = self.judge(source, module, question, version, reach).await?;
+                    (life, right) = self.judge(source, module, question, version, reach).await?;
                 }
                 let entry = source.ask(module, question, reach).await?;
-                Ok((Answer::kept(source, entry, life), true))
+                Ok((Answer { right, ..Answer::kept(source, entry, life) }, true))
             }
             Question::List | Question::Latest => {
                 let entry = source.ask(module, question, reach).await?;
@@ -202,6 +204,7 @@ impl Registry {
         let (freshness, age) = (entry.freshness, entry.age);
         let resolution = entry.into_resolution()?;
         let valid = resolution.is_valid();
+        let right = Some(&resolution.right.version).filter(|right| *right != query.as_str()).cloned();
         self.note_wrong(module, &resolution, Wanted::Info);
         let info = match self
             .policy
@@ -216,10 +219,10 @@ impl Registry {
             Query::Latest | Query::Prefix(_) | Query::Revision(_) => Life::Short,
         };
         let body = AnswerBody::Text(info.to_json().into());
-        Ok(Answer { body, life, freshness, age, upstream: source.name().to_owned() })
+        Ok(Answer { body, life, freshness, age, upstream: source.name().to_owned(), right })
     }
 
-    /// Looks at the name before a file is given or even made.
+    /// Looks at the name before a file is given or even made; of a wrong one it says the right one.
     async fn judge(
         &self,
         source: &Cached,
@@ -227,16 +230,19 @@ impl Registry {
         question: &Question,
         version: &Version,
         reach: Reach,
-    ) -> Result<Life> {
+    ) -> Result<(Life, Option<String>)> {
         let wanted = if matches!(question, Question::Zip(_)) { Wanted::Zip } else { Wanted::GoMod };
         let info = Question::Info(Query::Version(version.clone()));
         let entry = source.ask(module, &info, reach).await?;
         let (freshness, age) = (entry.freshness, entry.age);
         let resolution = entry.into_resolution()?;
-        let life = if resolution.is_valid() { Life::Forever } else { Life::Never };
+        let (life, right) = match resolution.is_valid() {
+            true => (Life::Forever, None),
+            false => (Life::Never, Some(resolution.right.version.clone())),
+        };
         self.note_wrong(module, &resolution, wanted);
         self.policy.rule(module, resolution, wanted).map_err(|error| said(error, source, freshness, age))?;
-        Ok(life)
+        Ok((life, right))
     }
 
     /// Counts and logs a wrong name that goes out as it was asked for.
@@ -258,6 +264,7 @@ impl Answer {
             freshness: entry.freshness,
             age: entry.age,
             upstream: source.name().to_owned(),
+            right: None,
         }
     }
 }

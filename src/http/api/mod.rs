@@ -2,6 +2,7 @@
 //! A row's handler is given a `Call` and gives back a `Reply`; what there is to say is known further
 //! in. Every row stands in docs/openapi.json as well, which a test holds against this table.
 
+mod audit;
 mod bindings;
 mod cache;
 mod call;
@@ -274,6 +275,13 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::AdminOf,
         query: &[],
         handler: |call| Box::pin(bindings::remove(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/audit",
+        access: Access::Admin,
+        query: audit::QUERY,
+        handler: |call| Box::pin(audit::list(call)),
     },
     ApiRoute {
         method: Method::GET,

@@ -1,0 +1,220 @@
+//! Takes lines from those who answer, and writes them behind their back: nobody waits for the disk.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+
+use super::journal::Journal;
+use super::{Line, Settings, What};
+use crate::error::{Error, Result};
+use crate::ports::Clock;
+
+/// So many lines may wait for the disk; further ones are lost.
+const WAITING: usize = 16 * 1024;
+
+/// So many are written at once, without waiting for the next flush.
+const BATCH: usize = 2048;
+
+/// How long a line waits at most for others to go with.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// How long a reader waits for what is being written.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Notes who got what. Dropping it writes down what it still holds.
+pub struct Auditor {
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    what: What,
+    addresses: bool,
+    writing: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    held: Mutex<Held>,
+    /// There is something to write.
+    work: Condvar,
+    /// Something was written.
+    done: Condvar,
+    written: AtomicU64,
+    lost: AtomicU64,
+}
+
+#[derive(Default)]
+struct Held {
+    lines: Vec<Line>,
+    /// How many were taken in since the start, lost ones not counted.
+    taken: u64,
+    /// How many of them were written down, or given up.
+    dealt_with: u64,
+    /// Somebody waits for what is held.
+    is_wanted: bool,
+    ends: bool,
+}
+
+impl Auditor {
+    /// An error where the log cannot be written at all: what was to be written down would not be.
+    pub fn start(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Auditor> {
+        let Settings { folder, max_size, keep, what, addresses } = settings;
+        let unusable = |error| {
+            let what = format!("{}: the audit log cannot be written", folder.display());
+            Error::gone(what).because(error).remedy("name another folder in [audit] path, or set enabled = false")
+        };
+        let journal = Journal::new(folder, *max_size, *keep).map_err(unusable)?;
+        let shared = Arc::new(Shared {
+            held: Mutex::default(),
+            work: Condvar::new(),
+            done: Condvar::new(),
+            written: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        });
+        let writer = Writer { shared: shared.clone(), journal, clock: clock.clone(), is_broken: false, day: None };
+        let spawned = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run());
+        let writing = spawned.map_err(|error| Error::internal("no thread for the audit log").because(error))?;
+        Ok(Auditor { shared, clock, what: *what, addresses: *addresses, writing: Mutex::new(Some(writing)) })
+    }
+
+    /// What is worth a line.
+    pub fn what(&self) -> What {
+        self.what
+    }
+
+    /// Takes a line in; its time is now. If too many wait already it is lost, and counted.
+    pub fn note(&self, mut line: Line) {
+        line.time = self.clock.now().trunc_subsecs(3);
+        if !self.addresses {
+            line.address = None;
+        }
+        let mut held = self.shared.held();
+        if held.lines.len() >= WAITING || held.ends {
+            drop(held);
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        held.lines.push(line);
+        held.taken += 1;
+        let is_batch = held.lines.len() == BATCH;
+        drop(held);
+        if is_batch {
+            self.shared.work.notify_one();
+        }
+    }
+
+    /// How many lines were written since the start.
+    pub fn written(&self) -> u64 {
+        self.shared.written.load(Ordering::Relaxed)
+    }
+
+    /// How many were lost: too many at a time, or the disk did not take them.
+    pub fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Waits until what was noted so far is in the file, or can never be. Blocking.
+    pub fn settle(&self) {
+        let mut held = self.shared.held();
+        let until = held.taken;
+        held.is_wanted = true;
+        self.shared.work.notify_one();
+        let waits = |held: &mut Held| held.dealt_with < until;
+        // A disk that hangs must not hang its readers too: they see what is there.
+        drop(self.shared.done.wait_timeout_while(held, PATIENCE, waits).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Writes everything down, puts it on the disk and ends. Blocking; what is noted later is lost.
+    pub fn close(&self) {
+        self.shared.held().ends = true;
+        self.shared.work.notify_one();
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // One that panicked has said so.
+        let _ = writing.map(JoinHandle::join);
+    }
+}
+
+impl Drop for Auditor {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    journal: Journal,
+    clock: Arc<dyn Clock>,
+    /// The last try failed; said once, not with each line.
+    is_broken: bool,
+    /// When old files were last looked for.
+    day: Option<chrono::NaiveDate>,
+}
+
+impl Writer {
+    fn run(mut self) {
+        loop {
+            let held = self.shared.held();
+            let waits = |held: &mut Held| held.lines.len() < BATCH && !held.is_wanted && !held.ends;
+            let waited = self.shared.work.wait_timeout_while(held, FLUSH, waits);
+            let (mut held, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let lines = std::mem::take(&mut held.lines);
+            let (ends, taken) = (held.ends, held.taken);
+            held.is_wanted = false;
+            drop(held);
+            self.tidy();
+            if !lines.is_empty() {
+                self.write(&lines);
+            }
+            self.shared.held().dealt_with = taken;
+            self.shared.done.notify_all();
+            if ends {
+                if let Err(error) = self.journal.sync() {
+                    tracing::error!(%error, "the end of the audit log may not be on the disk");
+                }
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, lines: &[Line]) {
+        let mut bytes = Vec::with_capacity(lines.len() * 320);
+        for line in lines {
+            serde_json::to_writer(&mut bytes, line).expect("texts and numbers always serialize");
+            bytes.push(b'\n');
+        }
+        let first: DateTime<Utc> = lines.first().map_or_else(|| self.clock.now(), |line| line.time);
+        let count = lines.len() as u64;
+        match self.journal.append(&bytes, first) {
+            Ok(()) => {
+                self.shared.written.fetch_add(count, Ordering::Relaxed);
+                if std::mem::take(&mut self.is_broken) {
+                    let lost = self.shared.lost.load(Ordering::Relaxed);
+                    tracing::warn!(lost, "the audit log is written again");
+                }
+            }
+            Err(error) => {
+                self.shared.lost.fetch_add(count, Ordering::Relaxed);
+                if !std::mem::replace(&mut self.is_broken, true) {
+                    tracing::error!(%error, "the audit log cannot be written: lines are lost until it can");
+                }
+            }
+        }
+    }
+
+    /// Once a day, also where nobody asks for anything: old lines go.
+    fn tidy(&mut self) {
+        let now = self.clock.now();
+        if self.day.replace(now.date_naive()) == Some(now.date_naive()) {
+            return;
+        }
+        if let Err(error) = self.journal.turn(0, now).and_then(|()| self.journal.expire(now)) {
+            tracing::warn!(%error, "old files of the audit log stay");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What the audit log says of a request, and whether it is worth a line.
+//! Rules: docs/audit.md.
+
+use std::borrow::Cow;
+
+use hyper::{Method, StatusCode};
+
+use super::respond::{Asked, Peer};
+use super::route::RegistryName;
+use crate::access::Guest;
+use crate::access::audit::{Line, What};
+use crate::error::Error;
+use crate::registry::definition::DEFAULT;
+use crate::registry::{Answer, Life, Question};
+use crate::spec::path::ModulePath;
+use crate::spec::query::Query;
+
+/// The longest text of a field: what a client sends may be of any length.
+const LONGEST: usize = 1024;
+
+/// What is noted while a request is answered.
+#[derive(Default)]
+pub struct Audited {
+    /// The name of who asked.
+    pub who: String,
+    pub wanted: Option<(RegistryName, ModulePath, Question)>,
+    /// The method of a call of the programming interface.
+    pub called: Option<Method>,
+    life: Option<Life>,
+    right: Option<String>,
+}
+
+/// What was said in the end.
+pub struct Said<'a> {
+    pub route: &'static str,
+    pub status: StatusCode,
+    pub subject: &'a str,
+    pub cache: &'static str,
+    pub upstream: &'a str,
+    pub error: Option<&'a Error>,
+}
+
+impl Audited {
+    pub fn served(&mut self, answer: &Answer) {
+        (self.life, self.right) = (Some(answer.life), answer.right.clone());
+    }
+
+    /// `None` for what is not worth a line.
+    pub fn line(&mut self, what: What, asked: &Asked, said: &Said<'_>) -> Option<Line> {
+        let verdict = self.verdict(said);
+        let is_file = matches!(self.wanted, Some((_, _, Question::Info(_) | Question::GoMod(_) | Question::Zip(_))));
+        let is_change = self.called.as_ref().is_some_and(|method| method != Method::GET);
+        let is_worth = match (verdict, what) {
+            ("refused", _) => true,
+            (_, What::All) => self.wanted.is_some() || is_change,
+            ("absent" | "failed", What::Versions) => is_change,
+            (_, What::Versions) => is_file || is_change,
+        };
+        if !is_worth {
+            return None;
+        }
+        let mut who = std::mem::take(&mut self.who);
+        if who.is_empty() && asked.peer == Peer::Control {
+            who = Guest::owner().name;
+        }
+        let refused = said.error.filter(|_| verdict == "refused");
+        let mut line = Line {
+            who,
+            address: asked.address,
+            status: said.status.as_u16(),
+            verdict: Cow::Borrowed(verdict),
+            why: refused.map(|error| cut(error.chain())),
+            upstream: said.upstream.to_owned(),
+            cache: Cow::Borrowed(said.cache),
+            right: refused.and_then(|error| error.right_version()).map(str::to_owned),
+            ..Line::default()
+        };
+        match self.wanted.take() {
+            Some((registry, module, question)) => self.name(&mut line, registry, &module, &question),
+            None => self.name_other(&mut line, said),
+        }
+        Some(line)
+    }
+
+    /// What was said of the version.
+    fn verdict(&self, said: &Said<'_>) -> &'static str {
+        match said.status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "refused",
+            StatusCode::NOT_FOUND | StatusCode::GONE => "absent",
+            // An upstream that is not believed is no failure of the way to it.
+            _ if said.error.is_some_and(Error::is_conclusive) => "refused",
+            status if status.is_client_error() || status.is_server_error() => "failed",
+            _ => match (self.life, &self.wanted) {
+                (Some(Life::Never), _) => "wrong",
+                (Some(Life::Forever), _) => "valid",
+                (Some(Life::Short), Some((_, _, Question::Info(_)))) => "canonical",
+                _ => "served",
+            },
+        }
+    }
+
+    fn name(&mut self, line: &mut Line, registry: RegistryName, module: &ModulePath, question: &Question) {
+        line.registry = match registry {
+            RegistryName::Default => DEFAULT.to_owned(),
+            RegistryName::Named(name) => cut(name),
+        };
+        line.module = cut(module.to_string());
+        let right = self.right.take();
+        match question {
+            Question::Info(Query::Version(version)) => {
+                (line.file, line.version) = (Cow::Borrowed("info"), version.to_string());
+            }
+            Question::Info(query) => {
+                (line.file, line.asked) = (Cow::Borrowed("query"), Some(cut(query.to_string())));
+                line.version = right.unwrap_or_default();
+                return;
+            }
+            Question::GoMod(version) | Question::Zip(version) => {
+                (line.file, line.version) = (Cow::Borrowed(question.name()), version.to_string());
+            }
+            Question::List | Question::Latest => line.file = Cow::Borrowed(question.name()),
+        }
+        line.right = line.right.take().or(right);
+    }
+
+    fn name_other(&self, line: &mut Line, said: &Said<'_>) {
+        match &self.called {
+            Some(method) => {
+                line.file = Cow::Borrowed("api");
+                line.asked = Some(cut(format!("{method} {}", said.subject)));
+            }
+            None => (line.file, line.asked) = (Cow::Borrowed(said.route), Some(cut(said.subject.to_owned()))),
+        }
+    }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
