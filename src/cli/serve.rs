@@ -161,7 +161,8 @@ async fn settle(site: &Site) {
     }
 }
 
-fn exposure(settings: &Settings) -> Exposure {
+/// Who can reach the server.
+pub fn exposure(settings: &Settings) -> Exposure {
     Exposure { listen: settings.listen, open: settings.open, encryption: Encryption::Nobody }
 }
 
