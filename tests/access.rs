@@ -172,7 +172,7 @@ fn listening_elsewhere_without_tls_is_refused_unless_it_is_said() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let home = home(&tree, &format!("listen = '{listen}'"));
         let expected = format!(
-            "modvet: listening on {listen} without TLS (expected an address of this machine)\n\
+            "modvet: listening on {listen} without TLS (expected a loopback address such as 127.0.0.1:3000)\n\
              name a certificate in [tls], or say tls = \"terminated\" where a proxy in front speaks TLS\n\
              and make a token: modvet token create --scope read\n\
              or let anybody read: open = true, or --open\n"
@@ -187,6 +187,62 @@ fn listening_elsewhere_without_tls_is_refused_unless_it_is_said() {
     let command = home.command(&["serve", "--config", "modvet.toml", "--open"]);
     let modvet = home.serve_by(command);
     assert_eq!(client::get(([127, 0, 0, 1], modvet.address().port()).into(), LIST).status, 200);
+}
+
+#[test]
+fn a_registry_that_is_deleted_takes_its_tokens_with_it() {
+    let tree = tree();
+    let modvet = here(&tree).serve();
+    let store = modvet.home().store();
+    let make = || {
+        let body = "{\"name\": \"short\", \"upstreams\": [\"tree\"]}";
+        assert_eq!(client::control(&store, "POST", "/api/v1/registries", body).status, 201);
+    };
+    make();
+    let short = create(modvet.home(), &["--scope", "read", "--registry", "short"]);
+    let ci = create(modvet.home(), &["--scope", "read", "--registry", "ci"]);
+    let list = format!("/registries/short{LIST}");
+    assert_eq!(ask(&modvet, "GET", &list, &short).status, 200);
+    assert_eq!(client::control(&store, "DELETE", "/api/v1/registries/short", "").status, 204);
+    make();
+    let answered = ask(&modvet, "GET", &list, &short);
+    assert_eq!((answered.status, answered.text().starts_with("the token was revoked\n")), (401, true));
+    assert_eq!(ask(&modvet, "GET", &format!("/registries/ci{LIST}"), &ci).status, 200, "others are left alone");
+    let modvet = modvet.killed().serve();
+    assert_eq!(ask(&modvet, "GET", &list, &short).status, 401, "after a restart too");
+}
+
+#[test]
+fn a_configuration_that_would_not_start_is_warned_of() {
+    let tree = tree();
+    let home = home(&tree, "listen = '0.0.0.0:0'");
+    let said = well(&home.run(&["config", "check", "modvet.toml"]));
+    assert!(said.starts_with("modvet.toml: warning: listening on 0.0.0.0:0 without TLS"), "{said}");
+    let output = home.run(&["config", "show", "--config", "modvet.toml"]);
+    assert!(!well(&output).contains("open ="), "{output:?}");
+}
+
+#[test]
+fn strangers_who_come_through_a_proxy_are_warned_of_once() {
+    let tree = tree();
+    let modvet = here(&tree).serve();
+    for _ in 0..2 {
+        let headers = [("X-Forwarded-For", "192.0.2.1")];
+        assert_eq!(client::request(modvet.address(), "GET", LIST, &headers).status, 200);
+    }
+    assert_eq!(modvet.log().matches("requests come through a proxy").count(), 1, "{}", modvet.log());
+}
+
+#[test]
+fn a_command_that_asks_a_server_says_that_it_wants_a_token() {
+    let tree = tree();
+    let modvet = here(&tree).serve();
+    create(modvet.home(), &["--scope", "read"]);
+    let subject = format!("{MODULE}@v1.0.0");
+    let output = modvet.home().run(&["explain", "--proxy", &modvet.url(), &subject]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("a token is wanted here") && error.contains("netrc"), "{error}");
+    assert_eq!(output.status.code(), Some(3), "{error}");
 }
 
 #[test]
