@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
@@ -210,7 +210,7 @@ fn until_when_it_holds_is_told_by_metric_and_log() {
 /// The day in so many days.
 fn in_days(days: i64) -> (i32, u8, u8) {
     use chrono::Datelike as _;
-    let day = chrono::Utc::now() + chrono::TimeDelta::days(days);
+    let day = chrono::DateTime::<chrono::Utc>::from(SystemTime::now()) + chrono::TimeDelta::days(days);
     (day.year(), u8::try_from(day.month()).expect("12"), u8::try_from(day.day()).expect("31"))
 }
 
