@@ -190,6 +190,39 @@ fn listening_elsewhere_without_tls_is_refused_unless_it_is_said() {
 }
 
 #[test]
+fn a_configuration_that_would_not_start_is_warned_of() {
+    let tree = tree();
+    let home = home(&tree, "listen = '0.0.0.0:0'");
+    let said = well(&home.run(&["config", "check", "modvet.toml"]));
+    assert!(said.starts_with("modvet.toml: warning: listening on 0.0.0.0:0 without TLS"), "{said}");
+    let output = home.run(&["config", "show", "--config", "modvet.toml"]);
+    assert!(!well(&output).contains("open ="), "{output:?}");
+}
+
+#[test]
+fn strangers_who_come_through_a_proxy_are_warned_of_once() {
+    let tree = tree();
+    let modvet = here(&tree).serve();
+    for _ in 0..2 {
+        let headers = [("X-Forwarded-For", "192.0.2.1")];
+        assert_eq!(client::request(modvet.address(), "GET", LIST, &headers).status, 200);
+    }
+    assert_eq!(modvet.log().matches("requests come through a proxy").count(), 1, "{}", modvet.log());
+}
+
+#[test]
+fn a_command_that_asks_a_server_says_that_it_wants_a_token() {
+    let tree = tree();
+    let modvet = here(&tree).serve();
+    create(modvet.home(), &["--scope", "read"]);
+    let subject = format!("{MODULE}@v1.0.0");
+    let output = modvet.home().run(&["explain", "--proxy", &modvet.url(), &subject]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("a token is wanted here") && error.contains("netrc"), "{error}");
+    assert_eq!(output.status.code(), Some(3), "{error}");
+}
+
+#[test]
 fn a_reload_lets_fewer_in_and_never_more() {
     let tree = tree();
     let written =

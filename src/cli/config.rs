@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
+use super::serve::exposure;
 use super::tls;
 use crate::config::Settings;
 use crate::error::{Error, Result};
@@ -89,6 +90,10 @@ fn check(file: Option<&Path>) -> Result<Exit, Failure> {
         }
     }
     if let Some(Err(error)) = settings.tls.files().map(|named| tls::files(named).check()) {
+        println!("{name}: warning: {error}");
+    }
+    if let Err(error) = exposure(&settings).admit(None) {
+        // `--open` may say otherwise.
         println!("{name}: warning: {error}");
     }
     if !is_well {

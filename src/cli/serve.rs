@@ -164,7 +164,8 @@ async fn settle(site: &Site) {
     }
 }
 
-fn exposure(settings: &Settings) -> Exposure {
+/// Who can reach the server.
+pub fn exposure(settings: &Settings) -> Exposure {
     let encryption = match settings.tls {
         Tls::Off => Encryption::Nobody,
         Tls::Files(_) => Encryption::Own,

@@ -1,5 +1,6 @@
 //! Who may ask: what a request bears is held against the tokens, the policy and what is asked for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use base64::Engine as _;
@@ -34,6 +35,8 @@ pub struct Admission {
     exposure: RwLock<Exposure>,
     /// The token that the configuration names.
     named: RwLock<Option<AdminToken>>,
+    /// That a proxy in front was seen where everybody may read.
+    is_warned: AtomicBool,
 }
 
 /// The longest pair of user and token that is looked at, in bytes.
@@ -50,7 +53,12 @@ enum Credentials<'a> {
 
 impl Admission {
     pub fn new(exposure: Exposure, named: Option<AdminToken>) -> Admission {
-        Admission { encryption: exposure.encryption, exposure: RwLock::new(exposure), named: RwLock::new(named) }
+        Admission {
+            encryption: exposure.encryption,
+            exposure: RwLock::new(exposure),
+            named: RwLock::new(named),
+            is_warned: AtomicBool::new(false),
+        }
     }
 
     /// Refuses to begin where strangers could read.
@@ -99,11 +107,28 @@ impl Admission {
         let why = match (credentials, checked) {
             (_, Ok(guest)) => return Ok(guest),
             // What is no token may be meant for a proxy in front.
-            (_, Err(Denial::Malformed)) if is_free => return Ok(Guest::anonymous()),
+            (_, Err(Denial::Malformed)) if is_free => {
+                self.watch(&asked.headers);
+                return Ok(Guest::anonymous());
+            }
             (Credentials::None, _) => None,
             (_, Err(denial)) => Some(denial),
         };
         Err(Refusal::Unauthorized(self.told(why, need, &asked.headers)))
+    }
+
+    /// Warns once where strangers seem to come through a proxy on this machine.
+    fn watch(&self, headers: &HeaderMap) {
+        let comes_through = || headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
+        if self.exposure().open.is_some() || self.is_warned.load(Ordering::Relaxed) || !comes_through() {
+            return;
+        }
+        if !self.is_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "requests come through a proxy, and whoever it serves may read all: \
+                 say tls = \"terminated\" to want tokens, or open = true if that is meant"
+            );
+        }
     }
 
     /// What is wrong with what was sent, and how to send what is right.
