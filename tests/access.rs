@@ -172,7 +172,7 @@ fn listening_elsewhere_without_tls_is_refused_unless_it_is_said() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let home = home(&tree, &format!("listen = '{listen}'"));
         let expected = format!(
-            "modvet: listening on {listen} without TLS (expected an address of this machine)\n\
+            "modvet: listening on {listen} without TLS (expected a loopback address such as 127.0.0.1:3000)\n\
              name a certificate in [tls], or say tls = \"terminated\" where a proxy in front speaks TLS\n\
              and make a token: modvet token create --scope read\n\
              or let anybody read: open = true, or --open\n"

@@ -223,8 +223,9 @@ impl Tokens {
         self.snapshot().rows.values().any(|row| row.record.state(now) == TokenState::Valid)
     }
 
-    /// Writes down when tokens were used last, by one flush of the store. Blocking.
+    /// Writes down when tokens were used last, by one flush of the store, and forgets what ended long ago. Blocking.
     pub fn settle(&self) -> Result<()> {
+        self.sweep()?;
         let _changing = self.changing();
         let mut next = (*self.snapshot()).clone();
         let mut keys = Vec::new();
