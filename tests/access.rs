@@ -190,6 +190,29 @@ fn listening_elsewhere_without_tls_is_refused_unless_it_is_said() {
 }
 
 #[test]
+fn a_registry_that_is_deleted_takes_its_tokens_with_it() {
+    let tree = tree();
+    let modvet = here(&tree).serve();
+    let store = modvet.home().store();
+    let make = || {
+        let body = "{\"name\": \"short\", \"upstreams\": [\"tree\"]}";
+        assert_eq!(client::control(&store, "POST", "/api/v1/registries", body).status, 201);
+    };
+    make();
+    let short = create(modvet.home(), &["--scope", "read", "--registry", "short"]);
+    let ci = create(modvet.home(), &["--scope", "read", "--registry", "ci"]);
+    let list = format!("/registries/short{LIST}");
+    assert_eq!(ask(&modvet, "GET", &list, &short).status, 200);
+    assert_eq!(client::control(&store, "DELETE", "/api/v1/registries/short", "").status, 204);
+    make();
+    let answered = ask(&modvet, "GET", &list, &short);
+    assert_eq!((answered.status, answered.text().starts_with("the token was revoked\n")), (401, true));
+    assert_eq!(ask(&modvet, "GET", &format!("/registries/ci{LIST}"), &ci).status, 200, "others are left alone");
+    let modvet = modvet.killed().serve();
+    assert_eq!(ask(&modvet, "GET", &list, &short).status, 401, "after a restart too");
+}
+
+#[test]
 fn a_configuration_that_would_not_start_is_warned_of() {
     let tree = tree();
     let home = home(&tree, "listen = '0.0.0.0:0'");
