@@ -78,7 +78,7 @@ impl World {
         }
     }
 
-    /// A netrc file for go commands of all releases: with the port for 1.13, and 1.19 and newer, without it for those between.
+    /// A netrc file for go commands of all releases: some look for the host with its port, others without it.
     fn netrc(&self, token: &str) -> String {
         let address = self.modvet.address();
         let line = |machine: String| format!("machine {machine} login go password {token}\n");
@@ -181,6 +181,7 @@ fn go_shows_how_to_send_a_token_where_there_is_none() {
     for line in [
         "a token is wanted here",
         "in ~/.netrc: machine 127.0.0.1:PORT login go password TOKEN",
+        "and the same for machine 127.0.0.1: some go commands leave the port out",
         "GOAUTH=\"modvet auth\"",
     ] {
         assert!(told.printed.contains(line), "{line} in {}", told.printed);

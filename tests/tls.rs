@@ -3,10 +3,10 @@
 mod support;
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Bytes;
@@ -118,7 +118,7 @@ fn http_2_is_not_offered_where_reason_phrases_are_wanted() {
 fn a_new_certificate_is_shown_and_no_request_is_dropped_meanwhile() {
     let world = World::new();
     let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
-    // One that is open before the change goes on after it.
+    // What is open before the change goes on after it.
     let mut early = world.authority.connect(world.address(), &["http/1.1"]).expect("a handshake");
     let second = world.authority.issue();
     std::thread::scope(|scope| {
@@ -131,13 +131,12 @@ fn a_new_certificate_is_shown_and_no_request_is_dropped_meanwhile() {
                 }
             });
         }
-        let before = answered.load(Ordering::SeqCst);
+        until("requests before the change", || answered.load(Ordering::SeqCst) > 3);
         second.write(world.modvet.home().path());
         until("the second certificate is shown", || world.shows(&second));
         let changed = answered.load(Ordering::SeqCst);
         until("requests after the change", || answered.load(Ordering::SeqCst) > changed + 3);
         done.store(true, Ordering::SeqCst);
-        assert!(changed > before, "nobody asked while it changed");
     });
     let old = client::request_over(&mut early, "GET", ZIP, &[]);
     assert_eq!((old.status, old.body == world.zip), (200, true));
@@ -211,7 +210,7 @@ fn until_when_it_holds_is_told_by_metric_and_log() {
 /// The day in so many days.
 fn in_days(days: i64) -> (i32, u8, u8) {
     use chrono::Datelike as _;
-    let day = chrono::Utc::now() + chrono::TimeDelta::days(days);
+    let day = chrono::DateTime::<chrono::Utc>::from(SystemTime::now()) + chrono::TimeDelta::days(days);
     (day.year(), u8::try_from(day.month()).expect("12"), u8::try_from(day.day()).expect("31"))
 }
 
@@ -292,9 +291,14 @@ fn plain_http_is_told_that_the_port_speaks_https() {
 
 #[test]
 fn plain_http_is_led_to_https_where_that_is_wanted() {
-    let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").port();
-    let world = World::with(&format!("redirect = \"127.0.0.1:{port}\""));
-    let redirect = SocketAddr::from(([127, 0, 0, 1], port));
+    let world = World::with("redirect = \"127.0.0.1:0\"");
+    let log = world.modvet.log();
+    let line = log.lines().find(|line| line.contains("plain http is led to https")).expect("the log says where");
+    let redirect: SocketAddr = line
+        .split_once("127.0.0.1:")
+        .and_then(|(_, port)| port.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok())
+        .map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)))
+        .expect("an address");
     let to = format!("https://modvet:{}", world.address().port());
     for path in [ZIP, "/!a/@v/list?x=1", "/"] {
         for method in ["GET", "HEAD", "POST"] {
@@ -329,13 +333,9 @@ fn the_address_of_a_client_is_what_a_trusted_proxy_says() {
     let tree = Tree::new();
     tree.add(MODULE, "v1.0.0", 100);
     let home = Home::new();
-    home.write(
-        "modvet.toml",
-        &format!(
-            "listen = \"127.0.0.1:0\"\nopen = true\ntls = \"terminated\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n[store]\npath = \"store\"\n{}",
-            tree.settings()
-        ),
-    );
+    let lines = "listen = \"127.0.0.1:0\"\nopen = true\ntls = \"terminated\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n\
+                 [store]\npath = \"store\"\n";
+    home.write("modvet.toml", &format!("{lines}{}", tree.settings()));
     let modvet = home.serve();
     assert_eq!(modvet.url(), format!("http://{}", modvet.address()), "TLS is the proxy's");
     let list = format!("/{MODULE}/@v/list");
@@ -366,4 +366,37 @@ fn who_terminates_tls_and_trusts_nobody_is_warned_and_on_other_addresses_refused
     let expected = "tls: \"terminated\" on 0.0.0.0:0 without trusted_proxies (expected who stands in front)\n\
                     name addresses or ranges: trusted_proxies = [\"10.0.0.0/8\"]\n";
     assert!(said.ends_with(expected), "{said}");
+}
+
+#[test]
+fn an_upstream_whose_certificate_is_not_taken_is_named_with_the_reason() {
+    let authority = Authority::new();
+    let tree = Tree::new();
+    tree.add(MODULE, "v1.0.0", 100);
+    // certificate of the upstream, the reason why it is not taken
+    let table = [
+        (authority.issue_until((2020, 1, 1)), Some("certificate expired")),
+        (authority.issue_for("other.example", (2100, 1, 1)), Some("certificate not valid for name \"127.0.0.1\"")),
+        (Authority::new().issue(), Some("UnknownIssuer")),
+        (authority.issue(), None),
+    ];
+    for (issued, reason) in table {
+        let home = Home::new();
+        issued.write(home.path());
+        home.configure(&settings(&tree, ""));
+        let upstream = home.serve();
+        let home = Home::new();
+        home.write("authority.pem", &authority.pem());
+        home.configure(&format!("[[upstream]]\nname = \"up\"\nkind = \"proxy\"\nurl = \"{}\"\n", upstream.url()));
+        let mut command = home.command(&["serve", "--config", "modvet.toml"]);
+        command.env("SSL_CERT_FILE", home.path().join("authority.pem"));
+        let answered = home.serve_by(command).get(MODULE, "@v/v1.0.0.mod");
+        let Some(reason) = reason else {
+            assert_eq!(answered.status, 200, "{}", answered.text());
+            continue;
+        };
+        assert_eq!(answered.status, 502, "{reason}: {}", answered.text());
+        let host = upstream.address().to_string();
+        assert!(answered.text().contains(&host) && answered.text().contains(reason), "{reason}: {}", answered.text());
+    }
 }

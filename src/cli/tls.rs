@@ -34,7 +34,9 @@ impl Entrance {
         if let Some(named) = settings.tls.files() {
             certificates = Some(Certificates::open(files(named), Arc::new(SystemClock)).await?);
             if let Some(address) = named.redirect {
-                redirect = Some(bind(address).await.map_err(|error| error.about("tls.redirect"))?);
+                let listener = bind(address).await.map_err(|error| error.about("tls.redirect"))?;
+                tracing::info!(address = ?listener.local_addr().ok(), "plain http is led to https");
+                redirect = Some(listener);
             }
         }
         let listener = bind(settings.listen).await?;

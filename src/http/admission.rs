@@ -148,9 +148,14 @@ impl Admission {
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
         let host = host.unwrap_or("HOST");
-        let error = error
-            .remedy(format!("in ~/.netrc: machine {host} login go password TOKEN"))
-            .remedy("or, from Go 1.24 on: GOAUTH=\"modvet auth\" and MODVET_TOKEN=TOKEN");
+        let error = error.remedy(format!("in ~/.netrc: machine {host} login go password TOKEN"));
+        let error = match host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())) {
+            Some((name, _)) => {
+                error.remedy(format!("and the same for machine {name}: some go commands leave the port out"))
+            }
+            None => error,
+        };
+        let error = error.remedy("or, from Go 1.24 on: GOAUTH=\"modvet auth\" and MODVET_TOKEN=TOKEN");
         let error = match self.encryption {
             Encryption::Nobody => error.remedy("the go command sends either over https only"),
             Encryption::Own | Encryption::InFront => error,

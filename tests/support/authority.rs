@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate for 127.0.0.1 and its key.
+/// A certificate and its key.
 #[derive(Clone)]
 pub struct Issued {
     /// PEM.
@@ -33,8 +33,10 @@ impl Authority {
     pub fn new() -> Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority of the tests");
         let key = KeyPair::generate().expect("randomness");
+        // Two of one name are one with a wrong signature, and no strangers.
+        let name = format!("authority {}", hex::encode(&key.public_key_raw()[1..5]));
+        params.distinguished_name.push(DnType::CommonName, name);
         Authority(CertifiedIssuer::self_signed(params, key).expect("parameters of an authority"))
     }
 
@@ -43,9 +45,14 @@ impl Authority {
         self.0.pem()
     }
 
-    /// Another certificate each time, which holds until a day.
-    pub fn issue_until(&self, (year, month, day): (i32, u8, u8)) -> Issued {
-        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("a subject");
+    /// Another certificate for 127.0.0.1 each time, which holds until a day.
+    pub fn issue_until(&self, day: (i32, u8, u8)) -> Issued {
+        self.issue_for("127.0.0.1", day)
+    }
+
+    /// The same for another name.
+    pub fn issue_for(&self, name: &str, (year, month, day): (i32, u8, u8)) -> Issued {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("a subject");
         params.not_after = rcgen::date_time_ymd(year, month, day);
         params.distinguished_name.push(DnType::CommonName, "modvet of the tests");
         let key = KeyPair::generate().expect("randomness");

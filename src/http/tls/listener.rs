@@ -53,6 +53,8 @@ pub struct Opening(State);
 enum State {
     Opening(Pin<Box<dyn Future<Output = io::Result<TlsStream<TcpStream>>> + Send>>),
     Open(Box<TlsStream<TcpStream>>),
+    /// It could not be opened, and who was told so may ask again.
+    Failed,
 }
 
 async fn open(mut stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
@@ -85,12 +87,18 @@ async fn refuse(stream: &mut TcpStream) -> io::Result<()> {
 impl Opening {
     fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Pin<&mut TlsStream<TcpStream>>>> {
         if let State::Opening(opening) = &mut self.0 {
-            let stream = ready!(opening.as_mut().poll(context))?;
-            self.0 = State::Open(Box::new(stream));
+            match ready!(opening.as_mut().poll(context)) {
+                Ok(stream) => self.0 = State::Open(Box::new(stream)),
+                Err(error) => {
+                    self.0 = State::Failed;
+                    return Poll::Ready(Err(error));
+                }
+            }
         }
         match &mut self.0 {
             State::Open(stream) => Poll::Ready(Ok(Pin::new(stream.as_mut()))),
             State::Opening(_) => Poll::Pending,
+            State::Failed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
 }
@@ -121,7 +129,7 @@ impl AsyncWrite for Opening {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             State::Open(stream) => Pin::new(stream.as_mut()).poll_flush(context),
-            State::Opening(_) => Poll::Ready(Ok(())),
+            State::Opening(_) | State::Failed => Poll::Ready(Ok(())),
         }
     }
 
@@ -129,7 +137,7 @@ impl AsyncWrite for Opening {
         match &mut self.0 {
             State::Open(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
             // Nothing was said yet that would want an end.
-            State::Opening(_) => Poll::Ready(Ok(())),
+            State::Opening(_) | State::Failed => Poll::Ready(Ok(())),
         }
     }
 }
@@ -181,6 +189,16 @@ mod tests {
             let ended = tokio::time::timeout(LONG, stream.read_to_end(&mut answer)).await.expect("it is not kept");
             assert!(ended.is_err() || answer.is_empty(), "{said:?}: {answer:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_could_not_be_opened_fails_however_often_it_is_read() {
+        let refused = async { Err(io::ErrorKind::InvalidData.into()) };
+        let mut opening = Opening(State::Opening(Box::pin(refused)));
+        for expected in [io::ErrorKind::InvalidData, io::ErrorKind::NotConnected, io::ErrorKind::NotConnected] {
+            assert_eq!(opening.read(&mut [0]).await.expect_err("nothing to read").kind(), expected);
+        }
+        opening.shutdown().await.expect("there is nothing to end");
     }
 
     #[tokio::test]
