@@ -31,7 +31,7 @@ pub struct Row {
 
 /// A key taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Address<'a> {
+pub(in crate::registry) struct Address<'a> {
     pub shelf: &'a str,
     /// Escaped; of a checksum database's record `sumdb/NAME`.
     pub module: &'a str,

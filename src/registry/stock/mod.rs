@@ -22,6 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use budget::{Growth, Watched};
+pub(super) use entry::Address;
 pub use entry::Row;
 pub use figures::{Figures, Share, Total};
 pub use keeper::keep;
