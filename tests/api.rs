@@ -182,6 +182,8 @@ const EXAMPLES: &[Example] = &[
         200,
     ),
     Example("GET /api/v1/changes", "/api/v1/changes", "", 200),
+    Example("GET /api/v1/sumdb/unverified", "/api/v1/sumdb/unverified?limit=10", "", 200),
+    Example("GET /api/v1/sumdb/mismatches", "/api/v1/sumdb/mismatches?upstream=tree&limit=10", "", 200),
     Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m", "", 200),
     Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m@v9.0.0", "", 200),
     Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m@", "", 410),

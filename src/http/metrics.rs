@@ -32,6 +32,8 @@ pub struct Reading {
     pub upstreams: Vec<UpstreamReading>,
     /// Registries and how many answers gave a wrong name as asked.
     pub wrong_served: Vec<(String, u64)>,
+    /// Kept files that wait to be checked; `None` where nobody checks.
+    pub unverified: Option<u64>,
     /// `None` until somebody counted.
     pub store: Option<StoreReading>,
 }
@@ -48,6 +50,7 @@ pub struct UpstreamReading {
     pub failures: u64,
     pub absences: u64,
     pub changes: u64,
+    pub mismatches: u64,
     pub bytes: u64,
     /// `None` where nobody asked it yet.
     pub up: Option<bool>,
@@ -69,6 +72,7 @@ impl UpstreamReading {
             failures: read(&counters.failures),
             absences: read(&counters.absences),
             changes: read(&counters.changes),
+            mismatches: read(&counters.mismatches),
             bytes: read(&counters.bytes),
             up: was_asked.then_some(health.consecutive_failures == 0),
             latency: health.latency_ms.map(Duration::from_millis),
@@ -173,6 +177,10 @@ impl Metrics {
             wrong.get_or_create(&Registered { registry: registry.clone() }).inc_by(*count);
         }
         own.register("wrong_versions_served", "Answers that gave a wrong pseudo-version as asked", wrong);
+        if let Some(unverified) = reading.unverified {
+            let gauge = gauge(i64::try_from(unverified).unwrap_or(i64::MAX));
+            own.register("sumdb_unverified", "Kept files that no checksum database could vouch for yet", gauge);
+        }
         let store = Family::<Part, Gauge>::default();
         if let Some(StoreReading { live, dead, files, git }) = reading.store {
             for (part, bytes) in [("live", live), ("dead", dead), ("files", files), ("git", git)] {
@@ -221,6 +229,8 @@ fn upstreams(page: &mut Registry, upstreams: &[UpstreamReading]) {
     page.register("upstream_failures", "How often an upstream failed", count(|u| u.failures));
     page.register("upstream_absences", "How often an upstream had no answer", count(|u| u.absences));
     page.register("released_changes", "Released versions that came back different", count(|u| u.changes));
+    let help = "Files that are not what the checksum database knows";
+    page.register("sumdb_mismatches", help, count(|u| u.mismatches));
     page.register("upstream_up", "Whether an upstream answered when it was last asked", up);
     page.register_with_unit("upstream_latency", "How long its last answer took", Unit::Seconds, latency);
 }
@@ -252,6 +262,7 @@ mod tests {
             failures: 6,
             absences: 7,
             changes: 8,
+            mismatches: 15,
             bytes: 9,
             up: Some(false),
             latency: Some(Duration::from_millis(250)),
@@ -261,6 +272,7 @@ mod tests {
             ready: true,
             upstreams: vec![corp, silent],
             wrong_served: vec![("default".to_owned(), 10)],
+            unverified: Some(16),
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
         };
         let page = metrics.page(&reading).expect("a page");
@@ -282,6 +294,8 @@ mod tests {
             "modvet_upstream_absences_total{upstream=\"corp\"} 7",
             "modvet_released_changes_total{upstream=\"corp\"} 8",
             "modvet_released_changes_total{upstream=\"never asked\"} 0",
+            "modvet_sumdb_mismatches_total{upstream=\"corp\"} 15",
+            "modvet_sumdb_unverified 16",
             "modvet_upstream_up{upstream=\"corp\"} 0",
             "modvet_upstream_latency_seconds{upstream=\"corp\"} 0.25",
             "modvet_wrong_versions_served_total{registry=\"default\"} 10",

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use super::metrics::{Reading, StoreReading, UpstreamReading};
 use super::route::RegistryName;
 use crate::error::{Error, Result};
-use crate::registry::Registry;
 use crate::registry::catalog::Catalog;
 use crate::registry::definition::DEFAULT;
 use crate::registry::stock::Stock;
+use crate::registry::{Prover, Registry};
 use crate::sumdb;
 
 /// A registry and the checksum databases that its proxies hand through.
@@ -24,6 +24,7 @@ pub struct Site {
     catalog: Arc<Catalog<Counter>>,
     reload: Option<Arc<dyn Reload>>,
     stock: Option<Arc<Stock>>,
+    prover: Option<Arc<Prover>>,
 }
 
 /// Reads the configuration again.
@@ -44,7 +45,7 @@ pub struct Reloaded {
 
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>) -> Site {
-        Site { catalog, reload: None, stock: None }
+        Site { catalog, reload: None, stock: None, prover: None }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -65,6 +66,16 @@ impl Site {
         self.stock.clone()
     }
 
+    /// The same, with who holds files against the checksum database; nobody does where that is switched off.
+    pub fn proven_by(self, prover: Option<Arc<Prover>>) -> Site {
+        Site { prover, ..self }
+    }
+
+    /// Who holds files against the checksum database.
+    pub fn prover(&self) -> Option<&Arc<Prover>> {
+        self.prover.as_ref()
+    }
+
     /// For `/metrics`.
     pub fn reading(&self) -> Reading {
         let current = self.catalog.current();
@@ -73,6 +84,7 @@ impl Site {
             ready: true,
             upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
+            unverified: self.prover.as_ref().map(|prover| prover.unverified()),
             // As last counted: to count anew is to look at every entry.
             store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
         }

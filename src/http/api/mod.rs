@@ -8,6 +8,7 @@ mod call;
 mod changes;
 mod document;
 mod entries;
+mod proofs;
 mod registries;
 mod reply;
 mod upstreams;
@@ -217,6 +218,20 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Admin,
         query: &[Parameter::text("upstream"), Parameter::number("limit")],
         handler: |call| Box::pin(changes::list(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/sumdb/unverified",
+        access: Access::Admin,
+        query: &[Parameter::number("limit")],
+        handler: |call| Box::pin(proofs::unverified(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/sumdb/mismatches",
+        access: Access::Admin,
+        query: proofs::MISMATCHES,
+        handler: |call| Box::pin(proofs::mismatches(call)),
     },
     ApiRoute {
         method: Method::GET,

@@ -1,135 +1,14 @@
-//! No file is given before it was held against the witness; what cannot be is marked, refused or checked later.
+//! No file is given before it was held against the witness; what cannot be is marked or refused.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::bench::{go_mod, query, zip};
-use crate::error::{Error, Kind, Result};
-use crate::ports::ReleasedFile::{self, Mod, Zip};
-use crate::ports::{Body, Store as _};
-use crate::registry::doubles::{Drawer, Hands, Known, Notary, info_of, member, member_over, module};
-use crate::registry::proof::{Later, Mismatch, mismatch};
-use crate::registry::{
-    Answer, AnswerBody, Book, Cached, Demand, Judgement, Life, Mark, Meta, Mode, OnChange, OnFailure, Proof, Prover,
-    Question, Reach, Registry, Shelf, Validity,
-};
-use crate::spec::resolution::{Fault, Resolution};
-
-const PATH: &str = "example.com/m";
-const VERSION: &str = "v1.0.0";
-const CONTENT: &[u8] = b"the zip";
-const WRONG: &str = "v0.0.0-20190813064442-fde4db37ae7a";
-const RIGHT: &str = "v0.0.0-20190813064441-fde4db37ae7a";
-
-/// One upstream in one registry, and a witness.
-struct Court {
-    source: Arc<Known>,
-    store: Arc<Drawer>,
-    clock: Arc<Hands>,
-    notary: Arc<Notary>,
-    prover: Arc<Prover>,
-    registry: Arc<Registry>,
-}
-
-impl Court {
-    /// The upstream has one version, and the witness knows its files.
-    fn new(demand: Demand) -> Court {
-        let court = Court::over(demand, Judgement::Believed, Mode::Rewrite, Known::new(), Drawer::new(), Notary::new());
-        court.source.publish(PATH, VERSION, CONTENT);
-        court.know(Mod, format!("module {PATH}\n").as_bytes());
-        court.know(Zip, CONTENT);
-        court
-    }
-
-    fn over(
-        demand: Demand,
-        judgement: Judgement,
-        mode: Mode,
-        source: Arc<Known>,
-        store: Arc<Drawer>,
-        notary: Arc<Notary>,
-    ) -> Court {
-        let clock = Hands::new();
-        let prover = Arc::new(Prover::new(notary.clone(), demand, clock.clone()));
-        let members = vec![member("corp", &source, &store, &clock, judgement)];
-        let book = Book::new("default", store.clone(), clock.clone());
-        let registry = Arc::new(Registry::new("default", mode, members, book).with_prover(prover.clone()));
-        Court { source, store, clock, notary, prover, registry }
-    }
-
-    /// As after a start: nothing in memory.
-    fn reopened(self, demand: Demand) -> Court {
-        let Court { source, store, notary, registry, .. } = self;
-        let judgement = registry.members[0].judgement;
-        Court::over(demand, judgement, registry.mode(), source, store, notary)
-    }
-
-    fn know(&self, file: ReleasedFile, content: &[u8]) {
-        self.notary.enter(&format!("{PATH}@{VERSION}"), file, content);
-    }
-
-    fn lose(&self, is_gone: bool) {
-        self.notary.is_gone.store(is_gone, Ordering::SeqCst);
-    }
-
-    async fn ask(&self, question: &Question) -> Result<Answer> {
-        self.registry.answer(&module(PATH), question, Reach::Upstream).await
-    }
-
-    async fn proof(&self, question: &Question) -> Option<Proof> {
-        self.ask(question).await.expect("an answer").proof
-    }
-
-    async fn text(&self, question: &Question) -> String {
-        let AnswerBody::Blob(blob) = self.ask(question).await.expect("an answer").body else { panic!("a file") };
-        String::from_utf8(blob.read_all(1 << 20).expect("a blob").to_vec()).expect("text")
-    }
-
-    async fn refusal(&self, question: &Question) -> Error {
-        self.ask(question).await.expect_err("refused")
-    }
-
-    fn key(&self, question: &Question) -> String {
-        self.registry.members[0].source.inner.key(&module(PATH), question)
-    }
-
-    fn meta(&self, question: &Question) -> Option<Meta> {
-        let stored = self.store.get(&self.key(question)).expect("a store")?;
-        Some(Meta::parse(&stored.meta).expect("a meta"))
-    }
-
-    fn mark(&self, question: &Question) -> Option<Mark> {
-        self.meta(question)?.sum
-    }
-
-    fn mismatches(&self) -> Vec<Mismatch> {
-        let mut all = Vec::new();
-        let visited = mismatch::visit(&*self.store, Some("corp"), &mut |one| {
-            all.push(one);
-            true
-        });
-        visited.expect("a store");
-        all
-    }
-
-    fn count(&self, question: &Question) -> usize {
-        self.source.count(PATH, &question.address())
-    }
-
-    /// The later check of all whose turn it is.
-    async fn look(&self) {
-        let registry = self.registry.clone();
-        let later: Later = Arc::new(move |unproven| {
-            let registry = registry.clone();
-            Box::pin(async move { registry.prove_kept(&unproven).await })
-        });
-        self.prover.look(&later).await;
-    }
-}
-
-fn files() -> [Question; 2] {
-    [go_mod(VERSION), zip(VERSION)]
-}
+use super::bench::{go_mod, zip};
+use super::court::{CONTENT, Court, DAY, PATH, VERSION, WRONG, files, misnamed, replacing};
+use crate::error::Kind;
+use crate::ports::ReleasedFile::{Mod, Zip};
+use crate::registry::doubles::{Drawer, Hands, Known, member, module};
+use crate::registry::{Book, Demand, Judgement, Life, Mark, Mode, OnFailure, Proof, Reach, Registry};
 
 #[tokio::test]
 async fn what_the_witness_knows_is_given_and_asked_about_once() {
@@ -312,75 +191,6 @@ async fn required_refuses_what_auto_had_given() {
 }
 
 #[tokio::test]
-async fn the_later_check_heals_what_was_given_unverified() {
-    let court = Court::new(Demand::Auto);
-    court.lose(true);
-    for question in files() {
-        court.proof(&question).await;
-    }
-    let downloads = |question: &Question| court.meta(question).map(|meta| (meta.downloads, meta.last_used));
-    let before = files().map(|question| downloads(&question));
-    court.look().await;
-    assert_eq!(court.notary.asked().len(), 2, "not before their minute is over");
-    court.clock.forward(60);
-    court.look().await;
-    assert_eq!((court.notary.asked().len(), court.prover.unverified()), (4, 2));
-    court.lose(false);
-    court.look().await;
-    assert_eq!(court.notary.asked().len(), 4, "each waits as long as it has waited");
-    court.clock.forward(60);
-    court.look().await;
-    assert_eq!(court.prover.unverified(), 0);
-    assert_eq!(files().map(|question| downloads(&question)), before, "nobody wanted it");
-    for question in files() {
-        assert!(matches!(court.mark(&question), Some(Mark::Verified { .. })), "{question:?}");
-        assert_eq!(court.proof(&question).await, Some(Proof::Verified));
-        assert_eq!(court.count(&question), 1);
-    }
-}
-
-#[tokio::test]
-async fn the_later_check_after_a_start_finds_what_was_left_unverified() {
-    let court = Court::new(Demand::Auto);
-    court.lose(true);
-    court.proof(&zip(VERSION)).await;
-    court.proof(&go_mod(VERSION)).await;
-    let court = court.reopened(Demand::Auto);
-    court.lose(false);
-    court.prover.remember(&*court.store).expect("a store");
-    assert_eq!(court.prover.unverified(), 2);
-    court.look().await;
-    assert_eq!(court.prover.unverified(), 0);
-    assert!(files().iter().all(|question| matches!(court.mark(question), Some(Mark::Verified { .. }))));
-}
-
-#[tokio::test]
-async fn a_lie_that_the_later_check_finds_is_given_no_more() {
-    let court = Court::new(Demand::Auto);
-    court.know(Zip, b"what everybody else gets");
-    court.lose(true);
-    assert_eq!(court.proof(&zip(VERSION)).await, Some(Proof::Unverified));
-    court.lose(false);
-    court.clock.forward(60);
-    court.look().await;
-    assert!(court.meta(&zip(VERSION)).is_none(), "gone from the cache");
-    assert_eq!((court.mismatches().len(), court.prover.unverified()), (1, 0));
-    assert_eq!(court.refusal(&zip(VERSION)).await.kind(), Kind::BadGateway);
-    assert_eq!(court.count(&zip(VERSION)), 1, "nor is it fetched again at once");
-}
-
-#[tokio::test]
-async fn what_went_meanwhile_is_checked_no_more() {
-    let court = Court::new(Demand::Auto);
-    court.lose(true);
-    court.proof(&zip(VERSION)).await;
-    court.store.delete(&court.key(&zip(VERSION))).expect("a store");
-    court.clock.forward(60);
-    court.look().await;
-    assert_eq!((court.prover.unverified(), court.notary.asked().len()), (0, 1));
-}
-
-#[tokio::test]
 async fn a_file_without_a_mark_is_held_against_the_witness_before_it_is_given() {
     let court = Court::new(Demand::Auto);
     court.know(Zip, b"what everybody else gets");
@@ -444,13 +254,6 @@ async fn private_modules_are_exempt_and_their_exemption_is_looked_at_again() {
     }
 }
 
-/// An upstream that reads git and knows a wrong version and the right one.
-fn misnamed(demand: Demand, mode: Mode) -> Court {
-    let court = Court::over(demand, Judgement::Own, mode, Known::new(), Drawer::new(), Notary::new());
-    court.source.misname(PATH, WRONG, RIGHT);
-    court
-}
-
 #[tokio::test]
 async fn a_wrong_version_is_exempt_and_its_name_is_told_nobody() {
     for demand in [Demand::Auto, Demand::Required] {
@@ -469,52 +272,6 @@ async fn a_wrong_version_is_exempt_and_its_name_is_told_nobody() {
         }
     }
 }
-
-#[tokio::test]
-async fn a_version_that_became_wrong_is_not_asked_about_later() {
-    let court = misnamed(Demand::Auto, Mode::Legacy);
-    court.lose(true);
-    assert_eq!(court.proof(&zip(RIGHT)).await, Some(Proof::Unverified));
-    let asked = court.notary.asked().len();
-    // As if tags had moved since.
-    let info = court.key(&query(RIGHT));
-    let (found, expected) = ("20190813064441".to_owned(), "20190813064442".to_owned());
-    let faults = vec![Fault::TimeDiffers { found, expected, note: None }];
-    let resolution = Resolution { asked: RIGHT.to_owned(), right: info_of(WRONG), faults };
-    let meta = court.store.get(&info).expect("a store").expect("an info").meta;
-    let json = serde_json::to_vec(&resolution).expect("JSON");
-    court.store.put(&info, &meta, Body::Bytes(json.into())).expect("kept");
-    court.lose(false);
-    court.clock.forward(60);
-    court.look().await;
-    assert_eq!((court.notary.asked().len(), court.prover.unverified()), (asked, 0));
-    assert_eq!(court.mark(&zip(RIGHT)), Some(Mark::Exempt { why: "wrong version".to_owned() }));
-}
-
-#[tokio::test]
-async fn a_version_whose_name_cannot_be_judged_is_not_asked_about_later() {
-    let court = misnamed(Demand::Auto, Mode::Rewrite);
-    court.lose(true);
-    assert_eq!(court.proof(&zip(RIGHT)).await, Some(Proof::Unverified));
-    court.store.delete(&court.key(&query(RIGHT))).expect("a store");
-    court.clock.forward(60);
-    court.look().await;
-    assert_eq!((court.notary.asked().len(), court.prover.unverified()), (1, 1));
-}
-
-/// A court whose upstream replaces what comes back different.
-fn replacing(demand: Demand) -> Court {
-    let court = Court::new(demand);
-    let Court { source, store, clock, notary, prover, .. } = court;
-    let shelf = Shelf::new("corp", "double", "");
-    let cached = Cached::new(shelf, source.clone(), store.clone(), clock.clone(), Validity::default());
-    let members = vec![member_over(cached.on_change(OnChange::Replace), Judgement::Believed)];
-    let book = Book::new("default", store.clone(), clock.clone());
-    let registry = Arc::new(Registry::new("default", Mode::Rewrite, members, book).with_prover(prover.clone()));
-    Court { source, store, clock, notary, prover, registry }
-}
-
-const DAY: u64 = 24 * 3600;
 
 #[tokio::test]
 async fn a_content_that_is_replaced_loses_its_mark() {
