@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::registry::catalog::Catalog;
 use crate::registry::definition::DEFAULT;
 use crate::registry::stock::Stock;
-use crate::registry::{Prover, Registry};
+use crate::registry::{Proofs, Registry};
 use crate::sumdb;
 
 /// A registry and the checksum databases that its proxies hand through.
@@ -24,7 +24,7 @@ pub struct Site {
     catalog: Arc<Catalog<Counter>>,
     reload: Option<Arc<dyn Reload>>,
     stock: Option<Arc<Stock>>,
-    prover: Option<Arc<Prover>>,
+    proofs: Option<Arc<Proofs>>,
 }
 
 /// Reads the configuration again.
@@ -45,7 +45,7 @@ pub struct Reloaded {
 
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>) -> Site {
-        Site { catalog, reload: None, stock: None, prover: None }
+        Site { catalog, reload: None, stock: None, proofs: None }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -66,14 +66,14 @@ impl Site {
         self.stock.clone()
     }
 
-    /// The same, with who holds files against the checksum database; nobody does where that is switched off.
-    pub fn proven_by(self, prover: Option<Arc<Prover>>) -> Site {
-        Site { prover, ..self }
+    /// The same, with what waits to be held against the checksum database.
+    pub fn proving(self, proofs: Arc<Proofs>) -> Site {
+        Site { proofs: Some(proofs), ..self }
     }
 
-    /// Who holds files against the checksum database.
-    pub fn prover(&self) -> Option<&Arc<Prover>> {
-        self.prover.as_ref()
+    /// What waits to be held against the checksum database; `None` where nothing ever is.
+    pub fn proofs(&self) -> Option<&Arc<Proofs>> {
+        self.proofs.as_ref()
     }
 
     /// For `/metrics`.
@@ -84,7 +84,7 @@ impl Site {
             ready: true,
             upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
-            unverified: self.prover.as_ref().map(|prover| prover.unverified()),
+            unverified: self.proofs.as_ref().map(|proofs| proofs.unverified()),
             // As last counted: to count anew is to look at every entry.
             store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
         }

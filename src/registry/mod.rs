@@ -41,7 +41,7 @@ pub use change::{Change, OnChange};
 pub use counters::{Counters, Health};
 pub use entry::{Entry, Freshness, Meta};
 pub use member::{Judgement, Member, OnFailure};
-pub use proof::{Demand, Mark, Proof, Prover};
+pub use proof::{Demand, Mark, Proof, Proofs, Prover};
 pub use shelf::Shelf;
 pub use steps::Walked;
 pub use validity::Validity;

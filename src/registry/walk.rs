@@ -32,7 +32,7 @@ pub struct Registry {
     /// Who is asked whether the checksum database knows a version.
     pub(super) database: Option<ChecksumDatabase>,
     /// Who holds the files of versions against it before they are given.
-    pub(super) prover: Option<Arc<Prover>>,
+    pub(super) prover: Option<Prover>,
     /// Wrong names that were served as asked.
     served_wrong: AtomicU64,
 }
@@ -103,7 +103,7 @@ impl Registry {
     }
 
     /// The same registry with somebody who holds the files of versions against a witness before they are given.
-    pub fn with_prover(self, prover: Arc<Prover>) -> Registry {
+    pub fn with_prover(self, prover: Prover) -> Registry {
         Registry { prover: Some(prover), ..self }
     }
 

@@ -30,8 +30,8 @@ struct Mismatches {
 /// In the order of upstreams and modules.
 pub async fn unverified(call: Call) -> Result<Reply> {
     let limit = most(&call);
-    let (unverified, total) = match call.site.prover() {
-        Some(prover) => (prover.waiting(limit), prover.unverified()),
+    let (unverified, total) = match call.site.proofs() {
+        Some(proofs) => (proofs.waiting(limit), proofs.unverified()),
         None => (Vec::new(), 0),
     };
     Reply::json(&Unverified { unverified, total })

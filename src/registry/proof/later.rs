@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 
-use super::{MISNAMED, Mark, Prover, Released, Waiting};
+use super::{MISNAMED, Mark, Proofs, Released, Waiting};
 use crate::error::Result;
 use crate::ports::Store;
 use crate::registry::cached::blocking;
@@ -39,18 +39,18 @@ const BATCH: usize = 500;
 const AT_A_TIME: usize = 8;
 
 /// Looks after the files that wait, for as long as it runs.
-pub async fn keep(prover: Arc<Prover>, store: Arc<dyn Store>, later: Later) {
-    let rebuilding = prover.clone();
+pub async fn keep(proofs: Arc<Proofs>, store: Arc<dyn Store>, later: Later) {
+    let rebuilding = proofs.clone();
     if let Err(error) = blocking(move || rebuilding.remember(&*store)).await {
         tracing::error!(%error, "which files are unverified is not known until the next start");
     }
     loop {
-        prover.look(&later).await;
+        proofs.look(&later).await;
         tokio::time::sleep(EVERY).await;
     }
 }
 
-impl Prover {
+impl Proofs {
     /// Finds the files that an earlier process left unverified. Blocking; it looks at every entry.
     pub fn remember(&self, store: &dyn Store) -> Result<()> {
         let now = self.clock.now();
@@ -115,7 +115,7 @@ impl Registry {
             match member.source.kept_judgement(module, &released.version).await? {
                 Some(true) => {}
                 Some(false) => {
-                    prover.marked(&released, Mark::Exempt { why: MISNAMED.to_owned() }).await;
+                    prover.proofs.marked(&released, Mark::Exempt { why: MISNAMED.to_owned() }).await;
                     return Ok(true);
                 }
                 // Whoever wants the file next has the name looked at; nobody outside is to learn a wrong one.

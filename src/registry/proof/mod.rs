@@ -42,11 +42,17 @@ pub enum Demand {
     Required,
 }
 
-/// Holds the files of versions against a witness. One for all registries of a process: what is kept of an upstream is
-/// proven once.
+/// Holds the files that a registry is about to give against a witness.
+#[derive(Clone)]
 pub struct Prover {
+    proofs: Arc<Proofs>,
     witness: Arc<dyn Witness>,
     demand: Demand,
+}
+
+/// What is being proven, and what waits for it. One for all registries of a process: what is kept of an upstream is
+/// proven once.
+pub struct Proofs {
     clock: Arc<dyn Clock>,
     flights: Flights<Mark>,
     /// Modules of which the witness lately said that they are none of its business.
@@ -76,10 +82,10 @@ const EXEMPT_FOR: Duration = Duration::from_secs(60);
 /// So many modules are remembered as exempt.
 const EXEMPT_MODULES: usize = 10_000;
 
-impl Prover {
-    pub fn new(witness: Arc<dyn Witness>, demand: Demand, clock: Arc<dyn Clock>) -> Prover {
+impl Proofs {
+    pub fn new(clock: Arc<dyn Clock>) -> Proofs {
         let (flights, waiting) = (Flights::default(), WaitingRoom::default());
-        Prover { witness, demand, clock, flights, exempt: Cache::new(EXEMPT_MODULES), waiting }
+        Proofs { clock, flights, exempt: Cache::new(EXEMPT_MODULES), waiting }
     }
 
     /// How many kept files wait to be checked.
@@ -92,13 +98,24 @@ impl Prover {
         self.waiting.list(limit)
     }
 
+    fn is_exempt(&self, module: &ModulePath) -> bool {
+        let since = self.exempt.get(module.as_str());
+        since.is_some_and(|since| (self.clock.now() - since).to_std().is_ok_and(|age| age < EXEMPT_FOR))
+    }
+}
+
+impl Prover {
+    pub fn new(proofs: Arc<Proofs>, witness: Arc<dyn Witness>, demand: Demand) -> Prover {
+        Prover { proofs, witness, demand }
+    }
+
     /// What is known of a file after all that is possible was done to know it; an error where it must not be given.
-    async fn prove(self: &Arc<Self>, source: &Arc<Cached>, asked: Asked<'_>, entry: &Entry) -> Result<Proof> {
+    async fn prove(&self, source: &Arc<Cached>, asked: Asked<'_>, entry: &Entry) -> Result<Proof> {
         let Asked { module, question, life } = asked;
         let is_misnamed = life == Life::Never;
         match entry.proof {
             Some(Proof::Verified) => return Ok(Proof::Verified),
-            Some(Proof::Exempt) if is_misnamed || self.is_exempt(module) => return Ok(Proof::Exempt),
+            Some(Proof::Exempt) if is_misnamed || self.proofs.is_exempt(module) => return Ok(Proof::Exempt),
             _ => {}
         }
         let released = Released::given(source, module, question, entry)?;
@@ -106,7 +123,7 @@ impl Prover {
             return Ok(Proof::Unverified);
         }
         let mark = match is_misnamed {
-            true => self.marked(&released, Mark::Exempt { why: MISNAMED.to_owned() }).await,
+            true => self.proofs.marked(&released, Mark::Exempt { why: MISNAMED.to_owned() }).await,
             false => self.testified(&released).await?,
         };
         match (&mark, self.demand) {
@@ -115,40 +132,37 @@ impl Prover {
         }
     }
 
-    fn is_exempt(&self, module: &ModulePath) -> bool {
-        let since = self.exempt.get(module.as_str());
-        since.is_some_and(|since| (self.clock.now() - since).to_std().is_ok_and(|age| age < EXEMPT_FOR))
-    }
-
     /// Whether a client need not wait for another try: it comes by itself.
     fn is_put_off(&self, key: &str) -> bool {
-        self.demand == Demand::Auto && self.waiting.has(key)
+        self.demand == Demand::Auto && self.proofs.waiting.has(key)
     }
 
     /// Asks the witness; whoever wants the same file meanwhile waits for the same answer.
-    async fn testified(self: &Arc<Self>, released: &Released) -> Result<Mark> {
+    async fn testified(&self, released: &Released) -> Result<Mark> {
         let flight = format!("{} {}", released.key, released.h1);
         let (prover, released) = (self.clone(), released.clone());
-        self.flights.join(&flight, || async move { prover.ask(&released).await }).await
+        self.proofs.flights.join(&flight, || async move { prover.ask(&released).await }).await
     }
 
     async fn ask(&self, released: &Released) -> Result<Mark> {
         let Released { module, version, file, h1, .. } = released;
         let testimony = self.witness.testify(module, version, *file, h1).await;
-        let now = self.clock.now();
+        let now = self.proofs.clock.now();
         let mark = match testimony {
             Ok(Testimony::Verified { database }) => Mark::Verified { database, at: now },
             Ok(Testimony::Unverified { why }) => Mark::Unverified { why, since: now },
             Ok(Testimony::Exempt { why }) => {
-                self.exempt.insert(module.as_str().to_owned(), now);
+                self.proofs.exempt.insert(module.as_str().to_owned(), now);
                 Mark::Exempt { why }
             }
-            Err(error) if error.is_conclusive() => return Err(self.refuted(released, error).await),
+            Err(error) if error.is_conclusive() => return Err(self.proofs.refuted(released, error).await),
             Err(error) => return Err(error),
         };
-        Ok(self.marked(released, mark).await)
+        Ok(self.proofs.marked(released, mark).await)
     }
+}
 
+impl Proofs {
     /// Writes a mark down, and gives the one that stands now. A file is given also where that cannot be written: it
     /// is asked about again next time.
     async fn marked(&self, released: &Released, mark: Mark) -> Mark {
@@ -193,7 +207,7 @@ impl Prover {
             "not what the checksum database knows: removed"
         );
         if let Err(error) = released.withdraw(error.clone(), self.clock.now()).await {
-            // It carries no mark, so it is held against the witness again before anybody gets it.
+            // It is not marked as verified: who asks for it has it held against the witness again.
             tracing::error!(key, %error, "a file that was refused stays in the store");
         }
         self.waiting.leave(key);

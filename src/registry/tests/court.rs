@@ -10,8 +10,8 @@ use crate::ports::Store as _;
 use crate::registry::doubles::{Drawer, Hands, Known, Notary, member, member_over, module};
 use crate::registry::proof::{Later, Mismatch, mismatch};
 use crate::registry::{
-    Answer, AnswerBody, Book, Cached, Demand, Judgement, Mark, Meta, Mode, OnChange, Proof, Prover, Question, Reach,
-    Registry, Shelf, Validity,
+    Answer, AnswerBody, Book, Cached, Demand, Judgement, Mark, Meta, Mode, OnChange, Proof, Proofs, Prover, Question,
+    Reach, Registry, Shelf, Validity,
 };
 
 pub const PATH: &str = "example.com/m";
@@ -27,7 +27,8 @@ pub struct Court {
     pub store: Arc<Drawer>,
     pub clock: Arc<Hands>,
     pub notary: Arc<Notary>,
-    pub prover: Arc<Prover>,
+    pub proofs: Arc<Proofs>,
+    pub prover: Prover,
     pub registry: Arc<Registry>,
 }
 
@@ -50,11 +51,12 @@ impl Court {
         notary: Arc<Notary>,
     ) -> Court {
         let clock = Hands::new();
-        let prover = Arc::new(Prover::new(notary.clone(), demand, clock.clone()));
+        let proofs = Arc::new(Proofs::new(clock.clone()));
+        let prover = Prover::new(proofs.clone(), notary.clone(), demand);
         let members = vec![member("corp", &source, &store, &clock, judgement)];
         let book = Book::new("default", store.clone(), clock.clone());
         let registry = Arc::new(Registry::new("default", mode, members, book).with_prover(prover.clone()));
-        Court { source, store, clock, notary, prover, registry }
+        Court { source, store, clock, notary, proofs, prover, registry }
     }
 
     /// As after a start: nothing in memory.
@@ -123,7 +125,7 @@ impl Court {
             let registry = registry.clone();
             Box::pin(async move { registry.prove_kept(&unproven).await })
         });
-        self.prover.look(&later).await;
+        self.proofs.look(&later).await;
     }
 }
 
@@ -141,11 +143,11 @@ pub fn misnamed(demand: Demand, mode: Mode) -> Court {
 /// A court whose upstream replaces what comes back different.
 pub fn replacing(demand: Demand) -> Court {
     let court = Court::new(demand);
-    let Court { source, store, clock, notary, prover, .. } = court;
+    let Court { source, store, clock, notary, proofs, prover, .. } = court;
     let shelf = Shelf::new("corp", "double", "");
     let cached = Cached::new(shelf, source.clone(), store.clone(), clock.clone(), Validity::default());
     let members = vec![member_over(cached.on_change(OnChange::Replace), Judgement::Believed)];
     let book = Book::new("default", store.clone(), clock.clone());
     let registry = Arc::new(Registry::new("default", Mode::Rewrite, members, book).with_prover(prover.clone()));
-    Court { source, store, clock, notary, prover, registry }
+    Court { source, store, clock, notary, proofs, prover, registry }
 }

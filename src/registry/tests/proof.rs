@@ -149,8 +149,8 @@ async fn auto_gives_what_nobody_can_vouch_for_and_marks_it() {
         assert_eq!(court.mark(&question), Some(Mark::Unverified { why, since }));
     }
     assert_eq!(court.notary.asked().len(), 2, "clients do not wait for a second try");
-    assert_eq!(court.prover.unverified(), 2);
-    let [first, _] = court.prover.waiting(10).try_into().expect("two");
+    assert_eq!(court.proofs.unverified(), 2);
+    let [first, _] = court.proofs.waiting(10).try_into().expect("two");
     assert_eq!((first.upstream.as_str(), first.module.as_str()), ("corp", PATH));
     assert_eq!((first.version.as_str(), first.file.as_str()), (VERSION, "mod"));
 }
@@ -176,7 +176,7 @@ async fn required_refuses_what_nobody_can_vouch_for_until_somebody_can() {
         assert_eq!(court.proof(&question).await, Some(Proof::Verified), "at once");
         assert_eq!(court.count(&question), 1, "what was kept is given");
     }
-    assert_eq!(court.prover.unverified(), 0);
+    assert_eq!(court.proofs.unverified(), 0);
 }
 
 #[tokio::test]

@@ -22,13 +22,13 @@ async fn the_later_check_heals_what_was_given_unverified() {
     assert_eq!(court.notary.asked().len(), 2, "not before their minute is over");
     court.clock.forward(60);
     court.look().await;
-    assert_eq!((court.notary.asked().len(), court.prover.unverified()), (4, 2));
+    assert_eq!((court.notary.asked().len(), court.proofs.unverified()), (4, 2));
     court.lose(false);
     court.look().await;
     assert_eq!(court.notary.asked().len(), 4, "each waits as long as it has waited");
     court.clock.forward(60);
     court.look().await;
-    assert_eq!(court.prover.unverified(), 0);
+    assert_eq!(court.proofs.unverified(), 0);
     assert_eq!(files().map(|question| downloads(&question)), before, "nobody wanted it");
     for question in files() {
         assert!(matches!(court.mark(&question), Some(Mark::Verified { .. })), "{question:?}");
@@ -45,10 +45,10 @@ async fn the_later_check_after_a_start_finds_what_was_left_unverified() {
     court.proof(&go_mod(VERSION)).await;
     let court = court.reopened(Demand::Auto);
     court.lose(false);
-    court.prover.remember(&*court.store).expect("a store");
-    assert_eq!(court.prover.unverified(), 2);
+    court.proofs.remember(&*court.store).expect("a store");
+    assert_eq!(court.proofs.unverified(), 2);
     court.look().await;
-    assert_eq!(court.prover.unverified(), 0);
+    assert_eq!(court.proofs.unverified(), 0);
     assert!(files().iter().all(|question| matches!(court.mark(question), Some(Mark::Verified { .. }))));
 }
 
@@ -62,7 +62,7 @@ async fn a_lie_that_the_later_check_finds_is_given_no_more() {
     court.clock.forward(60);
     court.look().await;
     assert!(court.meta(&zip(VERSION)).is_none(), "gone from the cache");
-    assert_eq!((court.mismatches().len(), court.prover.unverified()), (1, 0));
+    assert_eq!((court.mismatches().len(), court.proofs.unverified()), (1, 0));
     assert_eq!(court.refusal(&zip(VERSION)).await.kind(), Kind::BadGateway);
     assert_eq!(court.count(&zip(VERSION)), 1, "nor is it fetched again at once");
 }
@@ -75,7 +75,7 @@ async fn what_went_meanwhile_is_checked_no_more() {
     court.store.delete(&court.key(&zip(VERSION))).expect("a store");
     court.clock.forward(60);
     court.look().await;
-    assert_eq!((court.prover.unverified(), court.notary.asked().len()), (0, 1));
+    assert_eq!((court.proofs.unverified(), court.notary.asked().len()), (0, 1));
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn a_version_that_became_wrong_is_not_asked_about_later() {
     court.lose(false);
     court.clock.forward(60);
     court.look().await;
-    assert_eq!((court.notary.asked().len(), court.prover.unverified()), (asked, 0));
+    assert_eq!((court.notary.asked().len(), court.proofs.unverified()), (asked, 0));
     assert_eq!(court.mark(&zip(RIGHT)), Some(Mark::Exempt { why: "wrong version".to_owned() }));
 }
 
@@ -107,5 +107,5 @@ async fn a_version_whose_name_cannot_be_judged_is_not_asked_about_later() {
     court.store.delete(&court.key(&query(RIGHT))).expect("a store");
     court.clock.forward(60);
     court.look().await;
-    assert_eq!((court.notary.asked().len(), court.prover.unverified()), (1, 1));
+    assert_eq!((court.notary.asked().len(), court.proofs.unverified()), (1, 1));
 }
