@@ -16,7 +16,7 @@ use crate::sumdb;
 /// A registry and the checksum databases that its proxies hand through.
 pub struct Counter {
     pub registry: Registry,
-    pub sumdb: sumdb::Passed,
+    pub sumdb: Arc<sumdb::Passed>,
 }
 
 /// All registries.
@@ -24,6 +24,7 @@ pub struct Site {
     catalog: Arc<Catalog<Counter>>,
     reload: Option<Arc<dyn Reload>>,
     stock: Option<Arc<Stock>>,
+    databases: Arc<sumdb::Databases>,
 }
 
 /// Reads the configuration again.
@@ -44,7 +45,7 @@ pub struct Reloaded {
 
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>) -> Site {
-        Site { catalog, reload: None, stock: None }
+        Site { catalog, reload: None, stock: None, databases: Arc::default() }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -60,6 +61,16 @@ impl Site {
         Site { stock: Some(stock), ..self }
     }
 
+    /// The same with checksum databases.
+    pub fn vouched_by(self, databases: Arc<sumdb::Databases>) -> Site {
+        Site { databases, ..self }
+    }
+
+    /// The checksum databases that are passed on.
+    pub fn databases(&self) -> &Arc<sumdb::Databases> {
+        &self.databases
+    }
+
     /// Who looks after what is kept.
     pub fn stock(&self) -> Option<Arc<Stock>> {
         self.stock.clone()
@@ -73,6 +84,7 @@ impl Site {
             ready: true,
             upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
+            databases: self.databases.status(),
             // As last counted: to count anew is to look at every entry.
             store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
         }

@@ -125,8 +125,9 @@ impl Database {
         let mut state = self.lock();
         let lines = format!("{module} {version} {zip}\n{module} {version}/go.mod {go_mod}\n");
         state.records.push((module.to_owned(), version.to_owned(), lines));
-        state.rebuild(state.records.len() - 1);
-        state.records.len() as u64 - 1
+        let number = state.records.len() - 1;
+        state.rebuild(number);
+        number as u64
     }
 
     /// Adds the record of a zip and a go.mod.
