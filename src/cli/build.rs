@@ -49,8 +49,10 @@ pub struct Builder {
     pub clock: Arc<dyn Clock>,
     pub folders: Arc<Folders>,
     pub scratch: PathBuf,
-    /// The checksum database, and what it is never asked for.
-    pub database: Option<(String, String)>,
+    /// The checksum databases that are passed on and asked.
+    pub databases: Arc<sumdb::Databases>,
+    /// What they are never asked for, as GOPRIVATE patterns.
+    pub private: String,
     /// What the client is made from.
     pub mark: String,
 }
@@ -178,6 +180,7 @@ impl Build<Counter> for Builder {
         policy: Policy,
         members: Vec<Member>,
         proxies: Vec<(String, Arc<dyn Sumdb>)>,
+        private: &str,
     ) -> Counter {
         let book = self.folders.book(&definition.name, &self.store);
         // A private name must not reach the checksum database behind a public proxy either.
@@ -191,11 +194,14 @@ impl Build<Counter> for Builder {
             })
             .collect();
         let mut registry = Registry::new(&definition.name, policy, members, book);
-        let passed = || sumdb::Passed::new(proxies.clone(), self.store.clone(), self.clock.clone());
-        if let Some((name, not_modules)) = self.database.clone() {
-            registry = registry.with_database(ChecksumDatabase { name, records: Arc::new(passed()), not_modules });
+        let private = [private, &self.private].into_iter().filter(|patterns| !patterns.is_empty());
+        let not_modules = private.collect::<Vec<_>>().join(",");
+        let passed = Arc::new(sumdb::Passed::new(self.databases.clone(), proxies, &not_modules));
+        if let Some(first) = self.databases.first() {
+            let (name, records) = (first.name().to_owned(), passed.clone());
+            registry = registry.with_database(ChecksumDatabase { name, records, not_modules });
         }
-        Counter { registry, sumdb: passed() }
+        Counter { registry, sumdb: passed }
     }
 
     fn forget(&self, registry: &str) {

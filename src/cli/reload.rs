@@ -30,11 +30,12 @@ impl Reloader {
 
     /// The keys whose new values wait for a restart.
     fn waiting(&self, new: &Settings) -> Vec<String> {
-        let Settings { listen, store, admin_token, .. } = &self.started;
+        let Settings { listen, store, admin_token, sumdb, .. } = &self.started;
         let waits = [
             ("listen", *listen != new.listen),
             ("store.path", store.path != new.store.path),
             ("store.spill", store.spill != new.store.spill),
+            ("sumdb.databases", sumdb.databases != new.sumdb.databases),
             ("api", *admin_token != new.admin_token),
         ];
         waits.iter().filter(|(_, waits)| *waits).map(|(key, _)| (*key).to_owned()).collect()

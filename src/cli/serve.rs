@@ -153,6 +153,7 @@ pub async fn site(identity: &Identity, settings: Settings, read: Option<Read>) -
     let asker = if read.is_some() { Asker::Clients } else { Asker::Command };
     let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse, asker).await?);
     let site = Site::new(works.catalog.clone()).kept_by(works.stock.clone());
+    let site = site.vouched_by(works.databases.clone());
     Ok(Arc::new(match read {
         Some(read) => site.reloaded_by(Arc::new(Reloader::new(read, identity.clone(), works, settings))),
         None => site,

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::file::{File, GitTable, StoreTable};
+use super::file::{File, GitTable, StoreTable, SumdbTable};
 use super::lines::{Lines, Placed};
-use super::settings::{AllowInsecure, Given, Settings, StoreSettings, parse_listen};
-use crate::error::Error;
+use super::settings::{AllowInsecure, Given, Settings, StoreSettings, SumdbSettings, parse_listen};
+use crate::error::{Error, Result};
 use crate::registry::definition::{
     DEFAULT, Fault, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable,
     is_host, mode, size, strict_mod,
 };
+use crate::spec::database::{NamedDatabase, Verify};
+use crate::spec::path;
 use crate::vet::mode::Policy;
 
 pub(super) struct Reader {
@@ -48,6 +50,7 @@ impl Reader {
         };
         self.note("pseudo_versions", &faults);
         let store = self.store(file.store, &given);
+        let sumdb = self.sumdb(file.sumdb, &given.databases);
         self.allow_private(&file.net.allow_private);
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
         Settings {
@@ -58,6 +61,7 @@ impl Reader {
             allow_insecure: self.allow_insecure(&file.git),
             instead_of: self.instead_of(file.git.instead_of),
             admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
+            sumdb,
             upstreams,
             registries,
         }
@@ -88,6 +92,35 @@ impl Reader {
                 None
             }
         }
+    }
+
+    fn sumdb(&mut self, written: SumdbTable, otherwise: &Result<Vec<NamedDatabase>>) -> SumdbSettings {
+        let mut faults = Vec::new();
+        let databases = match (&written.databases, otherwise) {
+            (Some(list), _) => databases(list, &mut faults),
+            (None, Ok(list)) => list.clone(),
+            (None, Err(error)) => {
+                self.found.push(self.lines.at("sumdb", error.clone()));
+                Vec::new()
+            }
+        };
+        let verify = match written.verify.as_deref() {
+            None => Verify::default(),
+            Some(text) => Verify::ALL.into_iter().find(|verify| verify.as_str() == text).unwrap_or_else(|| {
+                faults.push(Fault::wrong("verify", text, "auto, required or off"));
+                Verify::default()
+            }),
+        };
+        if databases.is_empty() && faults.is_empty() && otherwise.is_ok() && verify == Verify::Required {
+            let what = "\"required\" without a checksum database (expected one in databases or GOSUMDB)";
+            faults.push(Fault::other("verify", what));
+        }
+        for (at, pattern) in written.private.iter().enumerate().filter(|(_, pattern)| !path::is_pattern(pattern)) {
+            faults.push(Fault::wrong(format!("private.{at}"), pattern, "a pattern such as corp.example/*"));
+        }
+        self.note("sumdb", &faults);
+        let verify = if databases.is_empty() { Verify::Off } else { verify };
+        SumdbSettings { databases, verify, private: written.private }
     }
 
     fn allow_private(&mut self, entries: &[String]) {
@@ -199,6 +232,21 @@ impl Reader {
         }
         registries
     }
+}
+
+fn databases(list: &[String], faults: &mut Vec<Fault>) -> Vec<NamedDatabase> {
+    let mut databases: Vec<NamedDatabase> = Vec::new();
+    for (at, text) in list.iter().enumerate() {
+        let key = format!("databases.{at}");
+        match NamedDatabase::parse(text) {
+            Ok(named) if databases.iter().any(|other| other.name() == named.name()) => {
+                faults.push(Fault::wrong(key, named.name(), "each database once"));
+            }
+            Ok(named) => databases.push(named),
+            Err(error) => faults.push(Fault::other(key, error.what())),
+        }
+    }
+    databases
 }
 
 fn has_port(host: &str) -> bool {

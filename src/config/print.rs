@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::file::{ApiTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable};
+use super::file::{ApiTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable, SumdbTable};
 use super::settings::{AllowInsecure, Settings};
 use crate::registry::definition::{
     DEFAULT, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, mode_word, printed_size, strict_mod_word,
@@ -38,6 +38,11 @@ impl Settings {
                 instead_of: self.instead_of.iter().map(shown).collect(),
             },
             api: ApiTable { admin_token_file, admin_token_env },
+            sumdb: SumdbTable {
+                databases: Some(self.sumdb.databases.iter().map(ToString::to_string).collect()),
+                verify: Some(self.sumdb.verify.as_str().to_owned()),
+                private: self.sumdb.private.clone(),
+            },
             upstream: self.upstreams.iter().map(UpstreamDefinition::table).collect(),
             registry: self.all_registries().iter().map(|registry| self.table(registry)).collect(),
         }

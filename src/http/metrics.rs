@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::error::{Error, Result};
 use crate::registry::Cached;
 use crate::registry::stock::Figures;
+use crate::sumdb;
 
 /// What is counted while requests are answered.
 pub struct Metrics {
@@ -36,6 +37,7 @@ pub struct Reading {
     pub unverified: Option<u64>,
     /// `None` until somebody counted.
     pub store: Option<StoreReading>,
+    pub databases: Vec<sumdb::Status>,
 }
 
 /// One upstream since the start.
@@ -130,6 +132,17 @@ struct Registered {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Looked {
+    database: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Named {
+    database: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Part {
     part: &'static str,
 }
@@ -188,6 +201,7 @@ impl Metrics {
             }
         }
         own.register_with_unit("store", "What lies in the store, as last counted", Unit::Bytes, store);
+        databases(own, &reading.databases);
         let mut text = String::new();
         text::encode(&mut text, &page).map_err(|cause| Error::internal("metrics cannot be written").because(cause))?;
         Ok(text)
@@ -235,6 +249,24 @@ fn upstreams(page: &mut Registry, upstreams: &[UpstreamReading]) {
     page.register_with_unit("upstream_latency", "How long its last answer took", Unit::Seconds, latency);
 }
 
+fn databases(page: &mut Registry, databases: &[sumdb::Status]) {
+    let lookups = Family::<Looked, Counter>::default();
+    let (sizes, forks) = (Family::<Named, Gauge>::default(), Family::<Named, Gauge>::default());
+    for status in databases {
+        let labels = Named { database: status.name.clone() };
+        for (result, count) in status.lookups.by_result() {
+            lookups.get_or_create(&Looked { database: status.name.clone(), result }).inc_by(count);
+        }
+        if let Some(head) = &status.head {
+            sizes.get_or_create(&labels).set(i64::try_from(head.size).unwrap_or(i64::MAX));
+        }
+        forks.get_or_create(&labels).set(i64::from(status.fork.is_some()));
+    }
+    page.register("sumdb_lookups", "Lookups in checksum databases by what became of them", lookups);
+    page.register("sumdb_head_size", "Records of the newest tree that a checksum database signed", sizes);
+    page.register("sumdb_fork", "Whether a checksum database contradicted its own past", forks);
+}
+
 fn gauge(value: i64) -> Gauge {
     let gauge = Gauge::default();
     gauge.set(value);
@@ -244,6 +276,19 @@ fn gauge(value: i64) -> Gauge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn database() -> sumdb::Status {
+        let at = DateTime::from_timestamp(1_800_000_000, 0).expect("a moment");
+        sumdb::Status {
+            name: "s.org".to_owned(),
+            key: "s.org+01234567".to_owned(),
+            url: "https://s.org/".to_owned(),
+            head: Some(sumdb::HeadStatus { size: 20, hash: String::new(), seen_at: at }),
+            fork: Some(sumdb::ForkStatus { seen_at: at, ours: String::new(), theirs: String::new() }),
+            out_of_reach_since: None,
+            lookups: sumdb::Lookups { kept: 15, proven: 16, absent: 17, failed: 18, refused: 19 },
+        }
+    }
 
     #[test]
     fn every_figure_stands_on_the_page_under_its_name() {
@@ -274,6 +319,7 @@ mod tests {
             wrong_served: vec![("default".to_owned(), 10)],
             unverified: Some(16),
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
+            databases: vec![database()],
         };
         let page = metrics.page(&reading).expect("a page");
         for line in [
@@ -303,6 +349,13 @@ mod tests {
             "modvet_store_bytes{part=\"dead\"} 13",
             "modvet_store_bytes{part=\"files\"} 14",
             "modvet_store_bytes{part=\"git\"} 11",
+            "modvet_sumdb_lookups_total{database=\"s.org\",result=\"kept\"} 15",
+            "modvet_sumdb_lookups_total{database=\"s.org\",result=\"proven\"} 16",
+            "modvet_sumdb_lookups_total{database=\"s.org\",result=\"absent\"} 17",
+            "modvet_sumdb_lookups_total{database=\"s.org\",result=\"failed\"} 18",
+            "modvet_sumdb_lookups_total{database=\"s.org\",result=\"refused\"} 19",
+            "modvet_sumdb_head_size{database=\"s.org\"} 20",
+            "modvet_sumdb_fork{database=\"s.org\"} 1",
             "# EOF",
         ] {
             assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");

@@ -16,7 +16,7 @@ use crate::sumdb;
 /// A registry and the checksum databases that its proxies hand through.
 pub struct Counter {
     pub registry: Registry,
-    pub sumdb: sumdb::Passed,
+    pub sumdb: Arc<sumdb::Passed>,
 }
 
 /// All registries.
@@ -25,6 +25,7 @@ pub struct Site {
     reload: Option<Arc<dyn Reload>>,
     stock: Option<Arc<Stock>>,
     proofs: Option<Arc<Proofs>>,
+    databases: Arc<sumdb::Databases>,
 }
 
 /// Reads the configuration again.
@@ -45,7 +46,7 @@ pub struct Reloaded {
 
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>) -> Site {
-        Site { catalog, reload: None, stock: None, proofs: None }
+        Site { catalog, reload: None, stock: None, proofs: None, databases: Arc::default() }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -59,6 +60,16 @@ impl Site {
     /// The same, with somebody who looks after what is kept.
     pub fn kept_by(self, stock: Arc<Stock>) -> Site {
         Site { stock: Some(stock), ..self }
+    }
+
+    /// The same with checksum databases.
+    pub fn vouched_by(self, databases: Arc<sumdb::Databases>) -> Site {
+        Site { databases, ..self }
+    }
+
+    /// The checksum databases that are passed on.
+    pub fn databases(&self) -> &Arc<sumdb::Databases> {
+        &self.databases
     }
 
     /// Who looks after what is kept.
@@ -85,6 +96,7 @@ impl Site {
             upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
             unverified: self.proofs.as_ref().map(|proofs| proofs.unverified()),
+            databases: self.databases.status(),
             // As last counted: to count anew is to look at every entry.
             store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
         }
