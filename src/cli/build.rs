@@ -20,7 +20,10 @@ use crate::registry::catalog::{Build, Offer, Tested};
 use crate::registry::definition::{Auth, AuthScheme, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
 use crate::registry::direct::Direct;
 use crate::registry::shelf;
-use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Member, Named, Registry, Shelf, Validity};
+use crate::registry::{
+    Book, Cached, ChecksumDatabase, Demand, Judgement, Member, Named, Proofs, Prover, Registry, Shelf, Validity,
+};
+use crate::spec::database::Verify;
 use crate::spec::path::ModulePath;
 use crate::sumdb;
 use crate::upstream::probe::{self, Probed};
@@ -51,6 +54,9 @@ pub struct Builder {
     pub scratch: PathBuf,
     /// The checksum databases that are passed on and asked.
     pub databases: Arc<sumdb::Databases>,
+    /// What files are held against them, and whether they are.
+    pub proofs: Arc<Proofs>,
+    pub verify: Verify,
     /// What they are never asked for, as GOPRIVATE patterns.
     pub private: String,
     /// What the client is made from.
@@ -200,6 +206,9 @@ impl Build<Counter> for Builder {
         if let Some(first) = self.databases.first() {
             let (name, records) = (first.name().to_owned(), passed.clone());
             registry = registry.with_database(ChecksumDatabase { name, records, not_modules });
+        }
+        if let Some(demand) = Demand::of(self.verify) {
+            registry = registry.with_prover(Prover::new(self.proofs.clone(), passed.clone(), demand));
         }
         Counter { registry, sumdb: passed }
     }

@@ -22,8 +22,10 @@ use crate::error::{Error, Result};
 use crate::http::admin::AdminToken;
 use crate::http::desk::{Desk, Door};
 use crate::http::serve::{Limits, serve};
-use crate::http::site::Site;
+use crate::http::site::{Counter, Site};
 use crate::ports::Clock as _;
+use crate::registry::catalog::Catalog;
+use crate::registry::proof;
 use crate::registry::stock::keep;
 
 /// Run the proxy.
@@ -111,6 +113,10 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
             if let Some(stock) = site.stock() {
                 tokio::spawn(keep(stock));
             }
+            if let Some(proofs) = site.proofs() {
+                let catalog = site.catalog();
+                tokio::spawn(proof::keep(proofs.clone(), catalog.store().clone(), later(catalog)));
+            }
             Ok((controlling, tokio::spawn(reload(site.clone(), reloads)), site))
         }
         Err(error) => {
@@ -129,6 +135,23 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
     settle(&site).await;
     tracing::info!("stopped");
     Ok(Exit::Well)
+}
+
+/// How a file that was served unverified is held against the checksum database again: by the first registry that its
+/// upstream stands in.
+fn later(catalog: &Arc<Catalog<Counter>>) -> proof::Later {
+    let catalog = catalog.clone();
+    Arc::new(move |unproven| {
+        let current = catalog.current();
+        Box::pin(async move {
+            for counter in current.registries.values() {
+                if counter.registry.prove_kept(&unproven).await? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    })
 }
 
 /// Writes down what is only known in memory: who wanted what when.
@@ -153,7 +176,7 @@ pub async fn site(identity: &Identity, settings: Settings, read: Option<Read>) -
     let asker = if read.is_some() { Asker::Clients } else { Asker::Command };
     let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse, asker).await?);
     let site = Site::new(works.catalog.clone()).kept_by(works.stock.clone());
-    let site = site.vouched_by(works.databases.clone());
+    let site = site.vouched_by(works.databases.clone()).proving(works.proofs.clone());
     Ok(Arc::new(match read {
         Some(read) => site.reloaded_by(Arc::new(Reloader::new(read, identity.clone(), works, settings))),
         None => site,

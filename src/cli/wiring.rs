@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::http::site::Counter;
 use crate::net::{self, AllowInsecure, AllowPrivate, Client, InsteadOf, Secret};
 use crate::ports::{Clock, Store, Sumdb};
+use crate::registry::Proofs;
 use crate::registry::catalog::{Catalog, Seal, Written};
 use crate::registry::definition::DEFAULT;
 use crate::registry::stock::Stock;
@@ -44,6 +45,8 @@ pub struct Works {
     pub stock: Arc<Stock>,
     /// The checksum databases that are passed on and asked.
     pub databases: Arc<Databases>,
+    /// What is held against them.
+    pub proofs: Arc<Proofs>,
 }
 
 /// The runtime of every command.
@@ -65,7 +68,8 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let (store, growth) = stock::watched(store);
     let folders = Arc::new(Folders::new(&settings.store.path, client.clone(), clock.clone()));
     let databases = open_databases(identity, settings, &client, &store, &clock).await?;
-    let parts = Parts { store: &store, clock: &clock, folders: &folders, databases: &databases };
+    let proofs = Arc::new(Proofs::new(clock.clone()));
+    let parts = Parts { store: &store, clock: &clock, folders: &folders, databases: &databases, proofs: &proofs };
     let builder = Builder { asker, ..builder(identity, settings, client, parts)? };
     let (written, seal, kept) = (written(settings), seal(settings)?, store.clone());
     let opening = tokio::task::spawn_blocking(move || Catalog::open(kept, written, Arc::new(builder), seal));
@@ -75,7 +79,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let catalog = Arc::new(catalog);
     let limits = stock::limits(&settings.store);
     let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders, &databases);
-    Ok(Works { catalog, counter, store, clock, folders, stock, databases })
+    Ok(Works { catalog, counter, store, clock, folders, stock, databases, proofs })
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -84,8 +88,8 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         identity.refuse(upstream).await?;
     }
     let client = client(settings)?;
-    let Works { store, clock, folders, databases, .. } = &**works;
-    let builder = Arc::new(builder(identity, settings, client, Parts { store, clock, folders, databases })?);
+    let Works { store, clock, folders, databases, proofs, .. } = &**works;
+    let builder = Arc::new(builder(identity, settings, client, Parts { store, clock, folders, databases, proofs })?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
     let limits = stock::limits(&settings.store);
     let reloading = tokio::task::spawn_blocking(move || {
@@ -103,6 +107,7 @@ struct Parts<'a> {
     clock: &'a Arc<dyn Clock>,
     folders: &'a Arc<Folders>,
     databases: &'a Arc<Databases>,
+    proofs: &'a Arc<Proofs>,
 }
 
 fn builder(identity: &identity::Identity, settings: &Settings, client: Client, parts: Parts<'_>) -> Result<Builder> {
@@ -115,6 +120,8 @@ fn builder(identity: &identity::Identity, settings: &Settings, client: Client, p
         folders: parts.folders.clone(),
         scratch: settings.store.path.join("tmp"),
         databases: parts.databases.clone(),
+        proofs: parts.proofs.clone(),
+        verify: settings.sumdb.verify,
         private: private(settings),
         mark: mark(settings)?,
     })

@@ -83,9 +83,11 @@ fn unverified(row: &Row) -> String {
 }
 
 fn refused(mismatch: &Mismatch) -> String {
-    let Mismatch { upstream, module, version, file, why, seen_at, .. } = mismatch;
+    let Mismatch { upstream, module, version, file, h1, database, recorded, seen_at, .. } = mismatch;
     let day = seen_at.format("%Y-%m-%d");
-    format!("refused of upstream {upstream} on {day}: {module}@{version} .{file}: {why}")
+    format!(
+        "refused of upstream {upstream} on {day}: {module}@{version} .{file}: {h1} (expected {recorded} by {database})"
+    )
 }
 
 fn summary(checkup: &Checkup) -> String {

@@ -20,6 +20,8 @@ pub struct Notary {
     asked: Mutex<Vec<String>>,
     /// Whether it is out of reach.
     pub is_gone: AtomicBool,
+    /// Whether it contradicts itself.
+    pub is_forked: AtomicBool,
     /// Whether all modules are private.
     pub is_private: AtomicBool,
     gate: Mutex<Option<Arc<Semaphore>>>,
@@ -63,14 +65,14 @@ impl Witness for Notary {
         if self.is_gone.load(Ordering::SeqCst) {
             return Ok(Testimony::Unverified { why: "sum.test: connection refused".to_owned() });
         }
+        if self.is_forked.load(Ordering::SeqCst) {
+            return Err(Error::bad_gateway("sum.test contradicts itself").conclusive());
+        }
         let known = self.records.lock().expect("lock").get(&(subject, file)).cloned();
         match known {
             None => Ok(Testimony::Unverified { why: "sum.test has no record".to_owned() }),
             Some(known) if known == h1 => Ok(Testimony::Verified { database: "sum.test".to_owned() }),
-            Some(known) => {
-                let what = format!("checksum mismatch: {h1} (sum.test has {known})");
-                Err(Error::bad_gateway(what).conclusive().remedy("SECURITY ERROR"))
-            }
+            Some(known) => Ok(Testimony::Refuted { database: "sum.test".to_owned(), h1: known }),
         }
     }
 }

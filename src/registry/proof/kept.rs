@@ -35,14 +35,15 @@ impl Released {
         blocking(move || inner.write_mark(&key, &h1, &mark)).await
     }
 
-    /// Takes the file out of the cache, records why, and lets nobody fetch it again for a short time.
-    pub(super) async fn withdraw(&self, error: Error, now: DateTime<Utc>) -> Result<()> {
-        let released = self.clone();
+    /// Takes the file out of the cache, records which database has which other hash, and lets nobody fetch it again for
+    /// a short time.
+    pub(super) async fn withdraw(&self, error: Error, against: (&str, &str), now: DateTime<Utc>) -> Result<()> {
+        let (released, database, recorded) = (self.clone(), against.0.to_owned(), against.1.to_owned());
         blocking(move || {
             let inner = &released.source.inner;
-            let recorded = released.record(&*inner.store, &error.chain(), now);
+            let written = released.record(&*inner.store, (database, recorded), now);
             inner.withdraw(&released, error)?;
-            recorded
+            written
         })
         .await
     }

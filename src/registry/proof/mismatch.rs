@@ -21,8 +21,9 @@ pub struct Mismatch {
     pub file: String,
     /// What the upstream gave.
     pub h1: String,
-    /// What the witness said to it.
-    pub why: String,
+    /// Who knows another one.
+    pub database: String,
+    pub recorded: String,
     pub seen_at: DateTime<Utc>,
     pub last_seen_at: DateTime<Utc>,
 }
@@ -43,8 +44,13 @@ pub fn visit(store: &dyn Store, upstream: Option<&str>, visitor: &mut dyn FnMut(
 }
 
 impl Released {
-    /// Writes down what was said against it. Blocking.
-    pub(super) fn record(&self, store: &dyn Store, why: &str, now: DateTime<Utc>) -> Result<()> {
+    /// Writes down which database has which other hash. Blocking.
+    pub(super) fn record(
+        &self,
+        store: &dyn Store,
+        (database, recorded): (String, String),
+        now: DateTime<Utc>,
+    ) -> Result<()> {
         let mark = hex::encode(&Sha256::digest(&self.h1)[..4]);
         let (shelf, module) = (self.source.shelf().as_str(), self.module.escaped());
         let key = format!("{PREFIX}{shelf}/{module}/{}/{mark}", self.question.address());
@@ -55,7 +61,8 @@ impl Released {
             version: self.version.to_string(),
             file: self.question.name().to_owned(),
             h1: self.h1.clone(),
-            why: why.to_owned(),
+            database,
+            recorded,
             seen_at: before.map_or(now, |before| before.seen_at),
             last_seen_at: now,
         };

@@ -28,6 +28,7 @@ use super::member::Member;
 use super::walk::{Life, Registry};
 use crate::error::{Error, Result};
 use crate::ports::{Clock, ReleasedFile, Testimony, Witness};
+use crate::spec::database::Verify;
 use crate::spec::path::ModulePath;
 use crate::spec::question::Question;
 use crate::spec::version::Version;
@@ -40,6 +41,17 @@ pub enum Demand {
     Auto,
     /// It is refused until somebody can.
     Required,
+}
+
+impl Demand {
+    /// `None` where nobody is to be asked.
+    pub fn of(verify: Verify) -> Option<Demand> {
+        match verify {
+            Verify::Auto => Some(Demand::Auto),
+            Verify::Required => Some(Demand::Required),
+            Verify::Off => None,
+        }
+    }
 }
 
 /// Holds the files that a registry is about to give against a witness.
@@ -155,8 +167,9 @@ impl Prover {
                 self.proofs.exempt.insert(module.as_str().to_owned(), now);
                 Mark::Exempt { why }
             }
-            Err(error) if error.is_conclusive() => return Err(self.proofs.refuted(released, error).await),
-            Err(error) => return Err(error),
+            Ok(Testimony::Refuted { database, h1 }) => return Err(self.proofs.refuted(released, &database, &h1).await),
+            // A database that lies says nothing of the file.
+            Err(error) => return Err(error.about(released.subject())),
         };
         Ok(self.proofs.marked(released, mark).await)
     }
@@ -193,9 +206,9 @@ impl Proofs {
     }
 
     /// The witness knows another file: this one is never given, and goes out of the cache.
-    async fn refuted(&self, released: &Released, error: Error) -> Error {
+    async fn refuted(&self, released: &Released, database: &str, recorded: &str) -> Error {
         let Released { source, h1, key, .. } = released;
-        let error = error.about(released.subject());
+        let error = released.refuted(database, recorded);
         add(&source.counters().mismatches, 1);
         let (upstream, subject, file) = (source.name(), released.subject(), released.question.name());
         tracing::error!(
@@ -203,10 +216,11 @@ impl Proofs {
             subject,
             file,
             h1,
-            error = error.chain(),
+            database,
+            recorded,
             "not what the checksum database knows: removed"
         );
-        if let Err(error) = released.withdraw(error.clone(), self.clock.now()).await {
+        if let Err(error) = released.withdraw(error.clone(), (database, recorded), self.clock.now()).await {
             // It is not marked as verified: who asks for it has it held against the witness again.
             tracing::error!(key, %error, "a file that was refused stays in the store");
         }
@@ -262,6 +276,20 @@ impl Released {
 
     fn subject(&self) -> String {
         self.question.subject(&self.module)
+    }
+
+    /// What a client is told of a file that the database knows otherwise.
+    fn refuted(&self, database: &str, recorded: &str) -> Error {
+        let what = match self.file {
+            ReleasedFile::Mod => "verifying go.mod: checksum mismatch",
+            ReleasedFile::Zip => "verifying module: checksum mismatch",
+        };
+        Error::bad_gateway(what)
+            .about(self.subject())
+            .conclusive()
+            .remedy(format!("downloaded: {}", self.h1))
+            .remedy(format!("{database}: {recorded}"))
+            .remedy("SECURITY ERROR: this is not what everybody else gets, so it is not served")
     }
 
     /// What a client is told of a file that nobody can vouch for where somebody has to.

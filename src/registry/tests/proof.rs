@@ -7,7 +7,7 @@ use super::bench::{go_mod, zip};
 use super::court::{CONTENT, Court, DAY, PATH, VERSION, WRONG, files, misnamed, replacing};
 use crate::error::Kind;
 use crate::ports::ReleasedFile::{Mod, Zip};
-use crate::registry::doubles::{Drawer, Hands, Known, member, module};
+use crate::registry::doubles::{Drawer, Hands, Known, h1_of, member, module};
 use crate::registry::{Book, Demand, Judgement, Life, Mark, Mode, OnFailure, Proof, Reach, Registry};
 
 #[tokio::test]
@@ -52,19 +52,27 @@ async fn without_a_prover_nobody_is_asked_and_nothing_is_marked() {
     assert_eq!((answer.proof, answer.life), (None, Life::Forever));
 }
 
+const OTHER: &[u8] = b"what everybody else gets";
+
 #[tokio::test]
 async fn a_lie_is_never_given() {
     for demand in [Demand::Auto, Demand::Required] {
         for (question, file) in files().into_iter().zip([Mod, Zip]) {
             let court = Court::new(demand);
-            court.know(file, b"what everybody else gets");
+            let content = if file == Mod { format!("module {PATH}\n").into_bytes() } else { CONTENT.to_vec() };
+            court.know(file, OTHER);
             for _ in 0..2 {
                 let error = court.refusal(&question).await;
                 assert_eq!(error.kind(), Kind::BadGateway);
                 let text = error.to_string();
-                let begin = format!("{PATH}@{VERSION}: upstream corp: checksum mismatch: h1:");
-                assert!(text.starts_with(&begin) && text.contains("sum.test has h1:"), "{text}");
-                assert!(text.ends_with("\nSECURITY ERROR"), "{text}");
+                let what = if file == Mod { "go.mod" } else { "module" };
+                let (served, known) = (h1_of(&content), h1_of(OTHER));
+                let expected = format!(
+                    "{PATH}@{VERSION}: upstream corp: verifying {what}: checksum mismatch\n\
+                     downloaded: {served}\nsum.test: {known}\n\
+                     SECURITY ERROR: this is not what everybody else gets, so it is not served"
+                );
+                assert_eq!(text, expected);
             }
             assert_eq!(court.count(&question), 1, "not fetched again for a short time");
             assert_eq!(court.notary.asked().len(), 1);
@@ -77,10 +85,28 @@ async fn a_lie_is_never_given() {
             let [mismatch] = court.mismatches().try_into().expect("one record");
             assert_eq!((mismatch.upstream.as_str(), mismatch.module.as_str()), ("corp", PATH));
             assert_eq!((mismatch.version.as_str(), mismatch.file.as_str()), (VERSION, question.name()));
-            assert!(mismatch.why.contains(&mismatch.h1) && mismatch.why.contains("sum.test"), "{mismatch:?}");
+            assert_eq!((mismatch.h1, mismatch.recorded), (h1_of(&content), h1_of(OTHER)));
+            assert_eq!(mismatch.database, "sum.test");
             let counters = court.registry.members[0].source.counters();
             assert_eq!(counters.mismatches.load(Ordering::Relaxed), 1);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_contradicts_itself_lets_nothing_through_and_nothing_is_lost() {
+    for demand in [Demand::Auto, Demand::Required] {
+        let court = Court::new(demand);
+        court.notary.is_forked.store(true, Ordering::SeqCst);
+        for _ in 0..2 {
+            let error = court.refusal(&zip(VERSION)).await;
+            let expected = format!("{PATH}@{VERSION}: upstream corp: sum.test contradicts itself");
+            assert_eq!((error.kind(), error.to_string()), (Kind::BadGateway, expected));
+        }
+        assert_eq!((court.mark(&zip(VERSION)), court.mismatches().len()), (None, 0));
+        court.notary.is_forked.store(false, Ordering::SeqCst);
+        assert_eq!(court.proof(&zip(VERSION)).await, Some(Proof::Verified));
+        assert_eq!(court.count(&zip(VERSION)), 1, "the file was not to blame");
     }
 }
 
