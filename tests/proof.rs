@@ -80,13 +80,18 @@ fn said(word: &str) -> (u16, String) {
     (200, word.to_owned())
 }
 
-/// The files that `modvet cache list` shows, with their marks.
-fn kept(home: &Home) -> Vec<(String, Value)> {
-    let output = home.run(&["cache", "list", "--json", "--config", "modvet.toml"]);
+/// The kept files of versions, with their marks.
+fn kept(modvet: &Modvet) -> Vec<(String, Value)> {
+    let rows = api(modvet, "/api/v1/cache/entries?limit=10000")["entries"].as_array().cloned().unwrap_or_default();
+    let files = rows.into_iter().map(|row| (row["path"].as_str().unwrap_or_default().to_owned(), row["sum"].clone()));
+    files.filter(|(path, _)| path.ends_with(".mod") || path.ends_with(".zip")).collect()
+}
+
+/// What `modvet cache …` prints.
+fn cache(modvet: &Modvet, arguments: &[&str]) -> String {
+    let output = modvet.home().run(&[&["cache"], arguments, &["--config", "modvet.toml"]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).expect("JSON");
-    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    rows.map(|row| (row["path"].as_str().unwrap_or_default().to_owned(), row["sum"].clone())).collect()
+    String::from_utf8(output.stdout).expect("text")
 }
 
 fn api(modvet: &Modvet, path: &str) -> Value {
@@ -122,10 +127,8 @@ fn what_the_database_knows_is_verified_and_stays_so_without_it() {
     for ending in ["mod", "zip"] {
         assert_eq!(asked(&modvet, MODULE, &file(ending)), said("verified"), "{ending}: {}", modvet.log());
     }
-    for (path, sum) in kept(modvet.home()) {
-        if path.ends_with(".mod") || path.ends_with(".zip") {
-            assert_eq!((sum["state"].as_str(), sum["database"].as_str()), (Some("verified"), Some(NAME)), "{path}");
-        }
+    for (path, sum) in kept(&modvet) {
+        assert_eq!((sum["state"].as_str(), sum["database"].as_str()), (Some("verified"), Some(NAME)), "{path}");
     }
 }
 
@@ -137,7 +140,7 @@ fn a_cold_go_mod_asks_for_its_own_record_only() {
     let paths = court.database.asked();
     let lookups: Vec<&String> = paths.iter().filter(|path| path.starts_with("lookup/")).collect();
     assert_eq!(lookups, ["lookup/example.test/m@v1.0.0"], "{paths:?}");
-    assert!(kept(modvet.home()).iter().all(|(path, _)| !path.ends_with(".zip")), "no zip is needed for it");
+    assert!(kept(&modvet).iter().all(|(path, _)| !path.ends_with(".zip")), "no zip is needed for it");
 }
 
 #[test]
@@ -165,7 +168,8 @@ fn a_file_that_the_database_knows_otherwise_is_never_visible() {
                 let answered = client::request(modvet.address(), "GET", &path, &only_kept);
                 assert_eq!(answered.status, 404, "{ending}: nothing is kept: {}", answered.text());
             }
-            assert_eq!(kept(modvet.home()), [], "{ending}");
+            assert_eq!(kept(&modvet), [], "{ending}");
+            assert_eq!(cache(&modvet, &["list", MODULE]), "", "{ending}");
             let counted = "modvet_sumdb_mismatches_total{upstream=\"tree\"} 1";
             assert!(metric(&modvet, counted), "{}", client::get(modvet.address(), "/metrics").text());
             assert!(modvet.log().contains("ERROR"), "{}", modvet.log());
@@ -174,9 +178,10 @@ fn a_file_that_the_database_knows_otherwise_is_never_visible() {
         let mismatches = api(&modvet, "/api/v1/sumdb/mismatches")["mismatches"].clone();
         assert_eq!(mismatches.as_array().map(Vec::len), Some(1), "{mismatches}");
         assert_eq!((&mismatches[0]["file"], &mismatches[0]["h1"]), (&ending.into(), &served.clone().into()));
-        let output = modvet.home().run(&["cache", "verify", "--config", "modvet.toml"]);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let text = cache(&modvet, &["verify"]);
         assert!(text.starts_with("refused of upstream tree on "), "{text}");
+        let told = format!("{MODULE}@v1.0.0 .{ending}: {served} (expected {LIE} by {NAME})");
+        assert!(text.lines().any(|line| line.ends_with(&told)), "{text}");
         assert!(text.ends_with("; 1 refused file on record\n"), "{text}");
         // The other file of the version is what the database knows.
         assert_eq!(asked(&modvet, MODULE, &file(other)), said("verified"), "{ending}");
@@ -231,13 +236,13 @@ fn auto_serves_while_the_database_is_out_of_reach_and_checks_later() {
     let waiting = api(&modvet, "/api/v1/sumdb/unverified");
     assert_eq!(waiting["total"], 2, "{waiting}");
     assert!(metric(&modvet, "modvet_sumdb_unverified 2"));
-    assert!(kept(modvet.home()).iter().filter(|(_, sum)| sum["state"] == "unverified").count() == 2);
-    let output = modvet.home().run(&["cache", "stats", "--config", "modvet.toml"]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(kept(&modvet).iter().all(|(_, sum)| sum["state"] == "unverified"));
+    let text = cache(&modvet, &["list", "--unverified"]);
+    assert_eq!(text.lines().filter(|line| line.ends_with("  unverified")).count(), 2, "{text}");
+    let text = cache(&modvet, &["stats"]);
     let line = "tree: 2 files that no checksum database could vouch for yet: modvet cache list --unverified";
     assert!(text.lines().any(|found| found == line), "{text}");
-    let output = modvet.home().run(&["cache", "verify", "--config", "modvet.toml"]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = cache(&modvet, &["verify"]);
     assert_eq!(
         text.lines().filter(|line| line.starts_with("unverified: tree  example.test/m/@v/")).count(),
         2,
@@ -248,7 +253,7 @@ fn auto_serves_while_the_database_is_out_of_reach_and_checks_later() {
     let modvet = court.again(modvet, "verify = 'auto'");
     let deadline = Instant::now() + PATIENCE;
     while !metric(&modvet, "modvet_sumdb_unverified 0")
-        || kept(modvet.home()).iter().any(|(_, sum)| sum["state"] == "unverified")
+        || kept(&modvet).iter().any(|(_, sum)| sum["state"] == "unverified")
     {
         assert!(Instant::now() < deadline, "nobody checks: {}", modvet.log());
         std::thread::yield_now();
@@ -276,7 +281,7 @@ fn a_lie_that_was_served_unverified_goes_when_the_database_is_back() {
         std::thread::yield_now();
     }
     assert_eq!(modvet.get(MODULE, &file("zip")).status, 502);
-    assert!(kept(modvet.home()).iter().all(|(path, _)| !path.ends_with(".zip")));
+    assert!(kept(&modvet).iter().all(|(path, _)| !path.ends_with(".zip")));
 }
 
 #[test]
@@ -299,7 +304,7 @@ fn off_asks_nobody_and_marks_nothing() {
         assert_eq!(asked(&modvet, MODULE, &file(ending)), said(""), "{ending}");
     }
     assert_eq!(court.database.asked(), Vec::<String>::new());
-    assert!(kept(modvet.home()).iter().all(|(_, sum)| sum.is_null()));
+    assert!(kept(&modvet).iter().all(|(_, sum)| sum.is_null()));
     // What was kept meanwhile is looked at before it is given again.
     let modvet = court.again(modvet, "");
     for ending in ["mod", "zip"] {
@@ -315,7 +320,7 @@ fn a_private_module_is_never_named_to_the_database() {
         for ending in ["mod", "zip", "mod", "zip"] {
             assert_eq!(asked(&modvet, MODULE, &file(ending)), said("exempt"), "{ending}: {}", modvet.log());
         }
-        assert!(kept(modvet.home()).iter().any(|(path, sum)| path.ends_with(".zip") && sum["state"] == "exempt"));
+        assert!(kept(&modvet).iter().any(|(path, sum)| path.ends_with(".zip") && sum["state"] == "exempt"));
     }
     let paths = court.database.asked();
     assert!(paths.iter().all(|path| !path.contains("example.test")), "{paths:?}");
@@ -359,15 +364,14 @@ fn public_modules_are_verified_as_they_come_and_verified_still_when_the_outside_
     let modvet = home.serve_by(command);
     let first = outside.download(&go, &modvet.url(), &modules, "");
     let sums = first.unwrap_or_else(|ran| panic!("{}{}", ran.stderr, modvet.log()));
-    let assert_verified = |home: &Home| {
-        let rows = kept(home);
-        let files: Vec<_> = rows.iter().filter(|(path, _)| path.ends_with(".mod") || path.ends_with(".zip")).collect();
+    let assert_verified = |modvet: &Modvet| {
+        let files = kept(modvet);
         assert!(files.len() >= 2 * outside::ENOUGH, "{} files", files.len());
         for (path, sum) in files {
             assert_eq!(sum["state"], "verified", "{path}: {sum}");
         }
     };
-    assert_verified(modvet.home());
+    assert_verified(&modvet);
 
     // The same upstream, but the way out leads to where every connection ends at once.
     let gone = Relay::to(modvet.address());
@@ -380,5 +384,5 @@ fn public_modules_are_verified_as_they_come_and_verified_still_when_the_outside_
     let again = outside.download(&go, &modvet.url(), &modules, &sums);
     let again = again.unwrap_or_else(|ran| panic!("{}{}", ran.stderr, modvet.log()));
     assert_eq!(again, sums, "go.sum from the cache alone");
-    assert_verified(modvet.home());
+    assert_verified(&modvet);
 }

@@ -209,6 +209,8 @@ impl Proofs {
     async fn refuted(&self, released: &Released, database: &str, recorded: &str) -> Error {
         let Released { source, h1, key, .. } = released;
         let error = released.refuted(database, recorded);
+        // From here on nobody is given it for want of better knowledge: who asks waits for this flight's end.
+        self.waiting.leave(key);
         add(&source.counters().mismatches, 1);
         let (upstream, subject, file) = (source.name(), released.subject(), released.question.name());
         tracing::error!(
@@ -224,7 +226,6 @@ impl Proofs {
             // It is not marked as verified: who asks for it has it held against the witness again.
             tracing::error!(key, %error, "a file that was refused stays in the store");
         }
-        self.waiting.leave(key);
         error
     }
 }
