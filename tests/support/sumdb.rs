@@ -326,7 +326,8 @@ async fn pass_on(mut stream: TcpStream, to: SocketAddr, head: &str) {
     let Ok(mut server) = TcpStream::connect(to).await else { return };
     let lines = head.trim_end().split("\r\n").filter(|line| !line.to_lowercase().starts_with("connection:"));
     let head = format!("{}\r\nConnection: close\r\n\r\n", lines.collect::<Vec<_>>().join("\r\n"));
-    if server.write_all(head.as_bytes()).await.is_ok() {
+    // Nothing more comes: that ends the connection of a server that would wait for a next request.
+    if server.write_all(head.as_bytes()).await.is_ok() && server.shutdown().await.is_ok() {
         // Either may be gone.
         let _ = tokio::io::copy(&mut server, &mut stream).await;
         let _ = stream.shutdown().await;

@@ -10,6 +10,7 @@ mod document;
 mod entries;
 mod registries;
 mod reply;
+mod sumdb;
 mod upstreams;
 mod verdicts;
 mod walks;
@@ -266,6 +267,20 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Admin,
         query: &[],
         handler: |call| Box::pin(cache::verify(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/sumdb",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(sumdb::list(call)),
+    },
+    ApiRoute {
+        method: Method::DELETE,
+        path: "/api/v1/sumdb/forks/{database...}",
+        access: Access::Admin,
+        query: &[Parameter::flag("forget_head")],
+        handler: |call| Box::pin(sumdb::clear(call)),
     },
 ];
 
