@@ -291,7 +291,9 @@ async fn connection(mut stream: TcpStream, shared: Arc<Shared>) {
     let target = text.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
     let path = percent_decode_str(target).decode_utf8_lossy().into_owned();
     let is_handed_through = path.starts_with("sumdb/");
-    if let (Some(before), false) = (shared.before, is_handed_through) {
+    // A module path's first element has a dot: nothing else begins so.
+    let is_own = is_handed_through || ["lookup/", "tile/", "latest"].iter().any(|start| path.starts_with(start));
+    if let (Some(before), false) = (shared.before, is_own) {
         return pass_on(stream, before, &text).await;
     }
     let own = path.strip_prefix(&format!("sumdb/{}/", shared.name)).unwrap_or(&path).to_owned();
