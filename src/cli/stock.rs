@@ -12,7 +12,9 @@ use crate::git::{self, Removal, RepositoryUsage};
 use crate::http::site::Counter;
 use crate::ports::{Clock, Store};
 use crate::registry::catalog::Catalog;
-use crate::registry::stock::{Growth, InMemory, Limits, Repositories, Repository, Stock, Tenant, Tenants, Unbind, Watched};
+use crate::registry::stock::{
+    Growth, InMemory, Limits, Repositories, Repository, Stock, Tenant, Tenants, Unbind, Watched,
+};
 use crate::spec::path::ModulePath;
 use crate::store::SledStore;
 use crate::sumdb::{Database, Databases};

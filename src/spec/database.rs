@@ -127,10 +127,7 @@ mod tests {
             (String::new(), "\"\" (expected NAME+HASH+KEY)".to_owned()),
             ("s.org".to_owned(), "malformed verifier key \"s.org\" (expected NAME+HASH+KEY)".to_owned()),
             (format!("{own} ftp://x.example"), "\"ftp://x.example\" (expected an http or https URL)".to_owned()),
-            (
-                format!("{own} a b"),
-                format!("\"{own} a b\": too many fields (expected NAME+HASH+KEY and a URL)"),
-            ),
+            (format!("{own} a b"), format!("\"{own} a b\": too many fields (expected NAME+HASH+KEY and a URL)")),
             (odd, "malformed checksum database name \"corp?x\" (expected HOST or HOST/PATH)".to_owned()),
         ] {
             assert_eq!(NamedDatabase::parse(&text).expect_err(&text).what(), what);

@@ -176,7 +176,7 @@ mod tests {
     fn a_key_is_read_as_it_is_printed() {
         let key = Signer::new("sum.example.org", 1).key;
         assert_eq!(VerifierKey::parse(&key.to_string()).expect("a key"), key);
-        assert_eq!(key.shown(), key.to_string().rsplit_once('+').map(|(shown, _)| shown).expect("three parts"));
+        assert!(key.to_string().starts_with(&format!("{}+", key.shown())), "{key}");
     }
 
     #[test]
@@ -190,7 +190,11 @@ mod tests {
             ("nothing", String::new(), "expected NAME+HASH+KEY"),
             ("a name alone", name.to_owned(), "expected NAME+HASH+KEY"),
             ("no name", format!("+{hash}+{key}"), "expected a name without white space and plus signs"),
-            ("a blank in the name", format!("s .org+{hash}+{key}"), "expected a name without white space and plus signs"),
+            (
+                "a blank in the name",
+                format!("s .org+{hash}+{key}"),
+                "expected a name without white space and plus signs",
+            ),
             ("a short hash", format!("{name}+1234+{key}"), "expected a hash of eight hexadecimal digits"),
             ("no hexadecimal hash", format!("{name}+1234567g+{key}"), "expected a hash of eight hexadecimal digits"),
             ("no base64", format!("{name}+{hash}+???"), "expected a key in base64"),
@@ -214,13 +218,12 @@ mod tests {
             assert_eq!(open(format!("{TEXT}\n{lines}").as_bytes(), &known).expect("both"), TEXT);
         }
         let error = open(stranger.sign(TEXT).as_bytes(), &known).expect_err("a stranger's");
-        assert_eq!(
-            error.what(),
-            format!("note has no verifiable signatures (expected one of {})", ours.key.shown())
-        );
+        assert_eq!(error.what(), format!("note has no verifiable signatures (expected one of {})", ours.key.shown()));
         // The same name, another key.
         let impostor = Signer::new("s.org", 3);
-        assert!(open(impostor.sign(TEXT).as_bytes(), &known).expect_err("an impostor's").what().starts_with("note has no"));
+        assert!(
+            open(impostor.sign(TEXT).as_bytes(), &known).expect_err("an impostor's").what().starts_with("note has no")
+        );
     }
 
     #[test]
@@ -252,7 +255,11 @@ mod tests {
             ("too many signatures", many.into_bytes()),
         ];
         for (row, message) in table {
-            assert_eq!(open(&message, &[ours.key.clone()]).expect_err(row).what(), "malformed note", "{row}");
+            assert_eq!(
+                open(&message, std::slice::from_ref(&ours.key)).expect_err(row).what(),
+                "malformed note",
+                "{row}"
+            );
         }
     }
 }

@@ -201,7 +201,10 @@ impl Plan {
         let sized = self.tiles.iter().zip(bytes).filter(|(tile, bytes)| bytes.as_ref().len() == tile.size());
         let bytes: HashMap<Tile, &[u8]> = sized.map(|(tile, bytes)| (*tile, bytes.as_ref())).collect();
         if let Some(missing) = self.tiles.iter().find(|tile| !bytes.contains_key(tile)) {
-            return Err(Error::bad_gateway(format!("{missing} is not what it claims (expected {} bytes)", missing.size())));
+            return Err(Error::bad_gateway(format!(
+                "{missing} is not what it claims (expected {} bytes)",
+                missing.size()
+            )));
         }
         let proven = Proven { plan: self, bytes };
         let hashes: Option<Vec<Hash>> = peaks(self.tree.size).into_iter().map(|peak| proven.hash(peak)).collect();

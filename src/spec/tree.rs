@@ -135,13 +135,8 @@ mod tests {
 
     #[test]
     fn a_tree_consists_of_the_powers_of_its_size() {
-        let table: [(u64, &[(u32, u64)]); 5] = [
-            (0, &[]),
-            (1, &[(0, 0)]),
-            (5, &[(2, 0), (0, 4)]),
-            (7, &[(2, 0), (1, 2), (0, 6)]),
-            (256, &[(8, 0)]),
-        ];
+        let table: [(u64, &[(u32, u64)]); 5] =
+            [(0, &[]), (1, &[(0, 0)]), (5, &[(2, 0), (0, 4)]), (7, &[(2, 0), (1, 2), (0, 6)]), (256, &[(8, 0)])];
         for (size, expected) in table {
             let found: Vec<_> = peaks(size).into_iter().map(|node| (node.level, node.number)).collect();
             assert_eq!(found, expected, "{size}");

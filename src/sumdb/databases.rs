@@ -20,9 +20,8 @@ impl Databases {
         store: &Arc<dyn Store>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Databases> {
-        let open = |named: &NamedDatabase| {
-            Database::open(named, direct(named)?, store.clone(), clock.clone()).map(Arc::new)
-        };
+        let open =
+            |named: &NamedDatabase| Database::open(named, direct(named)?, store.clone(), clock.clone()).map(Arc::new);
         list.iter().map(open).collect::<Result<_>>().map(Databases)
     }
 

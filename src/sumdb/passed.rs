@@ -121,9 +121,13 @@ impl Witness for Passed {
                 let error = Error::bad_gateway(format!("verifying {subject}: checksum mismatch"));
                 let error = error.about(format!("{module}@{version}")).remedy(format!("downloaded: {h1}"));
                 let error = error.remedy(format!("{}: {recorded}", database.name()));
-                Err(error.remedy("SECURITY ERROR: this is not what everybody else gets, so it is not served").conclusive())
+                Err(error
+                    .remedy("SECURITY ERROR: this is not what everybody else gets, so it is not served")
+                    .conclusive())
             }
-            None => unverified(format!("the record of checksum database {} has no hash of its {subject}", database.name())),
+            None => {
+                unverified(format!("the record of checksum database {} has no hash of its {subject}", database.name()))
+            }
         }
     }
 }

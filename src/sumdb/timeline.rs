@@ -173,16 +173,17 @@ impl Database {
     async fn fetch(&self, errand: Errand<'_>, tile: Tile) -> Result<Brought> {
         let path = |tile| Path { name: self.name().to_owned(), target: Target::Tile(tile) };
         let fetched = match self.ways.ask(errand, &path(tile)).await {
-            Err(error) if error.is_absence() && !tile.is_full() => match self.ways.ask(errand, &path(tile.full())).await {
-                Err(full) if full.is_absence() => Err(error),
-                full => full,
-            },
+            Err(error) if error.is_absence() && !tile.is_full() => {
+                match self.ways.ask(errand, &path(tile.full())).await {
+                    Err(full) if full.is_absence() => Err(error),
+                    full => full,
+                }
+            }
             fetched => fetched,
         };
         let fetched = fetched.map_err(|error| match error.is_absence() {
             // Of a tree that it signed it has every tile: that is a failure.
-            true => Error::bad_gateway(format!("{tile} of the signed tree is missing: {}", error.chain()))
-                .about(format!("sumdb/{}", self.name())),
+            true => Error::bad_gateway(format!("{tile} of the signed tree is missing: {}", error.chain())),
             false => error,
         })?;
         let body = fetched.body.slice(..tile.size());

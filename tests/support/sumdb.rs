@@ -241,7 +241,9 @@ impl State {
         let number = self.records.iter().rposition(|record| escaped(&record))?;
         let (module, version, lines) = &self.records[number];
         let lines = match &self.lie {
-            Some(Lie::Unrecorded { module: lied, version: about, zip, go_mod }) if lied == module && about == version => {
+            Some(Lie::Unrecorded { module: lied, version: about, zip, go_mod })
+                if lied == module && about == version =>
+            {
                 format!("{module} {version} {zip}\n{module} {version}/go.mod {go_mod}\n")
             }
             _ => lines.clone(),

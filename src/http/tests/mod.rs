@@ -72,7 +72,8 @@ impl World {
 
     /// `public` as it hands the database through.
     pub fn proxy(&self) -> Proxy {
-        let shelf = member("public", &self.public, &self.store, &self.clock, Judgement::Believed).source.shelf().clone();
+        let shelf =
+            member("public", &self.public, &self.store, &self.clock, Judgement::Believed).source.shelf().clone();
         let (name, shelf) = (shelf.name().to_owned(), shelf.as_str().to_owned());
         Proxy { name, shelf, sumdb: self.log.clone(), scope: Scope::default() }
     }

@@ -51,7 +51,8 @@ impl Bench {
     /// What is kept of it, without what stands before.
     fn kept(&self) -> Vec<String> {
         let keys = self.store.keys().into_iter();
-        keys.map(|key| key.split_once(&format!("sumdb/{NAME}/")).map_or(key.clone(), |(_, file)| file.to_owned())).collect()
+        keys.map(|key| key.split_once(&format!("sumdb/{NAME}/")).map_or(key.clone(), |(_, file)| file.to_owned()))
+            .collect()
     }
 }
 
