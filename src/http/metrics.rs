@@ -319,7 +319,7 @@ mod tests {
             wrong_served: vec![("default".to_owned(), 10)],
             unverified: Some(16),
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
-            databases: vec![database()],
+            databases: Vec::new(),
         };
         let page = metrics.page(&reading).expect("a page");
         for line in [
@@ -349,6 +349,18 @@ mod tests {
             "modvet_store_bytes{part=\"dead\"} 13",
             "modvet_store_bytes{part=\"files\"} 14",
             "modvet_store_bytes{part=\"git\"} 11",
+            "# EOF",
+        ] {
+            assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
+        }
+        assert!(!page.contains("modvet_upstream_up{upstream=\"never asked\"}"), "nobody knows");
+    }
+
+    #[test]
+    fn a_database_that_contradicted_itself_is_seen() {
+        let reading = Reading { databases: vec![database()], ..Reading::default() };
+        let page = Metrics::new(None).page(&reading).expect("a page");
+        for line in [
             "modvet_sumdb_lookups_total{database=\"s.org\",result=\"kept\"} 15",
             "modvet_sumdb_lookups_total{database=\"s.org\",result=\"proven\"} 16",
             "modvet_sumdb_lookups_total{database=\"s.org\",result=\"absent\"} 17",
@@ -356,10 +368,8 @@ mod tests {
             "modvet_sumdb_lookups_total{database=\"s.org\",result=\"refused\"} 19",
             "modvet_sumdb_head_size{database=\"s.org\"} 20",
             "modvet_sumdb_fork{database=\"s.org\"} 1",
-            "# EOF",
         ] {
             assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
         }
-        assert!(!page.contains("modvet_upstream_up{upstream=\"never asked\"}"), "nobody knows");
     }
 }

@@ -176,7 +176,7 @@ mod tests {
     fn a_key_is_read_as_it_is_printed() {
         let key = Signer::new("sum.example.org", 1).key;
         assert_eq!(VerifierKey::parse(&key.to_string()).expect("a key"), key);
-        assert_eq!(key.shown(), key.to_string().rsplit_once('+').map(|(shown, _)| shown).expect("three parts"));
+        assert!(key.to_string().starts_with(&format!("{}+", key.shown())), "{key}");
     }
 
     #[test]
@@ -255,7 +255,11 @@ mod tests {
             ("too many signatures", many.into_bytes()),
         ];
         for (row, message) in table {
-            assert_eq!(open(&message, &[ours.key.clone()]).expect_err(row).what(), "malformed note", "{row}");
+            assert_eq!(
+                open(&message, std::slice::from_ref(&ours.key)).expect_err(row).what(),
+                "malformed note",
+                "{row}"
+            );
         }
     }
 }

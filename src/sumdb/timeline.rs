@@ -183,8 +183,7 @@ impl Database {
         };
         let fetched = fetched.map_err(|error| match error.is_absence() {
             // Of a tree that it signed it has every tile: that is a failure.
-            true => Error::bad_gateway(format!("{tile} of the signed tree is missing: {}", error.chain()))
-                .about(format!("sumdb/{}", self.name())),
+            true => Error::bad_gateway(format!("{tile} of the signed tree is missing: {}", error.chain())),
             false => error,
         })?;
         let body = fetched.body.slice(..tile.size());

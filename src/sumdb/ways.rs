@@ -209,7 +209,7 @@ impl Ways {
                 }
             }
         };
-        Err(told.about(format!("sumdb/{address}")).said(said))
+        Err(told.said(said))
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -238,8 +238,7 @@ impl Ways {
     }
 
     fn left_alone(&self) -> Error {
-        let what = format!("checksum database {} failed lately and is left alone for a while", self.name);
-        Error::bad_gateway(what).about(format!("sumdb/{}", self.name))
+        Error::bad_gateway(format!("checksum database {} failed lately and is left alone for a while", self.name))
     }
 }
 

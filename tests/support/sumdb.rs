@@ -293,7 +293,9 @@ async fn connection(mut stream: TcpStream, shared: Arc<Shared>) {
     let target = text.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
     let path = percent_decode_str(target).decode_utf8_lossy().into_owned();
     let is_handed_through = path.starts_with("sumdb/");
-    if let (Some(before), false) = (shared.before, is_handed_through) {
+    // A module path's first element has a dot: nothing else begins so.
+    let is_own = is_handed_through || ["lookup/", "tile/", "latest"].iter().any(|start| path.starts_with(start));
+    if let (Some(before), false) = (shared.before, is_own) {
         return pass_on(stream, before, &text).await;
     }
     let own = path.strip_prefix(&format!("sumdb/{}/", shared.name)).unwrap_or(&path).to_owned();
@@ -328,7 +330,8 @@ async fn pass_on(mut stream: TcpStream, to: SocketAddr, head: &str) {
     let Ok(mut server) = TcpStream::connect(to).await else { return };
     let lines = head.trim_end().split("\r\n").filter(|line| !line.to_lowercase().starts_with("connection:"));
     let head = format!("{}\r\nConnection: close\r\n\r\n", lines.collect::<Vec<_>>().join("\r\n"));
-    if server.write_all(head.as_bytes()).await.is_ok() {
+    // Nothing more comes: that ends the connection of a server that would wait for a next request.
+    if server.write_all(head.as_bytes()).await.is_ok() && server.shutdown().await.is_ok() {
         // Either may be gone.
         let _ = tokio::io::copy(&mut server, &mut stream).await;
         let _ = stream.shutdown().await;

@@ -11,6 +11,7 @@ mod entries;
 mod proofs;
 mod registries;
 mod reply;
+mod sumdb;
 mod upstreams;
 mod verdicts;
 mod walks;
@@ -281,6 +282,20 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Admin,
         query: &[],
         handler: |call| Box::pin(cache::verify(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/sumdb",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(sumdb::list(call)),
+    },
+    ApiRoute {
+        method: Method::DELETE,
+        path: "/api/v1/sumdb/forks/{database...}",
+        access: Access::Admin,
+        query: &[Parameter::flag("forget_head")],
+        handler: |call| Box::pin(sumdb::clear(call)),
     },
 ];
 
