@@ -107,7 +107,12 @@ fn configure(folder: &Path, git: &str) {
 fn check(folder: &Path) -> Duration {
     let mut command = Command::new(env!("CARGO_BIN_EXE_modvet"));
     command.arg("check").arg("--config").arg(folder.join("modvet.toml")).current_dir(folder.join("project"));
-    command.env_clear().env("HOME", folder).env("MODVET_CACHE", folder.join("cache")).stdin(Stdio::null());
+    command
+        .env_clear()
+        .env("HOME", folder)
+        .env("MODVET_CACHE", folder.join("cache"))
+        .env("GOSUMDB", "off")
+        .stdin(Stdio::null());
     let start = Instant::now();
     let output = command.output().expect("the binary was built");
     let took = start.elapsed();

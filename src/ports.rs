@@ -100,8 +100,8 @@ pub trait Sumdb: Send + Sync {
 /// Who can say whether a version's file is the one that everybody else gets: a checksum database.
 #[async_trait]
 pub trait Witness: Send + Sync {
-    /// `Kind::BadGateway`, conclusive, where the database knows another hash, or contradicts itself or its past.
-    /// That nobody can be asked is no error.
+    /// `Kind::BadGateway`, conclusive, where the database contradicts itself or its past. That nobody can be asked is
+    /// no error.
     async fn testify(&self, module: &ModulePath, version: &Version, file: ReleasedFile, h1: &str) -> Result<Testimony>;
 }
 
@@ -119,6 +119,8 @@ pub enum ReleasedFile {
 pub enum Testimony {
     /// The database has this very hash.
     Verified { database: String },
+    /// The database has another hash.
+    Refuted { database: String, h1: String },
     /// It could not be asked, or knows nothing of the version: to be asked again.
     Unverified { why: String },
     /// It is not to be asked: the module is private, or there is no database.

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use support::modvet::{Home, Modvet};
+use support::sumdb::Database;
 use support::tree::Tree;
 use support::{client, openapi, top};
 
@@ -68,11 +69,16 @@ fn a_store_may_lie_deeper_than_a_sockets_address_reaches() {
 
 /// A server with a token, which has answered something.
 fn guarded(tree: &Tree) -> Modvet {
+    guarded_with(tree, "")
+}
+
+/// The same with more settings.
+fn guarded_with(tree: &Tree, more: &str) -> Modvet {
     let home = Home::new();
     home.write("token", "an admin token\n");
     let token = home.path().join("token").display().to_string();
     let registry = "[[registry]]\nname = 'ci'\nupstreams = ['tree']\n";
-    home.configure(&format!("[api]\nadmin_token_file = '{token}'\n\n{}\n{registry}", tree.settings()));
+    home.configure(&format!("[api]\nadmin_token_file = '{token}'\n\n{}\n{registry}{more}", tree.settings()));
     let modvet = home.serve();
     for tail in ["@v/list", "@v/v1.0.0.info", "@v/v1.0.0.zip"] {
         assert_eq!(modvet.get(MODULE, tail).status, 200, "{tail}: {}", modvet.log());
@@ -194,6 +200,8 @@ const EXAMPLES: &[Example] = &[
     Example("GET /api/v1/tokens", "/api/v1/tokens", "", 200),
     Example("DELETE /api/v1/tokens/{id}", "/api/v1/tokens/00000000", "", 404),
     Example("DELETE /api/v1/tokens/{id}", "/api/v1/tokens/ID", "", 204),
+    Example("GET /api/v1/sumdb/unverified", "/api/v1/sumdb/unverified?limit=10", "", 200),
+    Example("GET /api/v1/sumdb/mismatches", "/api/v1/sumdb/mismatches?upstream=tree&limit=10", "", 200),
     Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m", "", 200),
     Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m@v9.0.0", "", 200),
     Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m@", "", 410),
@@ -233,6 +241,10 @@ const EXAMPLES: &[Example] = &[
     ),
     Example("GET /api/v1/audit", "/api/v1/audit?module=example.test/m&limit=1", "", 200),
     Example("GET /api/v1/audit", "/api/v1/audit?since=soon", "", 410),
+    Example("GET /api/v1/sumdb", "/api/v1/sumdb", "", 200),
+    Example("DELETE /api/v1/sumdb/forks/{database}", "/api/v1/sumdb/forks/sum.example.test", "", 204),
+    Example("DELETE /api/v1/sumdb/forks/{database}", "/api/v1/sumdb/forks/sum.example.test", "", 404),
+    Example("DELETE /api/v1/sumdb/forks/{database}", "/api/v1/sumdb/forks/other.example.test", "", 404),
     Example("GET /api/v1/cache/stats", "/api/v1/cache/stats", "", 200),
     Example("GET /api/v1/cache/entries", "/api/v1/cache/entries", "", 200),
     Example("GET /api/v1/cache/entries", "/api/v1/cache/entries?stream", "", 200),
@@ -282,14 +294,26 @@ const EXAMPLES: &[Example] = &[
     Example("POST /api/v1/reload", "/api/v1/reload", "", 200),
 ];
 
+/// The database changes its past before the server's eyes.
+fn contradict(modvet: &Modvet, database: &Database) {
+    database.grow(3);
+    let lookup = |version: &str| {
+        client::get(modvet.address(), &format!("/sumdb/sum.example.test/lookup/filler.example/m@{version}"))
+    };
+    assert_eq!(lookup("v0.0.1").status, 200, "{}", modvet.log());
+    database.fork(1);
+    assert_eq!(lookup("v0.0.2").status, 502);
+}
+
 const UPSTREAM: &str = "{\"name\": \"other\", \"kind\": \"proxy\", \"url\": \"http://127.0.0.1:1/\"}";
 
 #[test]
 fn every_answer_has_exactly_the_fields_that_are_described() {
     let text = std::fs::read_to_string(top().join("docs/openapi.json")).expect("the description");
     let document: Value = serde_json::from_str(&text).expect("JSON");
-    let tree = tree();
-    let modvet = guarded(&tree);
+    let (tree, database) = (tree(), Database::start("sum.example.test"));
+    let modvet = guarded_with(&tree, &format!("[sumdb]\ndatabases = ['{}']\n", database.gosumdb()));
+    contradict(&modvet, &database);
     let store = modvet.home().store();
     let (mut faults, mut token) = (Vec::new(), String::new());
     for Example(row, target, body, expected) in EXAMPLES {

@@ -82,7 +82,7 @@ impl World {
     fn run(&self, arguments: &[&str]) -> Checked {
         let mut command = Command::new(env!("CARGO_BIN_EXE_modvet"));
         command.arg("check").args(arguments).env_clear().env("HOME", self.home.path()).current_dir(self.project());
-        command.env("MODVET_CACHE", self.home.path().join("cache")).stdin(Stdio::null());
+        command.env("MODVET_CACHE", self.home.path().join("cache")).env("GOSUMDB", "off").stdin(Stdio::null());
         let output = command.output().expect("the binary was built");
         let text = |bytes| String::from_utf8(bytes).expect("modvet prints text");
         Checked {
@@ -431,7 +431,7 @@ fn a_fingerprint_survives_moved_lines_and_other_folders() {
         let config = world.home.path().join("modvet.toml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_modvet"));
         command.args(["check", "--json", "--no-warnings", "--config"]).arg(config).arg(world.project().join("a"));
-        command.env_clear().env("HOME", world.home.path()).current_dir(folder);
+        command.env_clear().env("HOME", world.home.path()).env("GOSUMDB", "off").current_dir(folder);
         let output = command.output().expect("the binary was built");
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let finding = &report["findings"][0];

@@ -124,7 +124,7 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_modvet"));
         command.arg("fix").args(arguments).arg("--config").arg(top.join("modvet.toml"));
         command.arg("--cache").arg(top.join("cache")).current_dir(self.app());
-        Fixed::from(run(command.env_clear().env("HOME", top).env("GOPROXY", "direct")))
+        Fixed::from(run(command.env_clear().env("HOME", top).env("GOPROXY", "direct").env("GOSUMDB", "off")))
     }
 
     /// The go command by way of the strict modvet.

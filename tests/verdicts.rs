@@ -267,7 +267,8 @@ fn settings(world: &World, home: &Path) -> String {
 
 fn explain(home: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_modvet"));
-    command.arg("explain").args(words).env_clear().env("HOME", home).current_dir(home).stdin(Stdio::null());
+    command.arg("explain").args(words).env_clear().env("HOME", home).env("GOSUMDB", "off");
+    command.current_dir(home).stdin(Stdio::null());
     command.output().expect("the binary was built")
 }
 

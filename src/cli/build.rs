@@ -20,7 +20,10 @@ use crate::registry::catalog::{Build, Offer, Tested};
 use crate::registry::definition::{Auth, AuthScheme, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
 use crate::registry::direct::Direct;
 use crate::registry::shelf;
-use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Member, Named, Registry, Shelf, Validity};
+use crate::registry::{
+    Book, Cached, ChecksumDatabase, Demand, Judgement, Member, Named, Proofs, Prover, Registry, Shelf, Validity,
+};
+use crate::spec::database::Verify;
 use crate::spec::path::ModulePath;
 use crate::sumdb;
 use crate::upstream::probe::{self, Probed};
@@ -49,8 +52,13 @@ pub struct Builder {
     pub clock: Arc<dyn Clock>,
     pub folders: Arc<Folders>,
     pub scratch: PathBuf,
-    /// The checksum database, and what it is never asked for.
-    pub database: Option<(String, String)>,
+    /// The checksum databases that are passed on and asked.
+    pub databases: Arc<sumdb::Databases>,
+    /// What files are held against them, and whether they are.
+    pub proofs: Arc<Proofs>,
+    pub verify: Verify,
+    /// What they are never asked for, as GOPRIVATE patterns.
+    pub private: String,
     /// What the client is made from.
     pub mark: String,
 }
@@ -178,6 +186,7 @@ impl Build<Counter> for Builder {
         policy: Policy,
         members: Vec<Member>,
         proxies: Vec<(String, Arc<dyn Sumdb>)>,
+        private: &str,
     ) -> Counter {
         let book = self.folders.book(&definition.name, &self.store);
         // A private name must not reach the checksum database behind a public proxy either.
@@ -191,11 +200,17 @@ impl Build<Counter> for Builder {
             })
             .collect();
         let mut registry = Registry::new(&definition.name, policy, members, book);
-        let passed = || sumdb::Passed::new(proxies.clone(), self.store.clone(), self.clock.clone());
-        if let Some((name, not_modules)) = self.database.clone() {
-            registry = registry.with_database(ChecksumDatabase { name, records: Arc::new(passed()), not_modules });
+        let private = [private, &self.private].into_iter().filter(|patterns| !patterns.is_empty());
+        let not_modules = private.collect::<Vec<_>>().join(",");
+        let passed = Arc::new(sumdb::Passed::new(self.databases.clone(), proxies, &not_modules));
+        if let Some(first) = self.databases.first() {
+            let (name, records) = (first.name().to_owned(), passed.clone());
+            registry = registry.with_database(ChecksumDatabase { name, records, not_modules });
         }
-        Counter { registry, sumdb: passed() }
+        if let Some(demand) = Demand::of(self.verify) {
+            registry = registry.with_prover(Prover::new(self.proofs.clone(), passed.clone(), demand));
+        }
+        Counter { registry, sumdb: passed }
     }
 
     fn forget(&self, registry: &str) {

@@ -6,6 +6,7 @@ use super::go_env::go_variable;
 use crate::config::{Given, Settings, list};
 use crate::error::{Error, Result};
 use crate::registry::definition::{SecretRef, UpstreamDefinition, UpstreamKind};
+use crate::spec::database::NamedDatabase;
 
 /// The largest configuration, netrc or secret file that is read.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -45,7 +46,7 @@ pub fn read_settings(text: &str, sources: Sources<'_>) -> Result<Settings, Vec<E
         Some(list) => from_list(&list).map_err(|error| error.about("GOPROXY")),
         None => Ok(vec![UpstreamDefinition::new("direct", UpstreamKind::Git)]),
     };
-    Settings::read(text, Given { store: sources.store, upstreams: listed, otherwise })
+    Settings::read(text, Given { store: sources.store, upstreams: listed, otherwise, databases: checksum_databases() })
 }
 
 /// The upstreams of a list, whose proxies are kept from what the environment calls private.
@@ -60,12 +61,18 @@ fn from_list(text: &str) -> Result<Vec<UpstreamDefinition>> {
     Ok(upstreams)
 }
 
-/// The checksum database that the environment names, and the modules that it must never be asked for.
-pub fn checksum_database() -> Option<(String, String)> {
-    let named = go_variable("GOSUMDB").filter(|named| named != "off")?;
-    // NAME, NAME+KEY or either with a URL behind it: it is asked through the upstreams, whatever the URL.
-    let name = named.split_whitespace().next()?.split('+').next()?.to_owned();
-    Some((name, go_variable("GONOSUMDB").or_else(|| go_variable("GOPRIVATE")).unwrap_or_default()))
+/// The checksum database that the go command would ask: `GOSUMDB`, else the one that is built in; none if it is off.
+fn checksum_databases() -> Result<Vec<NamedDatabase>> {
+    match go_variable("GOSUMDB").as_deref() {
+        Some("off") => Ok(Vec::new()),
+        Some(named) => Ok(vec![NamedDatabase::parse(named).map_err(|error| error.about("GOSUMDB"))?]),
+        None => Ok(vec![NamedDatabase::built_in()]),
+    }
+}
+
+/// The modules that the go command would not ask it for.
+pub fn private_patterns() -> String {
+    go_variable("GONOSUMDB").or_else(|| go_variable("GOPRIVATE")).unwrap_or_default()
 }
 
 /// The text of the user's netrc file, if there is one.

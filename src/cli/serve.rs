@@ -26,9 +26,11 @@ use crate::http::admin::AdminToken;
 use crate::http::admission::Admission;
 use crate::http::desk::Desk;
 use crate::http::forwarded::TrustedProxies;
-use crate::http::site::Site;
+use crate::http::site::{Counter, Site};
 use crate::http::tls::Certificates;
 use crate::ports::Clock as _;
+use crate::registry::catalog::Catalog;
+use crate::registry::proof;
 use crate::registry::stock::keep;
 
 /// Run the proxy.
@@ -132,6 +134,10 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
                 tokio::spawn(keep(stock));
             }
             tokio::spawn(tend(site.tokens().clone()));
+            if let Some(proofs) = site.proofs() {
+                let catalog = site.catalog();
+                tokio::spawn(proof::keep(proofs.clone(), catalog.store().clone(), later(catalog)));
+            }
             Ok((controlling, tokio::spawn(reload(site.clone(), certificates, reloads)), site))
         }
         Err(error) => {
@@ -150,6 +156,23 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
     settle(&site).await;
     tracing::info!("stopped");
     Ok(Exit::Well)
+}
+
+/// How a file that was served unverified is held against the checksum database again: by the first registry that its
+/// upstream stands in.
+fn later(catalog: &Arc<Catalog<Counter>>) -> proof::Later {
+    let catalog = catalog.clone();
+    Arc::new(move |unproven| {
+        let current = catalog.current();
+        Box::pin(async move {
+            for counter in current.registries.values() {
+                if counter.registry.prove_kept(&unproven).await? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    })
 }
 
 /// Writes down what is only known in memory: who wanted what when and by which token, and who got what.
@@ -195,6 +218,7 @@ pub async fn site(identity: &Identity, settings: Settings, read: Option<(Read, A
         Some(records) => site.recorded_by(records),
         None => site,
     };
+    let site = site.vouched_by(works.databases.clone()).proving(works.proofs.clone());
     Ok(Arc::new(match read {
         Some((read, admission)) => {
             let reloader = Reloader::new(read, identity.clone(), works, admission, settings);

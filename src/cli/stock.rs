@@ -12,9 +12,12 @@ use crate::git::{self, Removal, RepositoryUsage};
 use crate::http::site::Counter;
 use crate::ports::{Clock, Store};
 use crate::registry::catalog::Catalog;
-use crate::registry::stock::{Growth, Limits, Repositories, Repository, Stock, Tenant, Tenants, Unbind, Watched};
+use crate::registry::stock::{
+    Growth, InMemory, Limits, Repositories, Repository, Stock, Tenant, Tenants, Unbind, Watched,
+};
 use crate::spec::path::ModulePath;
 use crate::store::SledStore;
+use crate::sumdb::{Database, Databases};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -44,8 +47,9 @@ pub fn stock(
     limits: Limits,
     catalog: &Arc<Catalog<Counter>>,
     folders: &Arc<Folders>,
+    databases: &Arc<Databases>,
 ) -> Arc<Stock> {
-    let stock = Stock::new(store, clock, limits, tenants(catalog, folders)).unbinding(unbind(catalog));
+    let stock = Stock::new(store, clock, limits, tenants(catalog, folders, databases)).unbinding(unbind(catalog));
     let stock = Arc::new(stock.growing(growth.clone()));
     // The store is what the stock holds: it must not hold the stock in turn.
     let weak = Arc::downgrade(&stock);
@@ -60,8 +64,8 @@ pub fn stock(
 }
 
 /// The upstreams as they are defined at the moment, and the git repositories of those that are no more.
-fn tenants(catalog: &Arc<Catalog<Counter>>, folders: &Arc<Folders>) -> Tenants {
-    let (catalog, folders) = (catalog.clone(), folders.clone());
+fn tenants(catalog: &Arc<Catalog<Counter>>, folders: &Arc<Folders>, databases: &Arc<Databases>) -> Tenants {
+    let (catalog, folders, databases) = (catalog.clone(), folders.clone(), databases.clone());
     Arc::new(move || {
         let current = catalog.current();
         let mut tenants = Vec::new();
@@ -75,6 +79,10 @@ fn tenants(catalog: &Arc<Catalog<Counter>>, folders: &Arc<Folders>) -> Tenants {
                 repositories: kept(&folders, &shelf),
                 shelf,
             });
+        }
+        for database in databases.all() {
+            let (shelf, in_memory) = (database.shelf().to_owned(), Some(database.clone() as Arc<dyn InMemory>));
+            tenants.push(Tenant { shelf, in_memory, max_size: None, keep: None, repositories: None });
         }
         for shelf in folders.shelves() {
             if tenants.iter().any(|tenant| tenant.shelf == shelf) {
@@ -114,6 +122,15 @@ impl Repositories for Kept {
 
     fn remove(&self, name: &str) -> Result<bool> {
         Ok(self.0.remove(name)? == Removal::Removed)
+    }
+}
+
+impl InMemory for Database {
+    /// Whatever is wanted is written down at once.
+    fn flush(&self) {}
+
+    fn forget(&self, key: &str) {
+        Database::forget(self, key);
     }
 }
 

@@ -14,11 +14,18 @@ use crate::config::{self, Settings};
 use crate::error::{Error, Result};
 use crate::http::site::Counter;
 use crate::net::{self, AllowInsecure, AllowPrivate, Client, InsteadOf, Secret};
-use crate::ports::{Clock, Store};
+use crate::ports::{Clock, Store, Sumdb};
+use crate::registry::Proofs;
 use crate::registry::catalog::{Catalog, Seal, Written};
 use crate::registry::definition::DEFAULT;
 use crate::registry::stock::Stock;
+use crate::spec::database::NamedDatabase;
 use crate::store::{self, OnWait, SledStore};
+use crate::sumdb::{Databases, Direct};
+
+/// How long a checksum database may take that is asked directly.
+const FIRST_BYTE: Duration = Duration::from_secs(10);
+const TOTAL: Duration = Duration::from_secs(20);
 
 /// What happens if another process holds the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +50,10 @@ pub struct Works {
     pub tokens: Arc<Tokens>,
     /// Who got what; `None` where nothing is written down.
     pub records: Option<Records>,
+    /// The checksum databases that are passed on and asked.
+    pub databases: Arc<Databases>,
+    /// What is held against them.
+    pub proofs: Arc<Proofs>,
 }
 
 /// The runtime of every command.
@@ -63,7 +74,10 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let store = open_store(settings.store.path.clone(), settings.store.spill, lock).await?;
     let (store, growth) = stock::watched(store);
     let folders = Arc::new(Folders::new(&settings.store.path, client.clone(), clock.clone()));
-    let builder = Builder { asker, ..builder(identity, settings, client, &store, &clock, &folders)? };
+    let databases = open_databases(identity, settings, &client, &store, &clock).await?;
+    let proofs = Arc::new(Proofs::new(clock.clone()));
+    let parts = Parts { store: &store, clock: &clock, folders: &folders, databases: &databases, proofs: &proofs };
+    let builder = Builder { asker, ..builder(identity, settings, client, parts)? };
     let (written, seal, kept) = (written(settings), seal(settings)?, store.clone());
     let opening = tokio::task::spawn_blocking(move || Catalog::open(kept, written, Arc::new(builder), seal));
     let catalog = opening.await.map_err(|error| Error::internal("opening ended early").because(error))??;
@@ -71,10 +85,10 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let counter = counter.ok_or_else(|| Error::internal("there is no default registry"))?;
     let catalog = Arc::new(catalog);
     let limits = stock::limits(&settings.store);
-    let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders);
     let tokens = Arc::new(tokens(&store, &clock).await?);
     let records = records(settings, asker, &clock)?;
-    Ok(Works { catalog, counter, store, clock, folders, stock, tokens, records })
+    let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders, &databases);
+    Ok(Works { catalog, counter, store, clock, folders, stock, tokens, records, databases, proofs })
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -83,7 +97,8 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         identity.refuse(upstream).await?;
     }
     let client = client(settings)?;
-    let builder = Arc::new(builder(identity, settings, client, &works.store, &works.clock, &works.folders)?);
+    let Works { store, clock, folders, databases, proofs, .. } = &**works;
+    let builder = Arc::new(builder(identity, settings, client, Parts { store, clock, folders, databases, proofs })?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
     let limits = stock::limits(&settings.store);
     let reloading = tokio::task::spawn_blocking(move || {
@@ -100,23 +115,29 @@ async fn tokens(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Tokens
     opening.await.map_err(|error| Error::internal("opening ended early").because(error))?
 }
 
-fn builder(
-    identity: &identity::Identity,
-    settings: &Settings,
-    client: Client,
-    store: &Arc<dyn Store>,
-    clock: &Arc<dyn Clock>,
-    folders: &Arc<Folders>,
-) -> Result<Builder> {
+/// What stays over changes of the configuration.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    store: &'a Arc<dyn Store>,
+    clock: &'a Arc<dyn Clock>,
+    folders: &'a Arc<Folders>,
+    databases: &'a Arc<Databases>,
+    proofs: &'a Arc<Proofs>,
+}
+
+fn builder(identity: &identity::Identity, settings: &Settings, client: Client, parts: Parts<'_>) -> Result<Builder> {
     Ok(Builder {
         asker: Asker::Clients,
         identity: identity.clone(),
         client,
-        store: store.clone(),
-        clock: clock.clone(),
-        folders: folders.clone(),
+        store: parts.store.clone(),
+        clock: parts.clock.clone(),
+        folders: parts.folders.clone(),
         scratch: settings.store.path.join("tmp"),
-        database: environment::checksum_database(),
+        databases: parts.databases.clone(),
+        proofs: parts.proofs.clone(),
+        verify: settings.sumdb.verify,
+        private: private(settings),
         mark: mark(settings)?,
     })
 }
@@ -134,6 +155,32 @@ fn records(settings: &Settings, asker: Asker, clock: &Arc<dyn Clock>) -> Result<
     // What was written while it was enabled can still be read.
     let is_there = enabled || folder.is_dir();
     Ok(is_there.then(|| Records { folder, clock: clock.clone(), auditor }))
+}
+
+/// What no checksum database is asked for, besides what git upstreams are named to serve.
+fn private(settings: &Settings) -> String {
+    let environment = environment::private_patterns();
+    let all = settings.sumdb.private.iter().cloned().chain((!environment.is_empty()).then_some(environment));
+    all.collect::<Vec<_>>().join(",")
+}
+
+async fn open_databases(
+    identity: &identity::Identity,
+    settings: &Settings,
+    client: &Client,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Databases>> {
+    let (list, pseudonym) = (settings.sumdb.databases.clone(), identity.pseudonym().to_owned());
+    let (client, store, clock) = (client.with(Vec::new(), None, FIRST_BYTE, TOTAL), store.clone(), clock.clone());
+    let opening = move || {
+        let direct = |named: &NamedDatabase| -> Result<Arc<dyn Sumdb>> {
+            Ok(Arc::new(Direct::new(named.name(), named.url.clone(), client.clone(), &pseudonym)?))
+        };
+        Databases::open(&list, &direct, &store, &clock).map(Arc::new)
+    };
+    let opened = tokio::task::spawn_blocking(opening).await;
+    opened.map_err(|error| Error::internal("opening the checksum databases ended early").because(error))?
 }
 
 fn written(settings: &Settings) -> Written {
@@ -196,7 +243,7 @@ pub fn client(settings: &Settings) -> Result<Client> {
 /// All that the client is made from: addresses may hold passwords, so a sum of it.
 fn mark(settings: &Settings) -> Result<String> {
     use sha2::{Digest as _, Sha256};
-    let Settings { allow_private, allow_insecure, instead_of, .. } = settings;
-    let all = format!("{allow_private:?} {allow_insecure:?} {instead_of:?} {:?}", environment::netrc()?);
+    let Settings { allow_private, allow_insecure, instead_of, sumdb, .. } = settings;
+    let all = format!("{allow_private:?} {allow_insecure:?} {instead_of:?} {sumdb:?} {:?}", environment::netrc()?);
     Ok(hex::encode(Sha256::digest(all)))
 }

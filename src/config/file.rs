@@ -27,6 +27,7 @@ pub struct File {
     pub git: GitTable,
     pub api: ApiTable,
     pub audit: AuditTable,
+    pub sumdb: SumdbTable,
     pub upstream: Vec<UpstreamTable>,
     pub registry: Vec<RegistryTable>,
 }
@@ -97,6 +98,15 @@ pub struct AuditTable {
     pub keep: Option<String>,
     pub what: Option<String>,
     pub addresses: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct SumdbTable {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub databases: Option<Vec<String>>,
+    pub verify: Option<String>,
+    pub private: Vec<String>,
 }
 
 impl File {

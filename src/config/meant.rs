@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::file::{AuditTable, File, GitTable, StoreTable};
+use super::file::{AuditTable, File, GitTable, StoreTable, SumdbTable};
 use super::lines::{Lines, Placed};
 use super::secure;
-use super::settings::{AllowInsecure, AuditSettings, Given, Settings, StoreSettings, parse_listen};
-use crate::error::Error;
+use super::settings::{AllowInsecure, AuditSettings, Given, Settings, StoreSettings, SumdbSettings, parse_listen};
+use crate::error::{Error, Result};
 use crate::registry::definition::{
     DEFAULT, Fault, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable,
     duration, is_host, mode, size, strict_mod,
 };
+use crate::spec::database::{NamedDatabase, Verify};
+use crate::spec::path;
 use crate::vet::mode::Policy;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -57,6 +59,7 @@ impl Reader {
         self.note("pseudo_versions", &faults);
         let store = self.store(file.store, &given);
         let audit = self.audit(file.audit);
+        let sumdb = self.sumdb(file.sumdb, &given.databases);
         self.allow_private(&file.net.allow_private);
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
         Settings {
@@ -71,6 +74,7 @@ impl Reader {
             instead_of: self.instead_of(file.git.instead_of),
             audit,
             admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
+            sumdb,
             upstreams,
             registries,
         }
@@ -129,6 +133,35 @@ impl Reader {
                 None
             }
         }
+    }
+
+    fn sumdb(&mut self, written: SumdbTable, otherwise: &Result<Vec<NamedDatabase>>) -> SumdbSettings {
+        let mut faults = Vec::new();
+        let databases = match (&written.databases, otherwise) {
+            (Some(list), _) => databases(list, &mut faults),
+            (None, Ok(list)) => list.clone(),
+            (None, Err(error)) => {
+                self.found.push(self.lines.at("sumdb", error.clone()));
+                Vec::new()
+            }
+        };
+        let verify = match written.verify.as_deref() {
+            None => Verify::default(),
+            Some(text) => Verify::ALL.into_iter().find(|verify| verify.as_str() == text).unwrap_or_else(|| {
+                faults.push(Fault::wrong("verify", text, "auto, required or off"));
+                Verify::default()
+            }),
+        };
+        if databases.is_empty() && faults.is_empty() && otherwise.is_ok() && verify == Verify::Required {
+            let what = "\"required\" without a checksum database (expected one in databases or GOSUMDB)";
+            faults.push(Fault::other("verify", what));
+        }
+        for (at, pattern) in written.private.iter().enumerate().filter(|(_, pattern)| !path::is_pattern(pattern)) {
+            faults.push(Fault::wrong(format!("private.{at}"), pattern, "a pattern such as corp.example/*"));
+        }
+        self.note("sumdb", &faults);
+        let verify = if databases.is_empty() { Verify::Off } else { verify };
+        SumdbSettings { databases, verify, private: written.private }
     }
 
     fn allow_private(&mut self, entries: &[String]) {
@@ -240,6 +273,21 @@ impl Reader {
         }
         registries
     }
+}
+
+fn databases(list: &[String], faults: &mut Vec<Fault>) -> Vec<NamedDatabase> {
+    let mut databases: Vec<NamedDatabase> = Vec::new();
+    for (at, text) in list.iter().enumerate() {
+        let key = format!("databases.{at}");
+        match NamedDatabase::parse(text) {
+            Ok(named) if databases.iter().any(|other| other.name() == named.name()) => {
+                faults.push(Fault::wrong(key, named.name(), "each database once"));
+            }
+            Ok(named) => databases.push(named),
+            Err(error) => faults.push(Fault::other(key, error.what())),
+        }
+    }
+    databases
 }
 
 fn has_port(host: &str) -> bool {

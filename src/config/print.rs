@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::file::{ApiTable, AuditTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable};
+use super::file::{ApiTable, AuditTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable, SumdbTable};
 use super::secure;
 use super::settings::{AllowInsecure, Settings};
 use crate::registry::definition::{
@@ -50,6 +50,11 @@ impl Settings {
                 keep: Some(printed_duration(self.audit.keep)),
                 what: Some(if self.audit.everything { "all" } else { "versions" }.to_owned()),
                 addresses: Some(self.audit.addresses),
+            },
+            sumdb: SumdbTable {
+                databases: Some(self.sumdb.databases.iter().map(ToString::to_string).collect()),
+                verify: Some(self.sumdb.verify.as_str().to_owned()),
+                private: self.sumdb.private.clone(),
             },
             upstream: self.upstreams.iter().map(UpstreamDefinition::table).collect(),
             registry: self.all_registries().iter().map(|registry| self.table(registry)).collect(),

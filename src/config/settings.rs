@@ -10,6 +10,7 @@ use super::file::File;
 use super::meant::Reader;
 use crate::error::{Error, Result};
 use crate::registry::definition::{RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
+use crate::spec::database::{NamedDatabase, Verify};
 use crate::vet::mode::Policy;
 
 #[derive(Debug, Clone)]
@@ -31,6 +32,7 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// The token of the administration over TCP.
     pub admin_token: Option<SecretRef>,
+    pub sumdb: SumdbSettings,
     /// In the order of the walk.
     pub upstreams: Vec<UpstreamDefinition>,
     pub registries: Vec<RegistryDefinition>,
@@ -101,6 +103,17 @@ pub struct AuditSettings {
     pub addresses: bool,
 }
 
+/// What checksum databases are for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SumdbSettings {
+    /// Those that clients are passed on to; versions are held against the first.
+    pub databases: Vec<NamedDatabase>,
+    /// `Off` where there is no database.
+    pub verify: Verify,
+    /// GOPRIVATE patterns of what they are never asked for.
+    pub private: Vec<String>,
+}
+
 /// For which hosts plain http is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowInsecure {
@@ -117,6 +130,8 @@ pub struct Given {
     pub upstreams: Option<Vec<UpstreamDefinition>>,
     /// Where there are none.
     pub otherwise: Result<Vec<UpstreamDefinition>>,
+    /// Where the file names no checksum databases.
+    pub databases: Result<Vec<NamedDatabase>>,
 }
 
 impl Default for Given {
@@ -125,6 +140,7 @@ impl Default for Given {
             store: PathBuf::from("modvet-data"),
             upstreams: None,
             otherwise: Ok(vec![UpstreamDefinition::new("direct", UpstreamKind::Git)]),
+            databases: Ok(vec![NamedDatabase::built_in()]),
         }
     }
 }
@@ -245,6 +261,20 @@ mod tests {
         ("[audit]\nmax_size = '10KiB'", "line 2: audit.max_size: \"10KiB\" (expected a size of at least 1MiB)"),
         ("[audit]\nkeep = 'long'", "line 2: audit.keep: \"long\" (expected a duration such as 30s, 1m or 24h)"),
         ("[audit]\nwhat = 'zips'", "line 2: audit.what: \"zips\" (expected versions or all)"),
+        ("[sumdb]\nverify = 'on'", "line 2: sumdb.verify: \"on\" (expected auto, required or off)"),
+        (
+            "[sumdb]\nverify = 'required'\ndatabases = []",
+            "line 2: sumdb.verify: \"required\" without a checksum database (expected one in databases or GOSUMDB)",
+        ),
+        (
+            "[sumdb]\ndatabases = ['sum.golang.org',\n's.org']",
+            "line 3: sumdb.databases: malformed verifier key \"s.org\" (expected NAME+HASH+KEY)",
+        ),
+        (
+            "[sumdb]\ndatabases = ['sum.golang.org',\n'sum.golang.org https://x.example']",
+            "line 3: sumdb.databases: \"sum.golang.org\" (expected each database once)",
+        ),
+        ("[sumdb]\nprivate = ['a,b']", "line 2: sumdb.private: \"a,b\" (expected a pattern such as corp.example/*)"),
         (
             "[api]\nadmin_token_file = 'a'\nadmin_token_env = 'B'",
             "line 3: api.admin_token_env: admin_token_file and admin_token_env (expected only one of them)",

@@ -17,6 +17,7 @@ use crate::access::audit::Auditor;
 use crate::error::{Error, Result};
 use crate::registry::Cached;
 use crate::registry::stock::Figures;
+use crate::sumdb;
 
 /// What is counted while requests are answered.
 pub struct Metrics {
@@ -39,6 +40,9 @@ pub struct Reading {
     pub store: Option<StoreReading>,
     /// `None` where no audit log is written.
     pub audit: Option<AuditReading>,
+    /// Kept files that wait to be checked; `None` where nobody checks.
+    pub unverified: Option<u64>,
+    pub databases: Vec<sumdb::Status>,
 }
 
 /// Lines of the audit log since the start.
@@ -66,6 +70,7 @@ pub struct UpstreamReading {
     pub failures: u64,
     pub absences: u64,
     pub changes: u64,
+    pub mismatches: u64,
     pub bytes: u64,
     /// `None` where nobody asked it yet.
     pub up: Option<bool>,
@@ -87,6 +92,7 @@ impl UpstreamReading {
             failures: read(&counters.failures),
             absences: read(&counters.absences),
             changes: read(&counters.changes),
+            mismatches: read(&counters.mismatches),
             bytes: read(&counters.bytes),
             up: was_asked.then_some(health.consecutive_failures == 0),
             latency: health.latency_ms.map(Duration::from_millis),
@@ -144,6 +150,17 @@ struct Registered {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Looked {
+    database: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Named {
+    database: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Part {
     part: &'static str,
 }
@@ -191,6 +208,10 @@ impl Metrics {
             wrong.get_or_create(&Registered { registry: registry.clone() }).inc_by(*count);
         }
         own.register("wrong_versions_served", "Answers that gave a wrong pseudo-version as asked", wrong);
+        if let Some(unverified) = reading.unverified {
+            let gauge = gauge(i64::try_from(unverified).unwrap_or(i64::MAX));
+            own.register("sumdb_unverified", "Kept files that no checksum database could vouch for yet", gauge);
+        }
         let store = Family::<Part, Gauge>::default();
         if let Some(StoreReading { live, dead, files, git }) = reading.store {
             for (part, bytes) in [("live", live), ("dead", dead), ("files", files), ("git", git)] {
@@ -212,6 +233,7 @@ impl Metrics {
             own.register("audit_lines", "Lines written to the audit log", counter(written));
             own.register("audit_lost", "Lines that the audit log could not take", counter(lost));
         }
+        databases(own, &reading.databases);
         let mut text = String::new();
         text::encode(&mut text, &page).map_err(|cause| Error::internal("metrics cannot be written").because(cause))?;
         Ok(text)
@@ -253,8 +275,28 @@ fn upstreams(page: &mut Registry, upstreams: &[UpstreamReading]) {
     page.register("upstream_failures", "How often an upstream failed", count(|u| u.failures));
     page.register("upstream_absences", "How often an upstream had no answer", count(|u| u.absences));
     page.register("released_changes", "Released versions that came back different", count(|u| u.changes));
+    let help = "Files that are not what the checksum database knows";
+    page.register("sumdb_mismatches", help, count(|u| u.mismatches));
     page.register("upstream_up", "Whether an upstream answered when it was last asked", up);
     page.register_with_unit("upstream_latency", "How long its last answer took", Unit::Seconds, latency);
+}
+
+fn databases(page: &mut Registry, databases: &[sumdb::Status]) {
+    let lookups = Family::<Looked, Counter>::default();
+    let (sizes, forks) = (Family::<Named, Gauge>::default(), Family::<Named, Gauge>::default());
+    for status in databases {
+        let labels = Named { database: status.name.clone() };
+        for (result, count) in status.lookups.by_result() {
+            lookups.get_or_create(&Looked { database: status.name.clone(), result }).inc_by(count);
+        }
+        if let Some(head) = &status.head {
+            sizes.get_or_create(&labels).set(i64::try_from(head.size).unwrap_or(i64::MAX));
+        }
+        forks.get_or_create(&labels).set(i64::from(status.fork.is_some()));
+    }
+    page.register("sumdb_lookups", "Lookups in checksum databases by what became of them", lookups);
+    page.register("sumdb_head_size", "Records of the newest tree that a checksum database signed", sizes);
+    page.register("sumdb_fork", "Whether a checksum database contradicted its own past", forks);
 }
 
 fn gauge(value: i64) -> Gauge {
@@ -266,6 +308,19 @@ fn gauge(value: i64) -> Gauge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn database() -> sumdb::Status {
+        let at = DateTime::from_timestamp(1_800_000_000, 0).expect("a moment");
+        sumdb::Status {
+            name: "s.org".to_owned(),
+            key: "s.org+01234567".to_owned(),
+            url: "https://s.org/".to_owned(),
+            head: Some(sumdb::HeadStatus { size: 20, hash: String::new(), seen_at: at }),
+            fork: Some(sumdb::ForkStatus { seen_at: at, ours: String::new(), theirs: String::new() }),
+            out_of_reach_since: None,
+            lookups: sumdb::Lookups { kept: 15, proven: 16, absent: 17, failed: 18, refused: 19 },
+        }
+    }
 
     #[test]
     fn every_figure_stands_on_the_page_under_its_name() {
@@ -284,6 +339,7 @@ mod tests {
             failures: 6,
             absences: 7,
             changes: 8,
+            mismatches: 15,
             bytes: 9,
             up: Some(false),
             latency: Some(Duration::from_millis(250)),
@@ -296,6 +352,8 @@ mod tests {
             certificate_expiry: started,
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
             audit: Some(AuditReading { written: 15, lost: 16 }),
+            unverified: Some(16),
+            databases: Vec::new(),
         };
         let page = metrics.page(&reading).expect("a page");
         for line in [
@@ -316,6 +374,8 @@ mod tests {
             "modvet_upstream_absences_total{upstream=\"corp\"} 7",
             "modvet_released_changes_total{upstream=\"corp\"} 8",
             "modvet_released_changes_total{upstream=\"never asked\"} 0",
+            "modvet_sumdb_mismatches_total{upstream=\"corp\"} 15",
+            "modvet_sumdb_unverified 16",
             "modvet_upstream_up{upstream=\"corp\"} 0",
             "modvet_upstream_latency_seconds{upstream=\"corp\"} 0.25",
             "modvet_wrong_versions_served_total{registry=\"default\"} 10",
@@ -331,5 +391,22 @@ mod tests {
             assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
         }
         assert!(!page.contains("modvet_upstream_up{upstream=\"never asked\"}"), "nobody knows");
+    }
+
+    #[test]
+    fn a_database_that_contradicted_itself_is_seen() {
+        let reading = Reading { databases: vec![database()], ..Reading::default() };
+        let page = Metrics::new(None).page(&reading).expect("a page");
+        for line in [
+            "modvet_sumdb_lookups_total{database=\"s.org\",result=\"kept\"} 15",
+            "modvet_sumdb_lookups_total{database=\"s.org\",result=\"proven\"} 16",
+            "modvet_sumdb_lookups_total{database=\"s.org\",result=\"absent\"} 17",
+            "modvet_sumdb_lookups_total{database=\"s.org\",result=\"failed\"} 18",
+            "modvet_sumdb_lookups_total{database=\"s.org\",result=\"refused\"} 19",
+            "modvet_sumdb_head_size{database=\"s.org\"} 20",
+            "modvet_sumdb_fork{database=\"s.org\"} 1",
+        ] {
+            assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
+        }
     }
 }

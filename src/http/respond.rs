@@ -24,6 +24,7 @@ use crate::registry::{Answer, AnswerBody, Life, Question, Reach};
 use crate::sumdb;
 
 const UPSTREAM: HeaderName = HeaderName::from_static("x-modvet-upstream");
+const SUM: HeaderName = HeaderName::from_static("x-modvet-sum");
 const CACHE: HeaderName = HeaderName::from_static("x-modvet-cache");
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -123,6 +124,9 @@ pub fn answered(question: &Question, answer: Answer, asked: &Asked) -> Response<
     headers.insert(AGE, answer.age.as_secs().into());
     headers.insert(UPSTREAM, header(&answer.upstream));
     headers.insert(CACHE, HeaderValue::from_static(answer.freshness.as_str()));
+    if let Some(proof) = answer.proof {
+        headers.insert(SUM, HeaderValue::from_static(proof.as_str()));
+    }
     response
 }
 

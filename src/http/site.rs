@@ -9,15 +9,15 @@ use super::route::RegistryName;
 use crate::access::Tokens;
 use crate::access::audit::Records;
 use crate::error::{Error, Result};
-use crate::registry::Registry;
 use crate::registry::catalog::Catalog;
 use crate::registry::stock::Stock;
+use crate::registry::{Proofs, Registry};
 use crate::sumdb;
 
 /// A registry and the checksum databases that its proxies hand through.
 pub struct Counter {
     pub registry: Registry,
-    pub sumdb: sumdb::Passed,
+    pub sumdb: Arc<sumdb::Passed>,
 }
 
 /// All registries.
@@ -27,6 +27,8 @@ pub struct Site {
     reload: Option<Arc<dyn Reload>>,
     stock: Option<Arc<Stock>>,
     records: Option<Records>,
+    proofs: Option<Arc<Proofs>>,
+    databases: Arc<sumdb::Databases>,
 }
 
 /// Reads the configuration again.
@@ -47,7 +49,8 @@ pub struct Reloaded {
 
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>, tokens: Arc<Tokens>) -> Site {
-        Site { catalog, tokens, reload: None, stock: None, records: None }
+        let databases = Arc::default();
+        Site { catalog, tokens, reload: None, stock: None, records: None, proofs: None, databases }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -65,6 +68,16 @@ impl Site {
         Site { stock: Some(stock), ..self }
     }
 
+    /// The same with checksum databases.
+    pub fn vouched_by(self, databases: Arc<sumdb::Databases>) -> Site {
+        Site { databases, ..self }
+    }
+
+    /// The checksum databases that are passed on.
+    pub fn databases(&self) -> &Arc<sumdb::Databases> {
+        &self.databases
+    }
+
     /// Who looks after what is kept.
     pub fn stock(&self) -> Option<Arc<Stock>> {
         self.stock.clone()
@@ -80,6 +93,16 @@ impl Site {
         self.records.as_ref()
     }
 
+    /// The same, with what waits to be held against the checksum database.
+    pub fn proving(self, proofs: Arc<Proofs>) -> Site {
+        Site { proofs: Some(proofs), ..self }
+    }
+
+    /// What waits to be held against the checksum database; `None` where nothing ever is.
+    pub fn proofs(&self) -> Option<&Arc<Proofs>> {
+        self.proofs.as_ref()
+    }
+
     /// For `/metrics`.
     pub fn reading(&self) -> Reading {
         let current = self.catalog.current();
@@ -89,6 +112,8 @@ impl Site {
             upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
             certificate_expiry: None,
+            unverified: self.proofs.as_ref().map(|proofs| proofs.unverified()),
+            databases: self.databases.status(),
             // As last counted: to count anew is to look at every entry.
             store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
             audit: self.records.as_ref().and_then(|records| records.auditor.as_deref()).map(AuditReading::of),

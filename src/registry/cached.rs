@@ -293,7 +293,7 @@ impl Inner {
     pub fn standing(&self, kept: &Kept, now: DateTime<Utc>) -> Standing {
         match self.validity.standing(&kept.meta, now) {
             // It was marked while the first content was to be kept.
-            Standing::Differs if self.on_change == OnChange::Replace => Standing::Expired,
+            Standing::Differs if self.on_change == OnChange::Replace && !kept.is_verified() => Standing::Expired,
             standing => standing,
         }
     }

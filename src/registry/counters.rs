@@ -26,6 +26,8 @@ pub struct Counters {
     pub absences: AtomicU64,
     /// Released versions that came back different.
     pub changes: AtomicU64,
+    /// Files that the checksum database knows otherwise.
+    pub mismatches: AtomicU64,
     /// Bytes of the answers given.
     pub bytes: AtomicU64,
 }

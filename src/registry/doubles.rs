@@ -28,8 +28,10 @@ use crate::spec::scope::Scope;
 use crate::spec::version::Version;
 
 mod ledger;
+mod notary;
 
 pub use ledger::Ledger;
+pub use notary::Notary;
 
 pub fn module(path: &str) -> ModulePath {
     ModulePath::parse(path).expect(path)
@@ -41,6 +43,11 @@ pub fn version(text: &str) -> Version {
 
 pub fn info_of(text: &str) -> Info {
     Info { version: text.to_owned(), time: DateTime::from_timestamp(1_565_678_681, 0), origin: None }
+}
+
+/// What stands for the hash of a file's content.
+pub fn h1_of(bytes: &[u8]) -> String {
+    format!("h1:{}=", hex::encode(&Sha256::digest(bytes)[..4]))
 }
 
 /// What a source knows to say at one address.
@@ -219,7 +226,7 @@ impl Known {
         let told = self.say(module, question).await?;
         Ok(told.map(|reply| match reply {
             Reply::Bytes(bytes) => {
-                let h1 = Some(format!("h1:{}=", hex::encode(&Sha256::digest(&bytes)[..4])));
+                let h1 = Some(h1_of(&bytes));
                 Content { body: Body::Bytes(bytes), h1 }
             }
             _ => panic!("taught something else than bytes"),

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::change::Changed;
+use super::proof::{Mark, Proof};
 use super::uses::Use;
 use super::validity::{Standing, Validity};
 use crate::error::{Error, Result};
@@ -49,6 +50,8 @@ pub struct Entry {
     pub h1: Option<String>,
     /// The commit that the file of a version is made of, where it is known.
     pub commit: Option<String>,
+    /// What is known of the file of a version; `None` where nobody was asked yet.
+    pub proof: Option<Proof>,
     pub freshness: Freshness,
     /// When the upstream last said so.
     pub checked_at: DateTime<Utc>,
@@ -84,6 +87,9 @@ pub struct Meta {
     /// That the upstream now says something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,
+    /// What the checksum database said of the file of a version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<Mark>,
 }
 
 /// An entry as it was read: its meta understood, small bodies in memory.
@@ -126,6 +132,11 @@ impl Kept {
         validity.standing(&self.meta, now) == Standing::Fresh
     }
 
+    /// Whether the checksum database has its very hash.
+    pub fn is_verified(&self) -> bool {
+        matches!(self.meta.sum, Some(Mark::Verified { .. }))
+    }
+
     /// The commit that the file of a version is made of, where it is known.
     pub fn commit(&self) -> Option<&str> {
         self.meta.validators.revision.as_deref().filter(|_| self.meta.lasting)
@@ -137,6 +148,7 @@ impl Kept {
             resolution: self.resolution.clone(),
             h1: self.meta.h1.clone(),
             commit: self.commit().map(str::to_owned),
+            proof: self.meta.sum.as_ref().map(Mark::proof),
             freshness,
             checked_at: self.meta.checked_at,
             age: (now - self.meta.checked_at).to_std().unwrap_or_default(),
@@ -156,6 +168,7 @@ impl Meta {
             content_type: content_type.to_owned(),
             validators: Validators::default(),
             changed: None,
+            sum: None,
         }
     }
 

@@ -58,7 +58,7 @@ impl Inner {
             for (sibling, kept) in self.siblings(asked)? {
                 if let Some(other) = kept.commit().filter(|other| *other != commit) {
                     if self.on_change == OnChange::Keep {
-                        self.record(asked, State::of_kept(&kept), State::of_brought(&brought)?)?;
+                        self.record(asked, State::of_kept(&kept), State::of_brought(&brought)?, OnChange::Keep)?;
                     }
                     let other = other.to_owned();
                     return Ok(Put::Misfit(Box::new(brought), sibling.question, other));
@@ -152,7 +152,7 @@ impl Inner {
         for (asked, brought, before) in files {
             let found = State::of_brought(brought)?;
             if let Some(was) = before.as_ref().map(|before| State::of_kept(before)).filter(|was| !was.is(&found)) {
-                self.record(asked, was, found.clone())?;
+                self.record(asked, was, found.clone(), OnChange::Replace)?;
             }
             news.push((asked.key.clone(), found));
         }
@@ -203,14 +203,14 @@ impl Inner {
 
     /// The upstream says something else; what was kept first stays.
     pub fn mark(&self, asked: &Asked, kept: Arc<Kept>, found: State) -> Result<Arc<Kept>> {
-        self.record(asked, State::of_kept(&kept), found.clone())?;
+        self.record(asked, State::of_kept(&kept), found.clone(), OnChange::Keep)?;
         let seen_at = self.clock.now();
         self.change_meta(asked, kept, |meta| meta.changed = Some(Changed { seen_at, found }))
     }
 
-    fn record(&self, asked: &Asked, kept: State, found: State) -> Result<()> {
+    fn record(&self, asked: &Asked, kept: State, found: State, choice: OnChange) -> Result<()> {
         let place = Place { shelf: &self.shelf, module: &asked.module, question: &asked.question };
-        if place.record(&*self.store, self.clock.now(), kept, found, self.on_change)? {
+        if place.record(&*self.store, self.clock.now(), kept, found, choice)? {
             add(&self.watch.counters.changes, 1);
         }
         Ok(())
@@ -279,7 +279,7 @@ impl Inner {
         Ok(())
     }
 
-    fn turn(&self, asked: &Asked) -> MutexGuard<'_, ()> {
+    pub fn turn(&self, asked: &Asked) -> MutexGuard<'_, ()> {
         let mut hash = DefaultHasher::new();
         asked.module.as_str().hash(&mut hash);
         asked.question.version().map(Version::as_str).hash(&mut hash);

@@ -108,7 +108,9 @@ impl Inner {
             let kept = self.confirm(asked, kept, Some(brought.validators)).await?;
             return Ok((kept, Freshness::Revalidated));
         }
-        match self.on_change {
+        // What everybody else gets is no mistake that a new content could mend.
+        let on_change = if kept.is_verified() { OnChange::Keep } else { self.on_change };
+        match on_change {
             OnChange::Keep => {
                 let kept = blocking(move || self.mark(&asked, kept, found)).await?;
                 Ok((kept, Freshness::Stale))

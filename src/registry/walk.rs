@@ -13,6 +13,7 @@ use super::cached::{Cached, Reach};
 use super::entry::{Entry, Freshness};
 use super::member::{Judgement, Member};
 use super::order::Order;
+use super::proof::{Proof, Prover};
 use crate::error::{Error, Result, Said};
 use crate::ports::{Blob, Sumdb};
 use crate::spec::path::ModulePath;
@@ -30,6 +31,8 @@ pub struct Registry {
     pub(super) book: Arc<Book>,
     /// Who is asked whether the checksum database knows a version.
     pub(super) database: Option<ChecksumDatabase>,
+    /// Who holds the files of versions against it before they are given.
+    pub(super) prover: Option<Prover>,
     /// Wrong names that were served as asked.
     served_wrong: AtomicU64,
 }
@@ -77,6 +80,8 @@ pub struct Answer {
     pub upstream: String,
     /// The version that was meant, where another name was asked for: a query, or a wrong version.
     pub right: Option<String>,
+    /// What is known of the file of a version; `None` where nobody is to be asked.
+    pub proof: Option<Proof>,
 }
 
 #[derive(Debug)]
@@ -91,12 +96,17 @@ impl Registry {
     /// `book` holds the bindings made under this name.
     pub fn new(name: impl Into<String>, policy: impl Into<Policy>, members: Vec<Member>, book: Arc<Book>) -> Registry {
         let (name, policy) = (name.into(), policy.into());
-        Registry { name, policy, members, book, database: None, served_wrong: AtomicU64::new(0) }
+        Registry { name, policy, members, book, database: None, prover: None, served_wrong: AtomicU64::new(0) }
     }
 
     /// The same registry with a checksum database as a witness for what its proxies say.
     pub fn with_database(self, database: ChecksumDatabase) -> Registry {
         Registry { database: Some(database), ..self }
+    }
+
+    /// The same registry with somebody who holds the files of versions against a witness before they are given.
+    pub fn with_prover(self, prover: Prover) -> Registry {
+        Registry { prover: Some(prover), ..self }
     }
 
     /// How many answers gave a wrong name as it was asked for, since the start.
@@ -189,7 +199,8 @@ impl Registry {
                     (life, right) = self.judge(source, module, question, version, reach).await?;
                 }
                 let entry = source.ask(module, question, reach).await?;
-                Ok((Answer { right, ..Answer::kept(source, entry, life) }, true))
+                let proof = self.prove(member, module, question, &entry, life).await?;
+                Ok((Answer { right, ..Answer::kept(source, entry, life).proven(proof) }, true))
             }
             Question::List | Question::Latest => {
                 let entry = source.ask(module, question, reach).await?;
@@ -219,7 +230,7 @@ impl Registry {
             Query::Latest | Query::Prefix(_) | Query::Revision(_) => Life::Short,
         };
         let body = AnswerBody::Text(info.to_json().into());
-        Ok(Answer { body, life, freshness, age, upstream: source.name().to_owned(), right })
+        Ok(Answer { body, life, freshness, age, upstream: source.name().to_owned(), right, proof: None })
     }
 
     /// Looks at the name before a file is given or even made; of a wrong one it says the right one.
@@ -265,7 +276,17 @@ impl Answer {
             age: entry.age,
             upstream: source.name().to_owned(),
             right: None,
+            proof: None,
         }
+    }
+
+    fn proven(self, proof: Option<Proof>) -> Answer {
+        let life = match (proof, self.life) {
+            // It may be found to be another one yet.
+            (Some(Proof::Unverified), Life::Forever) => Life::Short,
+            (_, life) => life,
+        };
+        Answer { life, proof, ..self }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Answers of checksum databases as they are kept: entries of the proxy's shelf, which housekeeping counts and removes.
+//! What is kept of a checksum database: verified records and tiles on a shelf of its own, which housekeeping counts
+//! and removes as it does with an upstream's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::passed::Proxy;
-use super::path::Path;
+use sha2::{Digest as _, Sha256};
+
 use crate::error::{Error, Result};
 use crate::ports::{Body, Clock, Store};
 
@@ -18,18 +19,28 @@ pub(super) const LIMIT: u64 = 1 << 20;
 /// A use is written down only so long after the last one.
 const USED_AGAIN: Duration = Duration::from_secs(3600);
 
-/// The shelves of the proxies.
-pub(super) struct Shelves {
-    pub store: Arc<dyn Store>,
-    pub clock: Arc<dyn Clock>,
+/// The shelf of one database, under one key.
+pub(super) struct Shelf {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    /// What stands in keys between `upstream/` and the addresses.
+    pub name: String,
+    prefix: String,
 }
 
 /// What is kept at an address.
 pub(super) struct Kept {
     pub body: Bytes,
     pub age: Duration,
-    /// Only of `supported`: the proxy said that it does not serve the database.
-    pub is_refusal: bool,
+    /// Who it came from.
+    pub via: String,
+}
+
+/// What is to be kept.
+pub(super) struct Brought {
+    pub file: String,
+    pub body: Bytes,
+    pub via: String,
 }
 
 /// What stands beside a kept answer: the fields that housekeeping reads (`registry::Meta`), and one more.
@@ -41,7 +52,7 @@ struct Meta {
     last_used: Option<DateTime<Utc>>,
     lasting: bool,
     #[serde(default)]
-    is_refusal: bool,
+    via: String,
 }
 
 impl Meta {
@@ -58,10 +69,17 @@ impl Meta {
     }
 }
 
-impl Shelves {
+impl Shelf {
+    /// Another key is another database, whatever its name.
+    pub fn new(database: &str, key: &str, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Shelf {
+        let name = format!("sumdb~{}", hex::encode(&Sha256::digest(key)[..4]));
+        let prefix = format!("upstream/{name}/sumdb/{database}/");
+        Shelf { store, clock, name, prefix }
+    }
+
     /// What is kept; that it was wanted is written down.
-    pub async fn read(&self, proxy: &Proxy, path: &Path) -> Result<Option<Kept>> {
-        let (store, key, now) = (self.store.clone(), key(proxy, path), self.clock.now());
+    pub async fn read(&self, file: &str) -> Result<Option<Kept>> {
+        let (store, key, now) = (self.store.clone(), format!("{}{file}", self.prefix), self.clock.now());
         let read = move || -> Result<_> {
             let Some(stored) = store.get(&key)? else { return Ok(None) };
             let Some(meta) = Meta::parse(&stored.meta) else {
@@ -72,26 +90,37 @@ impl Shelves {
                 use_at(&*store, key, now);
             }
             let age = (now - meta.checked_at).to_std().unwrap_or_default();
-            Ok(Some(Kept { body: stored.blob.read_all(LIMIT)?, age, is_refusal: meta.is_refusal }))
+            Ok(Some(Kept { body: stored.blob.read_all(LIMIT)?, age, via: meta.via }))
         };
         blocking(read).await
     }
 
-    /// Keeps an answer.
-    pub async fn keep(&self, proxy: &Proxy, path: &Path, body: Bytes) -> Result<()> {
-        self.put(proxy, path, body, false).await
+    /// Keeps what was verified.
+    pub async fn keep(&self, all: Vec<Brought>) -> Result<()> {
+        let (store, prefix, now) = (self.store.clone(), self.prefix.clone(), self.clock.now());
+        let keeping = move || {
+            for Brought { file, body, via } in all {
+                let meta = Meta { fetched_at: now, checked_at: now, last_used: None, lasting: true, via };
+                store.put(&format!("{prefix}{file}"), &meta.to_json(), Body::Bytes(body))?;
+            }
+            Ok(())
+        };
+        blocking(keeping).await
     }
 
-    /// Keeps that the proxy does not serve the database; `supported` is where it was asked.
-    pub async fn keep_refusal(&self, proxy: &Proxy, supported: &Path) -> Result<()> {
-        self.put(proxy, supported, Bytes::new(), true).await
+    /// Removes all that is kept. Blocking.
+    pub fn clear(&self) -> Result<()> {
+        let mut keys = Vec::new();
+        self.store.scan(&self.prefix, &mut |key, _| {
+            keys.push(key.to_owned());
+            true
+        })?;
+        self.store.delete_many(&keys).map(drop)
     }
 
-    async fn put(&self, proxy: &Proxy, path: &Path, body: Bytes, is_refusal: bool) -> Result<()> {
-        let (store, key, now) = (self.store.clone(), key(proxy, path), self.clock.now());
-        let lasting = path.is_lasting();
-        let meta = Meta { fetched_at: now, checked_at: now, last_used: None, lasting, is_refusal };
-        blocking(move || store.put(&key, &meta.to_json(), Body::Bytes(body)).map(drop)).await
+    /// The address in a key of this shelf.
+    pub fn file<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(&self.prefix)
     }
 }
 
@@ -107,12 +136,8 @@ fn use_at(store: &dyn Store, key: String, now: DateTime<Utc>) {
     }
 }
 
-fn key(proxy: &Proxy, path: &Path) -> String {
-    format!("upstream/{}/sumdb/{}", proxy.shelf, path.address())
-}
-
 /// Runs store work where it may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(cause) => Err(Error::internal("work on the store was cut short").because(cause)),

@@ -1,59 +1,43 @@
-//! Passing a checksum database through: the first proxy that serves it is asked, answers are kept.
+//! The databases as one registry has them: its proxies are asked for them, and what is private stays inside.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use quick_cache::sync::Cache;
+use tokio::time::timeout;
 
-use super::kept::{Kept, LIMIT, Shelves};
+use super::databases::Databases;
 use super::path::{Path, Target};
-use crate::error::{Error, Result, Said};
-use crate::ports::{Clock, Store, Sumdb};
-use crate::spec::scope::{self, Scope};
+use super::ways::{Asker, Errand, Proxy};
+use crate::error::{Error, Kind, Result, Said};
+use crate::ports::{ReleasedFile, Sumdb, Testimony, Witness};
+use crate::spec::path::{ModulePath, matches_patterns};
+use crate::spec::scope;
+use crate::spec::tree;
+use crate::spec::version::Version;
 
-/// The databases that some proxies hand through, in the order of a registry.
+/// A verification takes no longer: a client waits behind it.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What the go command downloads of itself stands in no go.sum, so its record is wanted whatever is private.
+const TOOLCHAIN: &str = "golang.org/toolchain";
+
+/// The databases that clients of a registry are passed on to, and that its versions are held against.
 pub struct Passed {
+    databases: Arc<Databases>,
     proxies: Vec<Proxy>,
-    shelves: Shelves,
-    clock: Arc<dyn Clock>,
-    /// Proxies that lately failed to say whether they serve a database: `SHELF NAME` and when.
-    failed: Cache<String, DateTime<Utc>>,
-}
-
-/// A proxy that may hand databases through.
-#[derive(Clone)]
-pub struct Proxy {
-    /// The upstream's name.
-    pub name: String,
-    /// Its place in the store.
-    pub shelf: String,
-    pub sumdb: Arc<dyn Sumdb>,
-    /// The modules that it may be asked for.
-    pub scope: Scope,
+    /// GOPRIVATE patterns of what nobody outside is asked for.
+    private: String,
 }
 
 /// An answer of a checksum database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub body: Bytes,
-    /// The proxy it came from, and when.
+    /// Who it came from, and when.
     pub said: Said,
 }
-
-/// How an answer was had: the words of `X-Modvet-Cache`.
-const MISS: &str = "miss";
-const HIT: &str = "hit";
-const STALE: &str = "stale";
-
-/// So long is believed that a proxy serves a database, and that it does not.
-const YES: Duration = Duration::from_secs(24 * 3600);
-const NO: Duration = Duration::from_secs(60);
-
-/// So long a proxy that failed to say is not asked again, if there is something else to go by.
-const FAILED: Duration = Duration::from_secs(60);
 
 #[async_trait]
 impl Sumdb for Passed {
@@ -63,173 +47,93 @@ impl Sumdb for Passed {
 }
 
 impl Passed {
-    /// `proxies` in the order in which they are asked.
-    pub fn new(proxies: Vec<Proxy>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Passed {
-        Passed { proxies, shelves: Shelves { store, clock: clock.clone() }, clock, failed: Cache::new(1000) }
+    /// `proxies` in the order in which they are asked, `private` as in GOPRIVATE.
+    pub fn new(databases: Arc<Databases>, proxies: Vec<Proxy>, private: impl Into<String>) -> Passed {
+        Passed { databases, proxies, private: private.into() }
     }
 
-    /// `Kind::NotFound` where no proxy serves the database: the client then asks it directly.
+    /// `Kind::NotFound` where the database is not on the list, or has no such record; `Kind::Forbidden` for what is
+    /// private. `supported` is a promise, so it is given without asking anybody.
     pub async fn record(&self, path: &Path) -> Result<Record> {
-        if let Some(record) = self.at_hand(path).await? {
-            return Ok(record);
-        }
-        let (proxy, supported) = self.supporter(path).await?;
-        match &path.target {
-            Target::Supported => Ok(supported),
-            Target::Latest => match self.bring(proxy, path).await {
-                Ok(record) => Ok(record),
-                Err(error) if error.is_absence() => Err(error),
-                Err(error) => self.kept(proxy, path, STALE).await?.ok_or(error),
-            },
-            Target::Lookup { .. } | Target::Tile(_) => self.bring(proxy, path).await,
-        }
+        let (database, module) = (self.databases.find(&path.name)?, self.module(path)?);
+        let errand = Errand { proxies: &self.proxies, module, asker: Asker::Client };
+        database.answer(errand, &path.target).await
     }
 
     /// The same out of what is kept alone: nobody is asked.
     pub async fn kept_record(&self, path: &Path) -> Result<Record> {
-        for proxy in self.proxies.iter().filter(|proxy| may_be_asked(proxy, path)) {
-            let cache = if matches!(path.target, Target::Latest) { STALE } else { HIT };
-            if let Some(record) = self.kept(proxy, path, cache).await? {
-                return Ok(record);
-            }
-        }
-        Err(Error::not_found("nothing is kept that answers this").about(format!("sumdb/{}", path.address())))
+        let database = self.databases.find(&path.name)?;
+        self.module(path)?;
+        database.kept(&path.target).await
     }
 
-    /// What is good without asking anybody, of whichever proxy: a dead one must not stand before one whose record
-    /// is kept.
-    async fn at_hand(&self, path: &Path) -> Result<Option<Record>> {
-        if matches!(path.target, Target::Latest) {
-            return Ok(None);
-        }
-        for proxy in self.proxies.iter().filter(|proxy| may_be_asked(proxy, path)) {
-            let Some(kept) = self.shelves.read(proxy, path).await? else { continue };
-            let is_good = !matches!(path.target, Target::Supported) || kept.age < YES;
-            if let (true, Some(record)) = (is_good, record(proxy, kept, HIT)) {
-                return Ok(Some(record));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The first proxy that serves a database and may be asked for the module, if the path is about one. One that
-    /// said so once is held to it, also while it is out of reach: clients never fall back after a yes.
-    async fn supporter(&self, path: &Path) -> Result<(&Proxy, Record)> {
-        let supported = Path { name: path.name.clone(), target: Target::Supported };
-        let (mut failure, mut unheard) = (None, Vec::new());
-        for proxy in self.proxies.iter().filter(|proxy| may_be_asked(proxy, path)) {
-            let kept = self.shelves.read(proxy, &supported).await?;
-            if kept.is_none() && self.has_failed_lately(proxy, &supported) {
-                unheard.push(proxy);
-                continue;
-            }
-            match self.word(proxy, &supported, kept).await {
-                Ok(Some(record)) => return Ok((proxy, record)),
-                Ok(None) => {}
-                Err(error) => drop(failure.get_or_insert(error)),
-            }
-        }
-        // Nothing else to go by.
-        for proxy in unheard {
-            match self.word(proxy, &supported, None).await {
-                Ok(Some(record)) => return Ok((proxy, record)),
-                Ok(None) => {}
-                Err(error) => drop(failure.get_or_insert(error)),
-            }
-        }
-        Err(failure.unwrap_or_else(|| self.unserved(path)))
-    }
-
-    /// Whether a proxy serves a database: its yes, or `None`. What it said before outweighs a failure.
-    async fn word(&self, proxy: &Proxy, supported: &Path, kept: Option<Kept>) -> Result<Option<Record>> {
-        let mut before = None;
-        if let Some(kept) = kept {
-            if kept.age < if kept.is_refusal { NO } else { YES } {
-                return Ok(record(proxy, kept, HIT));
-            }
-            let stale = record(proxy, kept, STALE);
-            if self.has_failed_lately(proxy, supported) {
-                return Ok(stale);
-            }
-            before = Some(stale);
-        }
-        match self.bring(proxy, supported).await {
-            Ok(record) => Ok(Some(record)),
-            Err(error) if error.is_absence() => {
-                self.shelves.keep_refusal(proxy, supported).await?;
-                Ok(None)
-            }
-            Err(error) => {
-                self.failed.insert(pair(proxy, supported), self.clock.now());
-                before.ok_or(error)
-            }
-        }
-    }
-
-    fn has_failed_lately(&self, proxy: &Proxy, supported: &Path) -> bool {
-        let since = self.failed.get(&pair(proxy, supported));
-        since.is_some_and(|since| (self.clock.now() - since).to_std().is_ok_and(|age| age < FAILED))
-    }
-
-    /// That nobody serves a database.
-    fn unserved(&self, path: &Path) -> Error {
+    /// The module that a lookup names; an error for one that is nobody's business outside.
+    fn module<'a>(&self, path: &'a Path) -> Result<Option<&'a ModulePath>> {
         match &path.target {
-            // An absence would send the client, and the name with it, to the database itself.
-            Target::Lookup { module, .. } if !self.proxies.iter().all(|proxy| may_be_asked(proxy, path)) => {
-                scope::private(module)
-            }
-            _ => {
-                let error = Error::not_found("no upstream proxy serves this checksum database");
-                error.about(format!("sumdb/{}", path.name))
-            }
+            Target::Lookup { module, .. } if self.is_private(module) => Err(scope::private(module)),
+            Target::Lookup { module, .. } => Ok(Some(module)),
+            Target::Supported | Target::Latest | Target::Tile(_) => Ok(None),
         }
     }
 
-    /// What is kept, had as `cache` says.
-    async fn kept(&self, proxy: &Proxy, path: &Path, cache: &'static str) -> Result<Option<Record>> {
-        Ok(self.shelves.read(proxy, path).await?.and_then(|kept| record(proxy, kept, cache)))
+    fn is_private(&self, module: &ModulePath) -> bool {
+        module.as_str() != TOOLCHAIN && matches_patterns(&self.private, module.as_str())
     }
+}
 
-    /// Asks the proxy, looks at what came, and keeps it.
-    async fn bring(&self, proxy: &Proxy, path: &Path) -> Result<Record> {
-        let address = path.address();
-        let subject = format!("sumdb/{address}");
-        let said = Said { upstream: proxy.name.clone(), cache: MISS, age: Duration::ZERO };
-        let told = |error: Error| {
-            if error.is_absence() {
-                return error.about(&subject).said(said.clone());
+#[async_trait]
+impl Witness for Passed {
+    async fn testify(&self, module: &ModulePath, version: &Version, file: ReleasedFile, h1: &str) -> Result<Testimony> {
+        let Some(database) = self.databases.first() else {
+            return Ok(Testimony::Exempt { why: "no checksum database is configured".to_owned() });
+        };
+        if self.is_private(module) {
+            return Ok(Testimony::Exempt { why: "private module".to_owned() });
+        }
+        let errand = Errand { proxies: &self.proxies, module: Some(module), asker: Asker::Verifier };
+        let target = Target::Lookup { module: module.clone(), version: version.clone() };
+        let unverified = |why: String| Ok(Testimony::Unverified { why });
+        let body = match timeout(PATIENCE, database.answer(errand, &target)).await {
+            Ok(Ok(record)) => record.body,
+            Ok(Err(error)) if error.is_absence() => {
+                return unverified(format!("checksum database {} has no record of it", database.name()));
             }
-            let told = Error::new(error.kind(), format!("upstream {}: {}", proxy.name, error.chain()));
-            let told = told.about(&subject).said(said.clone());
-            match error.delay() {
-                Some(delay) => told.retry_after(delay),
-                None => told,
+            Ok(Err(error)) if error.is_conclusive() => return Err(about(&error, module, version)),
+            Ok(Err(error)) => match error.kind() {
+                Kind::Forbidden if self.is_barred(module) => {
+                    return Ok(Testimony::Exempt { why: "private module".to_owned() });
+                }
+                Kind::Internal => return Err(error),
+                _ => return unverified(error.chain()),
+            },
+            Err(_) => {
+                database.was_too_slow();
+                return unverified(format!("checksum database {} took longer than {PATIENCE:?}", database.name()));
             }
         };
-        let body = proxy.sumdb.get(&address).await.map_err(told)?;
-        if body.len() as u64 > LIMIT || !path.accepts(&body) {
-            let what = format!("upstream {}: the answer is no record of a checksum database", proxy.name);
-            return Err(Error::bad_gateway(what).about(subject).said(said));
+        let (element, subject) = match file {
+            ReleasedFile::Mod => (format!("{version}/go.mod"), "go.mod"),
+            ReleasedFile::Zip => (version.to_string(), "module"),
+        };
+        match tree::Record::parse(&body)?.h1(module.as_str(), &element) {
+            Some(recorded) if recorded == h1 => Ok(Testimony::Verified { database: database.name().to_owned() }),
+            Some(recorded) => Ok(Testimony::Refuted { database: database.name().to_owned(), h1: recorded.to_owned() }),
+            None => {
+                unverified(format!("the record of checksum database {} has no hash of its {subject}", database.name()))
+            }
         }
-        self.shelves.keep(proxy, path, body.clone()).await?;
-        Ok(Record { body, said })
     }
 }
 
-/// `None` for a refusal.
-fn record(proxy: &Proxy, kept: Kept, cache: &'static str) -> Option<Record> {
-    let said = Said { upstream: proxy.name.clone(), cache, age: kept.age };
-    (!kept.is_refusal).then_some(Record { body: kept.body, said })
-}
-
-/// Only a lookup names a module.
-fn may_be_asked(proxy: &Proxy, path: &Path) -> bool {
-    match &path.target {
-        Target::Lookup { module, .. } => proxy.scope.allows(module),
-        Target::Supported | Target::Latest | Target::Tile(_) => true,
+impl Passed {
+    /// Whether there are proxies, and none may be asked for a module.
+    fn is_barred(&self, module: &ModulePath) -> bool {
+        !self.proxies.is_empty() && !self.proxies.iter().any(|proxy| proxy.scope.allows(module))
     }
 }
 
-fn pair(proxy: &Proxy, path: &Path) -> String {
-    format!("{} {}", proxy.shelf, path.name)
+/// The same error about the version that was to be verified.
+fn about(error: &Error, module: &ModulePath, version: &Version) -> Error {
+    let told = Error::new(error.kind(), error.chain()).about(format!("{module}@{version}"));
+    error.remedies().iter().fold(told, |told, line| told.remedy(line)).conclusive()
 }

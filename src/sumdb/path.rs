@@ -1,7 +1,10 @@
 //! Addresses within a checksum database, and what must stand there.
 
 use crate::error::{Error, Result};
+use crate::spec::database::is_host_and_path;
 use crate::spec::path::{self, ModulePath};
+use crate::spec::tile::Tile;
+use crate::spec::tree::{Record, TREE};
 use crate::spec::version::Version;
 
 /// What follows `/sumdb/`.
@@ -20,17 +23,6 @@ pub enum Target {
     Tile(Tile),
 }
 
-/// A piece of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tile {
-    /// As it stands in the address, `tile/` included.
-    address: String,
-    height: u32,
-    is_data: bool,
-    /// How many hashes or records; `None` for all.
-    width: Option<u64>,
-}
-
 impl Path {
     /// Reads the decoded rest of an address; nothing else may be handed on.
     pub fn parse(text: &str) -> Result<Path> {
@@ -40,7 +32,7 @@ impl Path {
             Some(at) => (&text[..at], &text[at + 1..]),
             None => text.rsplit_once('/').ok_or_else(unknown)?,
         };
-        if !is_name(name) {
+        if !is_host_and_path(name) {
             return Err(Error::gone(format!("malformed checksum database name {name:?}")));
         }
         let target = match rest.split_once('/') {
@@ -58,52 +50,46 @@ impl Path {
 
     /// The address below `sumdb/`, in the one form that databases are asked in.
     pub fn address(&self) -> String {
-        let name = &self.name;
-        match &self.target {
-            Target::Supported => format!("{name}/supported"),
-            Target::Latest => format!("{name}/latest"),
-            Target::Lookup { module, version } => {
-                format!("{name}/lookup/{}@{}", module.escaped(), version.escaped())
-            }
-            Target::Tile(tile) => format!("{name}/{}", tile.address),
-        }
+        format!("{}/{}", self.name, self.target.file())
     }
 
     /// Whether the answer can never change: the log only grows.
     pub fn is_lasting(&self) -> bool {
         match &self.target {
             Target::Lookup { .. } => true,
-            Target::Tile(tile) => tile.width.is_none(),
+            Target::Tile(tile) => tile.is_full(),
             Target::Supported | Target::Latest => false,
         }
     }
 
-    /// Whether a body can be what stands at this address; signatures are the client's to check.
+    /// Whether a body can be what stands at this address; who signed it, and whether it is true, is checked elsewhere.
     pub fn accepts(&self, body: &[u8]) -> bool {
         match &self.target {
             // Its body says nothing, but a page to sign in at is no yes.
             Target::Supported => !body.trim_ascii_start().starts_with(b"<"),
             Target::Latest => body.starts_with(TREE.as_bytes()),
             Target::Lookup { module, version } => is_record(body, module, version),
-            Target::Tile(tile) if tile.is_data => std::str::from_utf8(body).is_ok_and(|text| text.contains(" h1:")),
-            Target::Tile(tile) => body.len() as u64 == 32 * tile.width.unwrap_or(1 << tile.height),
+            Target::Tile(tile) if tile.is_data() => std::str::from_utf8(body).is_ok_and(|text| text.contains(" h1:")),
+            Target::Tile(tile) => body.len() == tile.size(),
         }
     }
 }
 
-const TREE: &str = "go.sum database tree\n";
-
-fn is_record(body: &[u8], module: &ModulePath, version: &Version) -> bool {
-    let Ok(text) = std::str::from_utf8(body) else { return false };
-    let Some((id, rest)) = text.split_once('\n') else { return false };
-    let is_id = !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit());
-    is_id && rest.starts_with(&format!("{module} {version} h1:")) && rest.contains(&format!("\n\n{TREE}"))
+impl Target {
+    /// The address within the database.
+    pub fn file(&self) -> String {
+        match self {
+            Target::Supported => "supported".to_owned(),
+            Target::Latest => "latest".to_owned(),
+            Target::Lookup { module, version } => format!("lookup/{}@{}", module.escaped(), version.escaped()),
+            Target::Tile(tile) => tile.to_string(),
+        }
+    }
 }
 
-fn is_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
-    let is_element = |element: &str| element.chars().all(allowed) && element.chars().any(|c| c != '.');
-    name.split('/').all(is_element)
+fn is_record(body: &[u8], module: &ModulePath, version: &Version) -> bool {
+    let is_about = |record: Record<'_>| record.text.starts_with(&format!("{module} {version} h1:"));
+    Record::parse(body).is_ok_and(|record| is_about(record) && record.note.starts_with(TREE.as_bytes()))
 }
 
 fn lookup(asked: &str) -> Result<Target> {
@@ -115,50 +101,6 @@ fn lookup(asked: &str) -> Result<Target> {
     let module = ModulePath::unescape(module)?;
     let version = path::unescape(version).and_then(|text| Version::parse(&text)).ok_or_else(malformed)?;
     Ok(Target::Lookup { module, version })
-}
-
-impl Tile {
-    /// `tile/H/L/K[.p/W]`: height 1 to 30, level 0 to 63 or `data`, the number as `x001/x234/067`.
-    fn parse(address: &str) -> Option<Tile> {
-        let mut parts = address.strip_prefix("tile/")?.split('/').peekable();
-        let height = number(parts.next()?).filter(|height| (1..=30).contains(height))?;
-        let level = parts.next()?;
-        let is_data = level == "data";
-        if !is_data {
-            number(level).filter(|level| *level <= 63)?;
-        }
-        let mut digits = 0;
-        let is_partial = loop {
-            let part = parts.next()?;
-            let (group, last) = match part.strip_prefix('x') {
-                Some(group) => (group, None),
-                None => (part.trim_end_matches(".p"), Some(part.ends_with(".p"))),
-            };
-            if group.len() != 3 || !group.bytes().all(|b| b.is_ascii_digit()) {
-                return None;
-            }
-            digits += 3;
-            match last {
-                Some(is_partial) => break is_partial,
-                // Sixty-three bits have nineteen digits.
-                None if digits > 18 => return None,
-                None => {}
-            }
-        };
-        let width = match is_partial {
-            true => Some(number(parts.next()?).filter(|width| (1..1 << height).contains(width))?),
-            false => None,
-        };
-        let whole = parts.next().is_none();
-        let height = u32::try_from(height).ok()?;
-        whole.then(|| Tile { address: address.to_owned(), height, is_data, width })
-    }
-}
-
-/// A decimal number as it is printed: no sign, no leading zero.
-fn number(text: &str) -> Option<u64> {
-    let value: u64 = text.parse().ok()?;
-    (value.to_string() == text).then_some(value)
 }
 
 #[cfg(test)]

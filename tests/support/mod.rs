@@ -21,6 +21,7 @@ pub mod project;
 pub mod relay;
 pub mod release;
 pub mod replay;
+pub mod sumdb;
 pub mod toolchain;
 pub mod tree;
 pub mod world;

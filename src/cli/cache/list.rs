@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Only those of which the upstream now says something else
     #[arg(long)]
     changed: bool,
+    /// Only those that no checksum database could vouch for yet
+    #[arg(long)]
+    unverified: bool,
     /// At most so many
     #[arg(long, value_name = "NUMBER")]
     limit: Option<u64>,
@@ -44,7 +47,8 @@ const EXAMPLES: &str = "Examples:
   modvet cache list
   modvet cache list --long example.com/module@v1.2.3
   modvet cache list --upstream corp corp.example/...
-  modvet cache list --changed --json";
+  modvet cache list --changed --json
+  modvet cache list --unverified";
 
 pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let control = open(&arguments.place).await?;
@@ -67,6 +71,9 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
             if row.meta.last_used.is_some() { " ago" } else { "" },
             super::print::count(row.meta.downloads, "download", "downloads"),
         );
+        if let Some(sum) = &row.meta.sum {
+            shown.push_str(&format!("  {}", sum.proof().as_str()));
+        }
         if arguments.long {
             shown.push_str(&format!("  sha256:{}", row.sha256));
         }
@@ -86,6 +93,9 @@ fn address(arguments: &Arguments) -> String {
     }
     if arguments.changed {
         query.append_pair("changed", "true");
+    }
+    if arguments.unverified {
+        query.append_pair("unverified", "true");
     }
     if let Some(limit) = arguments.limit {
         query.append_pair("limit", &limit.to_string());

@@ -2,7 +2,7 @@
 
 use hyper::Method;
 
-use super::print::{Cell, Output, age, size};
+use super::print::{Cell, Output, age, count, size};
 use super::{open, refused};
 use crate::cli::clock::SystemClock;
 use crate::cli::control::Place;
@@ -71,6 +71,12 @@ fn show(figures: &Figures, output: &mut Output) -> Result<()> {
         let (number, name) = (share.changed, &share.upstream);
         output.line(&format!(
             "{name}: {number} entries that the upstream now answers differently: modvet cache list --changed"
+        ))?;
+    }
+    for share in figures.upstreams.iter().filter(|share| share.unverified > 0) {
+        let (number, name) = (count(share.unverified, "file", "files"), &share.upstream);
+        output.line(&format!(
+            "{name}: {number} that no checksum database could vouch for yet: modvet cache list --unverified"
         ))?;
     }
     Ok(())

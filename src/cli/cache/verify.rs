@@ -2,18 +2,20 @@
 
 use serde_json::json;
 
-use super::print::{Bar, Output, count, gone, size};
+use super::print::{Bar, Output, count, gone, named, size};
 use super::{open, work};
 use crate::cli::control::Place;
 use crate::cli::exit::{Exit, Failure};
 use crate::error::Result;
-use crate::registry::Change;
-use crate::registry::stock::{Checkup, Said};
+use crate::registry::proof::Mismatch;
+use crate::registry::stock::{Checkup, Row, Said};
+use crate::registry::{Change, Mark};
 
 /// Read everything that is kept and compare it with its hashes; what is damaged is removed.
 ///
-/// Also shown are the recorded changes: released versions that came back different. Exit code 1
-/// says that something was damaged.
+/// Also shown are the files that no checksum database could vouch for yet, and what is on record: released versions
+/// that came back different, and files that were refused since the checksum database knows others. Exit code 1 says
+/// that something was damaged.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -51,6 +53,8 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
                 bar.aside(|| output.line(&format!("damaged, removed: {line}")))
             }
             Said::Changed(change) => bar.aside(|| output.line(&shown(change))),
+            Said::Unverified(row) => bar.aside(|| output.line(&unverified(row))),
+            Said::Mismatch(mismatch) => bar.aside(|| output.line(&refused(mismatch))),
             Said::Verified(checkup) => bar.aside(|| output.line(&summary(checkup))),
             _ => Ok(()),
         }
@@ -70,9 +74,31 @@ fn shown(change: &Change) -> String {
     format!("changed at upstream {upstream} on {day}: {module}@{version} .{question}{told}")
 }
 
+fn unverified(row: &Row) -> String {
+    let why = match &row.meta.sum {
+        Some(Mark::Unverified { why, .. }) => why.as_str(),
+        _ => "no database was asked",
+    };
+    format!("unverified: {}  {}: {why}", row.upstream, named(row))
+}
+
+fn refused(mismatch: &Mismatch) -> String {
+    let Mismatch { upstream, module, version, file, h1, database, recorded, seen_at, .. } = mismatch;
+    let day = seen_at.format("%Y-%m-%d");
+    format!(
+        "refused of upstream {upstream} on {day}: {module}@{version} .{file}: {h1} (expected {recorded} by {database})"
+    )
+}
+
 fn summary(checkup: &Checkup) -> String {
     let entries = count(checkup.entries, "entry", "entries");
     let mut text = format!("{entries} ({}) looked at, {} damaged", size(checkup.bytes), checkup.damaged);
+    if checkup.unverified > 0 {
+        text.push_str(&format!(", {} unverified", checkup.unverified));
+    }
+    if checkup.mismatches > 0 {
+        text.push_str(&format!("; {} on record", count(checkup.mismatches, "refused file", "refused files")));
+    }
     if checkup.changed > 0 {
         text.push_str(&format!("; {} on record", count(checkup.changed, "change", "changes")));
     }

@@ -23,6 +23,7 @@ pub const ENTRIES: &[Parameter] = &[
     Parameter::text("upstream"),
     Parameter::text("subject"),
     Parameter::flag("changed"),
+    Parameter::flag("unverified"),
     Parameter::text("after"),
     Parameter::number("limit"),
     Parameter::flag("stream"),
@@ -46,6 +47,7 @@ pub async fn entries(call: Call) -> Result<Reply> {
     let stock = stock(&call)?;
     let mut wanted = wanted(call.text("upstream"), call.text("subject"))?;
     wanted.changed = call.flag("changed");
+    wanted.unverified = call.flag("unverified");
     let after = call.text("after").map(str::to_owned);
     if call.flag("stream") {
         let limit = call.number("limit").unwrap_or(u64::MAX);

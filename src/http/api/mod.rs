@@ -9,8 +9,10 @@ mod call;
 mod changes;
 mod document;
 mod entries;
+mod proofs;
 mod registries;
 mod reply;
+mod sumdb;
 mod tokens;
 mod upstreams;
 mod verdicts;
@@ -264,6 +266,20 @@ pub static ROUTES: &[ApiRoute] = &[
     },
     ApiRoute {
         method: Method::GET,
+        path: "/api/v1/sumdb/unverified",
+        access: Access::Admin,
+        query: &[Parameter::number("limit")],
+        handler: |call| Box::pin(proofs::unverified(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/sumdb/mismatches",
+        access: Access::Admin,
+        query: proofs::MISMATCHES,
+        handler: |call| Box::pin(proofs::mismatches(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
         path: "/api/v1/registries/{registry}/bindings",
         access: Access::AdminOf,
         query: PAGES,
@@ -317,6 +333,20 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Admin,
         query: &[],
         handler: |call| Box::pin(cache::verify(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/sumdb",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(sumdb::list(call)),
+    },
+    ApiRoute {
+        method: Method::DELETE,
+        path: "/api/v1/sumdb/forks/{database...}",
+        access: Access::Admin,
+        query: &[Parameter::flag("forget_head")],
+        handler: |call| Box::pin(sumdb::clear(call)),
     },
 ];
 

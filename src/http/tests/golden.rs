@@ -66,7 +66,7 @@ async fn answers_to_wrong_names_and_absences() {
         ("unknown registry", "/registries/none/example.com/dep/@v/list".to_owned()),
         ("unknown address", "/somewhere".to_owned()),
         ("unknown file", "/example.com/dep/@v/v1.0.0.txt".to_owned()),
-        ("unknown checksum database", "/sumdb/sum.example.org/supported".to_owned()),
+        ("unknown checksum database", "/sumdb/other.example.org/supported".to_owned()),
         ("malformed path", "/example.com/Dep/@v/list".to_owned()),
         ("malformed module path", "/example/dep/@v/list".to_owned()),
         ("malformed version", "/example.com/dep/@v/V1.info".to_owned()),

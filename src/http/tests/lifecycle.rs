@@ -189,7 +189,7 @@ async fn a_panic_costs_its_own_request_only() {
     let world = world();
     let running = start(&world).await;
     let stream = TcpStream::connect(running.address).await.expect("listens");
-    let panicked = ask_on(stream, "GET", "/sumdb/panic.example.org/supported", &[]).await;
+    let panicked = ask_on(stream, "GET", "/sumdb/panic.example.org/latest", &[]).await;
     assert_eq!((panicked.status(), panicked.text()), (500, "internal error\n"));
     assert_eq!(running.get(ZIP).await.status(), 200);
 }

@@ -3,6 +3,7 @@
 mod access;
 mod answers;
 pub mod api;
+mod databases;
 mod files;
 mod go_client;
 mod golden;
@@ -28,21 +29,27 @@ use super::desk::{Desk, Door};
 use super::serve::{Limits, serve};
 use super::site::{Counter, Site};
 use crate::access::{Encryption, Exposure, Tokens};
+use crate::error::{Error, Result};
+use crate::ports::{Clock, Store, Sumdb};
 use crate::registry::catalog::{Catalog, Current};
 use crate::registry::doubles::{Drawer, Hands, Known, Ledger, member};
 use crate::registry::stock::{self, Stock};
 use crate::registry::{Book, Judgement, Mode, Registry};
 use crate::spec::scope::Scope;
-use crate::sumdb::{Passed, Proxy};
+use crate::sumdb::doubles::{Double, named};
+use crate::sumdb::{Databases, Passed, Proxy};
 
 pub const PSEUDONYM: &str = "modvet-test";
+
+/// The checksum database behind `public`.
+pub const LOG: &str = "sum.example.org";
 
 /// What stands behind a server: `corp` reads git, `public` is another proxy that hands a checksum database through.
 #[derive(Clone)]
 pub struct World {
     pub corp: Arc<Known>,
     pub public: Arc<Known>,
-    pub ledger: Arc<Ledger>,
+    pub log: Arc<Double>,
     pub store: Arc<Drawer>,
     pub clock: Arc<Hands>,
 }
@@ -52,18 +59,34 @@ impl World {
         World {
             corp: Known::new(),
             public: Known::new(),
-            ledger: Ledger::new(),
+            log: Double::new(LOG),
             store: Drawer::new(),
             clock: Hands::new(),
         }
     }
 
-    fn counter(&self, name: &str, mode: Mode) -> Counter {
+    /// The database that `public` hands through, and one that panics; directly neither can be reached.
+    pub fn databases(&self) -> Arc<Databases> {
+        let unreached = Ledger::new();
+        unreached.fail(Some(Error::bad_gateway("no way out")));
+        let open = move |_: &_| -> Result<Arc<dyn Sumdb>> { Ok(unreached.clone()) };
+        let (store, clock): (Arc<dyn Store>, Arc<dyn Clock>) = (self.store.clone(), self.clock.clone());
+        let list = [self.log.named(), named("panic.example.org")];
+        Arc::new(Databases::open(&list, &open, &store, &clock).expect("a store in memory"))
+    }
+
+    /// `public` as it hands the database through.
+    pub fn proxy(&self) -> Proxy {
+        let shelf =
+            member("public", &self.public, &self.store, &self.clock, Judgement::Believed).source.shelf().clone();
+        let (name, shelf) = (shelf.name().to_owned(), shelf.as_str().to_owned());
+        Proxy { name, shelf, sumdb: self.log.clone(), scope: Scope::default() }
+    }
+
+    fn counter(&self, name: &str, mode: Mode, databases: &Arc<Databases>) -> Counter {
         let mut corp = member("corp", &self.corp, &self.store, &self.clock, Judgement::Own);
         corp.scope = Scope::new("", "corp.example/secret");
         let public = member("public", &self.public, &self.store, &self.clock, Judgement::Believed);
-        let (shelf, sumdb) = (public.source.shelf().as_str().to_owned(), self.ledger.clone());
-        let proxies = vec![Proxy { name: "public".to_owned(), shelf, sumdb, scope: Scope::default() }];
         Counter {
             registry: Registry::new(
                 name,
@@ -71,19 +94,21 @@ impl World {
                 vec![corp, public],
                 Book::new(name, self.store.clone(), self.clock.clone()),
             ),
-            sumdb: Passed::new(proxies, self.store.clone(), self.clock.clone()),
+            sumdb: Arc::new(Passed::new(databases.clone(), vec![self.proxy()], "private.example")),
         }
     }
 
     /// `rewrite` at `/`, `strict` at `/registries/ci/`, `legacy` at `/registries/old/`.
     pub fn site(&self) -> Arc<Site> {
         let all = [("default", Mode::Rewrite), ("ci", Mode::Strict), ("old", Mode::Legacy)];
-        let registries = all.map(|(name, mode)| (name.to_owned(), Arc::new(self.counter(name, mode))));
+        let databases = self.databases();
+        let registries = all.map(|(name, mode)| (name.to_owned(), Arc::new(self.counter(name, mode, &databases))));
         let current = Current { registries: registries.into(), ..Current::default() };
         let stock = Stock::new(self.store.clone(), self.clock.clone(), stock::Limits::default(), Arc::new(Vec::new));
         let tokens = Tokens::open(self.store.clone(), self.clock.clone()).expect("a store that can be read");
         let catalog = Arc::new(Catalog::standing(self.store.clone(), current));
-        Arc::new(Site::new(catalog, Arc::new(tokens)).kept_by(Arc::new(stock)))
+        let site = Site::new(catalog, Arc::new(tokens)).kept_by(Arc::new(stock));
+        Arc::new(site.vouched_by(databases))
     }
 }
 

@@ -228,7 +228,8 @@ impl<R> State<R> {
         made: &BTreeMap<String, Made<Offer>>,
     ) -> Made<Arc<R>> {
         let policy = definition.policy(self.written.policy);
-        let mut from = format!("{definition:?} {policy:?} {}", self.build.mark());
+        let private = self.private();
+        let mut from = format!("{definition:?} {policy:?} {private} {}", self.build.mark());
         let (mut members, mut proxies) = (Vec::new(), Vec::new());
         for name in &definition.upstreams {
             let offer = &made[name].it;
@@ -242,7 +243,14 @@ impl<R> State<R> {
         if let Some(before) = self.registries.get(&definition.name).filter(|before| before.from == from) {
             return before.clone();
         }
-        Made { from, it: Arc::new(self.build.registry(definition, policy, members, proxies)) }
+        Made { from, it: Arc::new(self.build.registry(definition, policy, members, proxies, &private)) }
+    }
+
+    /// What the git upstreams are named to serve, as GOPRIVATE patterns.
+    fn private(&self) -> String {
+        let upstreams = self.upstreams();
+        let of_git = upstreams.iter().filter(|upstream| matches!(upstream.kind, UpstreamKind::Git));
+        of_git.flat_map(|upstream| &upstream.modules).map(String::as_str).collect::<Vec<_>>().join(",")
     }
 }
 

@@ -55,13 +55,15 @@ pub trait Build<R>: Send + Sync {
     fn upstream(&self, definition: &UpstreamDefinition, secret: Option<Secret>) -> Result<Offer>;
     /// An upstream that answers everything with this failure, and from what is kept of it.
     fn failing(&self, definition: &UpstreamDefinition, error: Error) -> Offer;
-    /// A registry; the proxies hand checksum databases through, in their order.
+    /// A registry; the proxies hand checksum databases through, in their order. `private` is what the git upstreams
+    /// of all registries are named to serve, as GOPRIVATE patterns: nobody else is to be told such names.
     fn registry(
         &self,
         definition: &RegistryDefinition,
         policy: Policy,
         members: Vec<Member>,
         proxies: Vec<(String, Arc<dyn Sumdb>)>,
+        private: &str,
     ) -> R;
     /// A registry is gone: another one of its name begins with nothing.
     fn forget(&self, registry: &str);

@@ -86,6 +86,7 @@ impl Build<Line> for Workshop {
         policy: Policy,
         members: Vec<Member>,
         _: Vec<(String, Arc<dyn Sumdb>)>,
+        _: &str,
     ) -> Line {
         self.registries.lock().expect("lock").push(format!("+{}", definition.name));
         let upstreams = members.iter().map(|member| member.source.name().to_owned()).collect();
@@ -126,7 +127,14 @@ impl<R: Send + Sync> Build<R> for Unbuilt {
         unreachable!("nothing is built here")
     }
 
-    fn registry(&self, _: &RegistryDefinition, _: Policy, _: Vec<Member>, _: Vec<(String, Arc<dyn Sumdb>)>) -> R {
+    fn registry(
+        &self,
+        _: &RegistryDefinition,
+        _: Policy,
+        _: Vec<Member>,
+        _: Vec<(String, Arc<dyn Sumdb>)>,
+        _: &str,
+    ) -> R {
         unreachable!("nothing is built here")
     }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::ports::EntryRow;
-use crate::registry::{Meta, shelf};
+use crate::registry::{Mark, Meta, shelf};
 use crate::spec::path;
 
 /// What keys of upstreams' answers begin with.
@@ -31,7 +31,7 @@ pub struct Row {
 
 /// A key taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Address<'a> {
+pub(in crate::registry) struct Address<'a> {
     pub shelf: &'a str,
     /// Escaped; of a checksum database's record `sumdb/NAME`.
     pub module: &'a str,
@@ -69,7 +69,17 @@ pub(super) fn used_at(meta: &Meta) -> DateTime<Utc> {
     meta.last_used.unwrap_or(meta.fetched_at)
 }
 
+/// Whether no checksum database could vouch for it yet.
+pub(super) fn is_unverified(meta: &Meta) -> bool {
+    matches!(meta.sum, Some(Mark::Unverified { .. }))
+}
+
 impl Row {
+    /// Whether no checksum database could vouch for it yet.
+    pub fn is_unverified(&self) -> bool {
+        is_unverified(&self.meta)
+    }
+
     /// `None` for what is no answer of an upstream.
     pub(super) fn read(row: &EntryRow<'_>) -> Option<Row> {
         let address = Address::parse(row.key)?;

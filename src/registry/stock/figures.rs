@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Address, PREFIX, used_at};
+use super::entry::{Address, PREFIX, is_unverified, used_at};
 use super::{Stock, Tenant};
 use crate::error::Result;
 use crate::ports::Usage;
@@ -37,6 +37,9 @@ pub struct Share {
     pub oldest_use: Option<DateTime<Utc>>,
     /// Released versions of which the upstream now says something else.
     pub changed: u64,
+    /// Files that no checksum database could vouch for yet.
+    #[serde(default)]
+    pub unverified: u64,
     pub repositories: u64,
     pub repository_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +58,8 @@ pub struct Total {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_use: Option<DateTime<Utc>>,
     pub changed: u64,
+    #[serde(default)]
+    pub unverified: u64,
     /// Verdicts, bindings, definitions: what is kept besides and never evicted.
     pub facts: u64,
     /// Bytes that the tables take on disk.
@@ -129,6 +134,7 @@ impl Stock {
             downloads: sum(|share| share.downloads),
             oldest_use: upstreams.iter().filter_map(|share| share.oldest_use).min(),
             changed: sum(|share| share.changed),
+            unverified: sum(|share| share.unverified),
             facts: usage.entries.saturating_sub(entries),
             tables: usage.tables,
             dead: usage.tables.saturating_sub(usage.live_in_tables),
@@ -152,6 +158,7 @@ impl Share {
         self.bytes += size;
         self.downloads += meta.downloads;
         self.changed += u64::from(meta.changed.is_some());
+        self.unverified += u64::from(is_unverified(meta));
         let used = used_at(meta);
         self.oldest_use = Some(self.oldest_use.map_or(used, |oldest| oldest.min(used)));
     }

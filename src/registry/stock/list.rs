@@ -19,6 +19,8 @@ pub struct Wanted {
     path: Option<PathWanted>,
     /// Only those of which the upstream now says something else.
     pub changed: bool,
+    /// Only those that no checksum database could vouch for yet.
+    pub unverified: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +97,10 @@ impl Wanted {
             (false, Some(above)) => format!("{PREFIX}{shelf}/{above}"),
             (false, None) => format!("{PREFIX}{shelf}/{module}/@"),
         }
+    }
+
+    fn takes(&self, row: &Row) -> bool {
+        (!self.changed || row.meta.changed.is_some()) && (!self.unverified || row.is_unverified())
     }
 
     fn fits(&self, address: &Address<'_>) -> bool {
@@ -184,7 +190,7 @@ impl Stock {
             self.store.scan_entries(&wanted.prefix(&shelf), after, &mut |entry| {
                 let fits = Address::parse(entry.key).is_some_and(|address| wanted.fits(&address));
                 goes_on = match Row::read(entry).filter(|_| fits) {
-                    Some(row) if !wanted.changed || row.meta.changed.is_some() => visit(entry.key, row),
+                    Some(row) if wanted.takes(&row) => visit(entry.key, row),
                     _ => true,
                 };
                 goes_on

@@ -22,6 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use budget::{Growth, Watched};
+pub(super) use entry::Address;
 pub use entry::Row;
 pub use figures::{Figures, Share, Total};
 pub use keeper::keep;
@@ -34,6 +35,7 @@ pub use verify::{Checkup, Damage};
 use crate::error::Result;
 use crate::ports::{Clock, Store};
 use crate::registry::Change;
+use crate::registry::proof::Mismatch;
 
 /// What all upstreams together may keep.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +84,10 @@ pub enum Said {
     Damaged(Damage),
     /// The record of a released version that came back different.
     Changed(Box<Change>),
+    /// A kept file that no checksum database could vouch for yet.
+    Unverified(Box<Row>),
+    /// The record of a file that was refused: the checksum database knows another one.
+    Mismatch(Box<Mismatch>),
     /// The last line of `rm`.
     Removed(Removed),
     /// The last line of `prune`.

@@ -10,6 +10,7 @@ use super::list::Wanted;
 use super::{Doing, Said, Say, Stock};
 use crate::error::Result;
 use crate::ports::{Blob, Progress, Stored};
+use crate::registry::proof::mismatch;
 use crate::registry::{Meta, change, shelf};
 use crate::spec::dirhash::go_mod_h1;
 use crate::spec::path::ModulePath;
@@ -33,6 +34,12 @@ pub struct Checkup {
     pub damaged: u64,
     /// Recorded differences of released versions.
     pub changed: u64,
+    /// Files that no checksum database could vouch for yet.
+    #[serde(default)]
+    pub unverified: u64,
+    /// Recorded files that were refused: the checksum database knows others.
+    #[serde(default)]
+    pub mismatches: u64,
 }
 
 /// A go.mod is no larger.
@@ -75,10 +82,20 @@ impl Stock {
                     self.delete(&tenants, std::iter::once((key.as_str(), row.shelf.as_str())))?;
                     checkup.damaged += 1;
                     say(Said::Damaged(Damage { key, why }))?;
+                } else if row.is_unverified() {
+                    checkup.unverified += 1;
+                    say(Said::Unverified(Box::new(row)))?;
                 }
             }
             say(Said::Progress { done: checkup.entries, of, what: Doing::Checking })?;
         }
+        self.tell_records(upstream, &mut checkup, say)?;
+        say(Said::Verified(checkup.clone()))?;
+        Ok(checkup)
+    }
+
+    /// What is on record of files that came back different, and of such that were refused.
+    fn tell_records(&self, upstream: Option<&str>, checkup: &mut Checkup, say: Say<'_>) -> Result<()> {
         let mut said = Ok(());
         change::visit(&*self.store, upstream, &mut |found| {
             checkup.changed += 1;
@@ -86,8 +103,13 @@ impl Stock {
             said.is_ok()
         })?;
         said?;
-        say(Said::Verified(checkup.clone()))?;
-        Ok(checkup)
+        let mut said = Ok(());
+        mismatch::visit(&*self.store, upstream, &mut |found| {
+            checkup.mismatches += 1;
+            said = say(Said::Mismatch(Box::new(found)));
+            said.is_ok()
+        })?;
+        said
     }
 
     /// The store's own look at its bodies.
