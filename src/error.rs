@@ -163,6 +163,22 @@ impl Error {
         self
     }
 
+    /// The same error, its texts as this makes them. What its sources say becomes a part of it.
+    pub fn reworded(mut self, reword: impl Fn(&str) -> String) -> Self {
+        let parts = &mut self.0;
+        let chain = match parts.source {
+            Some(_) => Error(parts.clone()).chain(),
+            None => parts.what.clone(),
+        };
+        let reworded = reword(&chain);
+        if reworded != chain {
+            (parts.what, parts.source) = (reworded, None);
+        }
+        parts.subject = parts.subject.as_deref().map(&reword);
+        parts.remedy.iter_mut().for_each(|line| *line = reword(line));
+        self
+    }
+
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
@@ -253,6 +269,16 @@ mod tests {
             error.to_string(),
             "example.com/m@v1.0.0: git.example.com did not answer: connection refused\ntry again later"
         );
+    }
+
+    #[test]
+    fn a_reworded_error_has_the_words_of_its_sources_too() {
+        let cause = std::io::Error::other("token hunter2 is refused");
+        let error = Error::forbidden("no").because(cause).about("m@hunter2").remedy("use another than hunter2");
+        let reworded = error.clone().reworded(|text| text.replace("hunter2", "…"));
+        assert_eq!(reworded.to_string(), "m@…: no: token … is refused\nuse another than …");
+        assert_eq!(reworded.kind(), Kind::Forbidden);
+        assert_eq!(error.clone().reworded(str::to_owned).to_string(), error.to_string());
     }
 
     #[test]

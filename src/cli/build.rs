@@ -24,7 +24,7 @@ use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Member, Named, 
 use crate::spec::path::ModulePath;
 use crate::sumdb;
 use crate::upstream::probe::{self, Probed};
-use crate::upstream::{DirSource, Discover, Failing, Limits, ProxySource};
+use crate::upstream::{DirSource, Discover, Discreet, Failing, Limits, ProxySource};
 use crate::vet::mode::Policy;
 
 /// Questions over git at a time for one upstream, well below the runtime's blocking threads.
@@ -148,18 +148,18 @@ impl Build<Counter> for Builder {
         let mut sumdb: Option<Arc<dyn Sumdb>> = None;
         let source: Arc<dyn Source> = match &definition.kind {
             UpstreamKind::Git => {
-                let direct = Arc::new(self.direct(definition, &shelf, client, proxies));
-                examiner = Some(direct.clone());
+                let direct = Arc::new(self.direct(definition, &shelf, client.clone(), proxies));
+                examiner = Some(Arc::new(Discreet::new(direct.clone(), client.clone())));
                 direct
             }
             UpstreamKind::Proxy(url) => {
                 let proxy = Arc::new(proxies.open(url.clone(), Trust::Named)?);
-                sumdb = Some(proxy.clone());
+                sumdb = Some(Arc::new(Discreet::new(proxy.clone(), client.clone())));
                 proxy
             }
             UpstreamKind::Dir(folder) => Arc::new(DirSource::new(folder, &self.scratch, Limits::default())),
         };
-        let cached = self.cached(definition, shelf, source);
+        let cached = self.cached(definition, shelf, Arc::new(Discreet::new(source, client)));
         let cached = match examiner {
             Some(examiner) => cached.examined_by(examiner),
             None => cached,
@@ -230,6 +230,8 @@ impl Build<Counter> for Builder {
         };
         let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let Probed { ok, kind, status, what, remedy } = probed;
+        let what = client.without_secrets(&what);
+        let remedy = remedy.iter().map(|line| client.without_secrets(line)).collect();
         Ok(Tested { ok, kind: kind.to_owned(), status, ms, what, remedy })
     }
 }
