@@ -110,7 +110,7 @@ fn over_tcp_the_admin_part_wants_the_token_that_the_file_names() {
 
     let open = Modvet::start(&tree.settings());
     let refused = client::get(open.address(), bindings);
-    assert_eq!(refused.status, 403, "there is no token: {}", refused.text());
+    assert_eq!(refused.status, 401, "there is no token: {}", refused.text());
 }
 
 #[test]
@@ -182,6 +182,18 @@ const EXAMPLES: &[Example] = &[
         200,
     ),
     Example("GET /api/v1/changes", "/api/v1/changes", "", 200),
+    Example(
+        "POST /api/v1/tokens",
+        "/api/v1/tokens",
+        "{\"scope\": \"read\", \"registry\": \"ci\", \"label\": \"x\"}",
+        201,
+    ),
+    Example("POST /api/v1/tokens", "/api/v1/tokens", "{\"scope\": \"admin\", \"expires\": \"never\"}", 201),
+    Example("POST /api/v1/tokens", "/api/v1/tokens", "{\"scope\": \"read\", \"registry\": \"none\"}", 400),
+    Example("POST /api/v1/tokens", "/api/v1/tokens", "{\"scope\": \"all\"}", 400),
+    Example("GET /api/v1/tokens", "/api/v1/tokens", "", 200),
+    Example("DELETE /api/v1/tokens/{id}", "/api/v1/tokens/00000000", "", 404),
+    Example("DELETE /api/v1/tokens/{id}", "/api/v1/tokens/ID", "", 204),
     Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m", "", 200),
     Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m@v9.0.0", "", 200),
     Example("GET /api/v1/walk/{subject}", "/api/v1/walk/example.test/m@", "", 410),
@@ -279,10 +291,15 @@ fn every_answer_has_exactly_the_fields_that_are_described() {
     let tree = tree();
     let modvet = guarded(&tree);
     let store = modvet.home().store();
-    let mut faults = Vec::new();
+    let (mut faults, mut token) = (Vec::new(), String::new());
     for Example(row, target, body, expected) in EXAMPLES {
         let (method, _) = row.split_once(' ').expect("a method");
+        let target = &target.replace("tokens/ID", &format!("tokens/{token}"));
         let answered = client::control(&store, method, target, body);
+        if answered.status == 201 && target.ends_with("/tokens") {
+            let made: Value = serde_json::from_slice(&answered.body).expect("JSON");
+            token = made["id"].as_str().expect("an id").to_owned();
+        }
         assert_eq!(answered.status, *expected, "{method} {target}: {}\n{}", answered.text(), modvet.log());
         let media = answered.header("content-type").unwrap_or_default();
         let text = answered.text();

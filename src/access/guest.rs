@@ -1,5 +1,7 @@
 //! Who asks, once that is known.
 
+use serde::{Deserialize, Serialize};
+
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guest {
@@ -11,12 +13,22 @@ pub struct Guest {
 }
 
 /// What somebody may do; more is greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Right {
     /// Get modules.
     Read,
     /// Change what is served, too.
     Admin,
+}
+
+impl Right {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Right::Read => "read",
+            Right::Admin => "admin",
+        }
+    }
 }
 
 impl Guest {

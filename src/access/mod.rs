@@ -1,8 +1,15 @@
 //! Trust: who may ask, what may pass, what was first, and who got what.
 //! Must not know of HTTP, nor where answers come from.
-//! Rules: docs/api.md, docs/audit.md, DESIGN.md.
+//! Rules: docs/access.md, docs/audit.md, docs/api.md, DESIGN.md.
 
 pub mod audit;
 pub mod guest;
+pub mod policy;
+mod token;
+mod token_record;
+pub mod tokens;
 
 pub use guest::{Guest, Right};
+pub use policy::{Encryption, Exposure};
+pub use token_record::{TokenState, TokenView};
+pub use tokens::{Denial, Lifetime, Tokens, Wanted};

@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
+use super::serve::exposure;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::net::Secret;
@@ -86,6 +87,10 @@ fn check(file: Option<&Path>) -> Result<Exit, Failure> {
             Ok(_) => {}
             Err(error) => println!("{name}: warning: {what}: {error}"),
         }
+    }
+    if let Err(error) = exposure(&settings).admit(None) {
+        // `--open` may say otherwise.
+        println!("{name}: warning: {error}");
     }
     if !is_well {
         return Ok(Exit::Usage);

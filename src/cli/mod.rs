@@ -3,6 +3,7 @@
 //! Commands and exit codes: DESIGN.md; `modvet help`.
 
 mod audit;
+mod auth;
 mod build;
 mod cache;
 mod check;
@@ -25,6 +26,7 @@ mod resolve;
 mod serve;
 mod server;
 mod stock;
+mod token;
 mod wiring;
 
 use std::process::ExitCode;
@@ -67,6 +69,8 @@ enum Command {
     Cache(cache::Arguments),
     Prefetch(prefetch::Arguments),
     Audit(audit::Arguments),
+    Token(token::Arguments),
+    Auth(auth::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -88,6 +92,8 @@ pub fn main() -> ExitCode {
         Command::Cache(arguments) => cache::run(arguments),
         Command::Prefetch(arguments) => prefetch::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Token(arguments) => token::run(arguments),
+        Command::Auth(arguments) => auth::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &mut program()),
     };
     match done {

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::identity::Identity;
+use super::serve::named;
 use super::wiring::{self, Works};
 use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::http::admin::AdminToken;
+use crate::http::admission::Admission;
 use crate::http::site::{Reload, Reloaded};
 
 /// Reads the configuration again, as it was read at the start.
@@ -17,6 +20,7 @@ pub struct Reloader {
     read: Read,
     identity: Identity,
     works: Arc<Works>,
+    admission: Arc<Admission>,
     /// What the server started with: some of it holds until its end.
     started: Settings,
     /// One at a time.
@@ -24,38 +28,49 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    pub fn new(read: Read, identity: Identity, works: Arc<Works>, started: Settings) -> Reloader {
-        Reloader { read, identity, works, started, turn: tokio::sync::Mutex::default() }
+    pub fn new(
+        read: Read,
+        identity: Identity,
+        works: Arc<Works>,
+        admission: Arc<Admission>,
+        started: Settings,
+    ) -> Reloader {
+        Reloader { read, identity, works, admission, started, turn: tokio::sync::Mutex::default() }
     }
 
     /// The keys whose new values wait for a restart.
     fn waiting(&self, new: &Settings) -> Vec<String> {
-        let Settings { listen, store, admin_token, audit, .. } = &self.started;
+        let Settings { listen, store, audit, .. } = &self.started;
         let waits = [
             ("listen", *listen != new.listen),
             ("store.path", store.path != new.store.path),
             ("store.spill", store.spill != new.store.spill),
-            ("api", *admin_token != new.admin_token),
             ("audit", *audit != new.audit),
+            ("open", self.admission.would_weaken(new.open)),
         ];
         waits.iter().filter(|(_, waits)| *waits).map(|(key, _)| (*key).to_owned()).collect()
     }
 
     async fn attempt(&self) -> Result<Reloaded> {
-        let settings = read_again(&self.read).await?;
+        let (settings, named) = read_again(&self.read).await?;
         // What only a restart changes is as it was, until then.
         let waiting = self.waiting(&settings);
         let mut settings = settings;
         settings.store.path.clone_from(&self.started.store.path);
         wiring::reload(&self.works, &self.identity, &settings).await?;
+        self.admission.renew(settings.open, named);
         Ok(Reloaded { upstreams: settings.upstreams.len(), registries: settings.registries.len(), waiting })
     }
 }
 
 /// The folders of upstreams are looked for too: a dead mount must not hold up those who serve.
-async fn read_again(read: &Read) -> Result<Settings> {
+async fn read_again(read: &Read) -> Result<(Settings, Option<AdminToken>)> {
     let read = read.clone();
-    let reading = tokio::task::spawn_blocking(move || read());
+    let reading = tokio::task::spawn_blocking(move || {
+        let settings = read()?;
+        let named = named(&settings)?;
+        Ok((settings, named))
+    });
     reading.await.map_err(|error| Error::internal("reading the configuration ended early").because(error))?
 }
 

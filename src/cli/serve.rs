@@ -16,11 +16,14 @@ use super::exit::{Exit, Failure};
 use super::identity::Identity;
 use super::reload::{Read, Reloader};
 use super::{control, logging, wiring};
+use crate::access::tokens::tend;
+use crate::access::{Encryption, Exposure};
 use crate::config::Settings;
 use crate::config::settings::parse_listen;
 use crate::error::{Error, Result};
 use crate::http::admin::AdminToken;
-use crate::http::desk::{Desk, Door};
+use crate::http::admission::Admission;
+use crate::http::desk::Desk;
 use crate::http::serve::{Limits, serve};
 use crate::http::site::Site;
 use crate::ports::Clock as _;
@@ -39,6 +42,9 @@ pub struct Arguments {
     /// Listen here [default: 127.0.0.1:3000]; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Let anybody read without a token, wherever it listens
+    #[arg(long)]
+    open: bool,
     /// Ask these upstreams, in the syntax of GOPROXY: https://proxy.example,direct
     #[arg(long, value_name = "LIST")]
     upstream: Option<String>,
@@ -71,6 +77,9 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
     if let Some(address) = &arguments.listen {
         settings.listen = parse_listen(address)?;
     }
+    if arguments.open {
+        settings.open = Some(true);
+    }
     if let Some(folder) = &arguments.store {
         settings.store.path = folder.clone();
     }
@@ -79,6 +88,9 @@ fn settings(arguments: &Arguments) -> Result<Settings> {
 
 /// The listener is up before the store: opening one can take a while, and clients wait for it.
 async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failure> {
+    let exposure = exposure(&settings);
+    exposure.admit(None).map_err(Failure::usage)?;
+    let admission = Arc::new(Admission::new(exposure, named(&settings).map_err(Failure::usage)?));
     // From here on the signal is not the end of the process.
     let reloads = signal(SignalKind::hangup()).expect("handlers can be set at start");
     let listener = bind(settings.listen).await.map_err(Failure::usage)?;
@@ -89,7 +101,7 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
         tracing::info!(name = upstream.name, kind = upstream.kind.word(), "upstream");
     }
     let (open, door) = watch::channel(None);
-    let desk = desk(door, &identity, &settings).map_err(Failure::usage)?;
+    let desk = Desk::new(door, PATIENCE, identity.pseudonym()).guarded_by(admission.clone());
     let desk = Arc::new(desk.opened_at(SystemClock.now()));
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(serve(listener, desk.clone(), Limits::default(), end(stopped.clone())));
@@ -101,7 +113,12 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
         }
     });
     let folder = settings.store.path.clone();
-    let opened = match site(&identity, settings, Some(Arc::new(move || self::settings(&arguments)))).await {
+    let read: Read = Arc::new(move || self::settings(&arguments));
+    let opened = match site(&identity, settings, Some((read, admission.clone()))).await.and_then(|site| {
+        // What is refused now has answered nobody yet.
+        admission.begin(site.tokens())?;
+        Ok(site)
+    }) {
         Ok(site) => {
             open.send_replace(Some(site.clone()));
             tracing::info!("store is open");
@@ -111,6 +128,7 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
             if let Some(stock) = site.stock() {
                 tokio::spawn(keep(stock));
             }
+            tokio::spawn(tend(site.tokens().clone()));
             Ok((controlling, tokio::spawn(reload(site.clone(), reloads)), site))
         }
         Err(error) => {
@@ -131,11 +149,15 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
     Ok(Exit::Well)
 }
 
-/// Writes down what is only known in memory: who wanted what when, and who got what.
+/// Writes down what is only known in memory: who wanted what when, by which token, and who got what.
 async fn settle(site: &Site) {
     if let Some(auditor) = site.records().and_then(|records| records.auditor.clone()) {
         // It says itself what it cannot write.
         let _ = tokio::task::spawn_blocking(move || auditor.close()).await;
+    }
+    let tokens = site.tokens().clone();
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || tokens.settle()).await {
+        tracing::warn!(%error, "when tokens were used last is not written down");
     }
     if let Some(stock) = site.stock() {
         // What cannot be written is in the log.
@@ -143,26 +165,33 @@ async fn settle(site: &Site) {
     }
 }
 
-fn desk(door: Door, identity: &Identity, settings: &Settings) -> Result<Desk> {
-    let desk = Desk::new(door, PATIENCE, identity.pseudonym());
-    let Some(reference) = &settings.admin_token else { return Ok(desk) };
+/// Who can reach the server.
+pub fn exposure(settings: &Settings) -> Exposure {
+    Exposure { listen: settings.listen, open: settings.open, encryption: Encryption::Nobody }
+}
+
+/// The admin token that the configuration names.
+pub fn named(settings: &Settings) -> Result<Option<AdminToken>> {
+    let Some(reference) = &settings.admin_token else { return Ok(None) };
     let token = environment::secret(reference).map_err(|error| error.about("api.admin_token"))?;
     let token = AdminToken::new(&token);
-    let token = token.ok_or_else(|| Error::gone("it is empty (expected a token)").about("api.admin_token"))?;
-    Ok(desk.with_admin_token(token))
+    token.ok_or_else(|| Error::gone("it is empty (expected a token)").about("api.admin_token")).map(Some)
 }
 
 /// Opens the store and everything that answers out of it; with `read`, the configuration can be read again.
-pub async fn site(identity: &Identity, settings: Settings, read: Option<Read>) -> Result<Arc<Site>> {
+pub async fn site(identity: &Identity, settings: Settings, read: Option<(Read, Arc<Admission>)>) -> Result<Arc<Site>> {
     let asker = if read.is_some() { Asker::Clients } else { Asker::Command };
     let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse, asker).await?);
-    let site = Site::new(works.catalog.clone()).kept_by(works.stock.clone());
+    let site = Site::new(works.catalog.clone(), works.tokens.clone()).kept_by(works.stock.clone());
     let site = match works.records.clone() {
         Some(records) => site.recorded_by(records),
         None => site,
     };
     Ok(Arc::new(match read {
-        Some(read) => site.reloaded_by(Arc::new(Reloader::new(read, identity.clone(), works, settings))),
+        Some((read, admission)) => {
+            let reloader = Reloader::new(read, identity.clone(), works, admission, settings);
+            site.reloaded_by(Arc::new(reloader))
+        }
         None => site,
     }))
 }

@@ -3,6 +3,7 @@
 use http::HeaderValue;
 use http::header::ACCEPT;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use url::Url;
 
 use crate::error::{Error, Result};
@@ -32,6 +33,14 @@ pub async fn walked(client: &Client, base: &str, module: &ModulePath, query: Opt
     asked(client, base, &format!("walk/{}{query}", module.escaped())).await
 }
 
+/// What a modvet says that wants a token, or another one; `None` where it is another module proxy.
+fn refusal(base: &str, body: &[u8]) -> Option<Error> {
+    let fields: Value = serde_json::from_slice(body).ok()?;
+    let (what, _) = fields["error"].as_str().zip(fields["kind"].as_str())?;
+    let remedy = "put the token into your netrc file, for the server's host; it is sent over https only";
+    Some(Error::forbidden(what).about(base).remedy(remedy))
+}
+
 async fn asked<T: DeserializeOwned>(client: &Client, base: &str, subject: &str) -> Result<Option<T>> {
     let address = format!("{}/api/v1/{subject}", base.trim_end_matches('/'));
     let url = Url::parse(&address).map_err(|cause| {
@@ -39,7 +48,11 @@ async fn asked<T: DeserializeOwned>(client: &Client, base: &str, subject: &str) 
     })?;
     let json = HeaderValue::from_static("application/json");
     let response = client.send(Request::get(url).header(ACCEPT, json).trust(Trust::Named)).await?;
-    if response.status.as_u16() != 200 {
+    let status = response.status.as_u16();
+    if matches!(status, 401 | 403) {
+        return refusal(base, &response.bytes(LIMIT).await?).map_or(Ok(None), Err);
+    }
+    if status != 200 {
         return Ok(None);
     }
     Ok(serde_json::from_slice(&response.bytes(LIMIT).await?).ok())

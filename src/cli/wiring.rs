@@ -9,6 +9,7 @@ use super::clock::SystemClock;
 use super::{environment, identity, stock};
 use crate::access::audit::{self, Auditor, Records, What};
 use crate::config::settings::AuditSettings;
+use crate::access::Tokens;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
 use crate::http::site::Counter;
@@ -40,6 +41,8 @@ pub struct Works {
     pub stock: Arc<Stock>,
     /// Who got what; `None` where nothing is written down.
     pub records: Option<Records>,
+    /// Who may ask.
+    pub tokens: Arc<Tokens>,
 }
 
 /// The runtime of every command.
@@ -70,7 +73,8 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let limits = stock::limits(&settings.store);
     let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders);
     let records = records(settings, asker, &clock)?;
-    Ok(Works { catalog, counter, store, clock, folders, stock, records })
+    let tokens = Arc::new(tokens(&store, &clock).await?);
+    Ok(Works { catalog, counter, store, clock, folders, stock, records, tokens })
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -88,6 +92,12 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         Ok(())
     });
     reloading.await.map_err(|error| Error::internal("reloading ended early").because(error))?
+}
+
+async fn tokens(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Tokens> {
+    let (store, clock) = (store.clone(), clock.clone());
+    let opening = tokio::task::spawn_blocking(move || Tokens::open(store, clock));
+    opening.await.map_err(|error| Error::internal("opening ended early").because(error))?
 }
 
 fn builder(

@@ -14,6 +14,8 @@ use crate::registry::definition::{RegistryTable, UpstreamTable};
 #[serde(default)]
 pub struct File {
     pub listen: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open: Option<bool>,
     pub store: StoreTable,
     pub pseudo_versions: PseudoVersionsTable,
     pub net: NetTable,

@@ -56,6 +56,7 @@ impl Reader {
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
         Settings {
             listen,
+            open: file.open,
             store,
             policy,
             allow_private: file.net.allow_private,

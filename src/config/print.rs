@@ -16,6 +16,7 @@ impl Settings {
         let (admin_token_file, admin_token_env) = named(self.admin_token.as_ref());
         File {
             listen: Some(self.listen.to_string()),
+            open: self.open,
             store: StoreTable {
                 path: Some(self.store.path.to_string_lossy().into_owned()),
                 spill: Some(printed_size(self.store.spill)),

@@ -12,6 +12,7 @@ pub const TABLES: [(&str, Keys); 12] = [
         "",
         &[
             ("listen", Shape::Text),
+            ("open", Shape::Truth),
             ("store", Shape::Table),
             ("pseudo_versions", Shape::Table),
             ("net", Shape::Table),
@@ -99,7 +100,8 @@ fn check(table: &DeTable<'_>, name: &str, place: &str, faults: &mut Vec<(String,
 
 fn fits(value: &DeValue<'_>, shape: Shape) -> bool {
     match (value, shape) {
-        (DeValue::String(_), Shape::Text) | (DeValue::Boolean(_), Shape::TextsOrAll | Shape::Truth) => true,
+        (DeValue::String(_), Shape::Text) => true,
+        (DeValue::Boolean(_), Shape::TextsOrAll | Shape::Truth) => true,
         (DeValue::Integer(number), Shape::Whole) => u32::from_str_radix(number.as_str(), number.radix()).is_ok(),
         _ => false,
     }

@@ -13,6 +13,8 @@ use crate::vet::mode::Policy;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub listen: SocketAddr,
+    /// Whether anybody may read without a token; `None`: on the loopback only, until there is a token.
+    pub open: Option<bool>,
     pub store: StoreSettings,
     /// What is done about wrong pseudo-versions, where a registry does not say.
     pub policy: Policy,

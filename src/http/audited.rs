@@ -5,9 +5,8 @@ use std::borrow::Cow;
 
 use hyper::{Method, StatusCode};
 
-use super::respond::{Asked, Peer};
+use super::respond::Asked;
 use super::route::RegistryName;
-use crate::access::Guest;
 use crate::access::audit::{Line, What};
 use crate::error::Error;
 use crate::registry::definition::DEFAULT;
@@ -21,8 +20,6 @@ const LONGEST: usize = 1024;
 /// What is noted while a request is answered.
 #[derive(Default)]
 pub struct Audited {
-    /// The name of who asked.
-    pub who: String,
     pub wanted: Option<(RegistryName, ModulePath, Question)>,
     /// The method of a call of the programming interface.
     pub called: Option<Method>,
@@ -33,6 +30,8 @@ pub struct Audited {
 /// What was said in the end.
 pub struct Said<'a> {
     pub route: &'static str,
+    /// The name of who asked.
+    pub guest: &'a str,
     pub status: StatusCode,
     pub subject: &'a str,
     pub cache: &'static str,
@@ -59,13 +58,9 @@ impl Audited {
         if !is_worth {
             return None;
         }
-        let mut who = std::mem::take(&mut self.who);
-        if who.is_empty() && asked.peer == Peer::Control {
-            who = Guest::owner().name;
-        }
         let refused = said.error.filter(|_| verdict == "refused");
         let mut line = Line {
-            who,
+            who: said.guest.to_owned(),
             address: asked.address,
             status: said.status.as_u16(),
             verdict: Cow::Borrowed(verdict),

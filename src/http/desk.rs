@@ -1,5 +1,6 @@
 //! The way of one request: where it leads, who may ask, and one line in the log.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,18 +10,19 @@ use hyper::header::VIA;
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::admin::AdminToken;
-use super::api::{self, Access, ApiRoute, Call, Query, Reply};
+use super::admission::{Admission, Need, refuse_foreign};
+use super::api::{self, ApiRoute, Call, Query, Reply};
 use super::audited::{self, Audited};
 use super::body::Body;
 use super::incoming::Incoming;
 use super::metrics::{Metrics, Reading};
 use super::refusal::Refusal;
-use super::respond::{self, Asked, Peer};
+use super::respond::{self, Asked};
 use super::route::{RegistryName, Route};
 use super::site::Site;
-use crate::access::{Guest, Right};
+use crate::access::{Encryption, Exposure, Guest};
 use crate::error::{Error, Kind, Result, Said};
+use crate::registry::definition::DEFAULT;
 use crate::registry::{Question, Reach};
 use crate::spec::path::ModulePath;
 use crate::sumdb;
@@ -37,25 +39,27 @@ pub struct Desk {
     pseudonym: String,
     routes: &'static [ApiRoute],
     metrics: Metrics,
-    /// What opens the admin part of the interface to the network; `None`: it is shut there.
-    admin: Option<AdminToken>,
+    admission: Arc<Admission>,
 }
 
 impl Desk {
+    /// A desk as on the loopback, where nobody says who may ask.
     pub fn new(door: Door, patience: Duration, pseudonym: impl Into<String>) -> Desk {
+        let listen = (Ipv4Addr::LOCALHOST, 0).into();
+        let exposure = Exposure { listen, open: None, encryption: Encryption::Nobody };
         Desk {
             door,
             patience,
             pseudonym: pseudonym.into(),
             routes: api::ROUTES,
             metrics: Metrics::new(None),
-            admin: None,
+            admission: Arc::new(Admission::new(exposure, None)),
         }
     }
 
-    /// The same desk, whose admin part opens to who knows the token.
-    pub fn with_admin_token(self, token: AdminToken) -> Desk {
-        Desk { admin: Some(token), ..self }
+    /// The same desk, at which somebody else says who may ask.
+    pub fn guarded_by(self, admission: Arc<Admission>) -> Desk {
+        Desk { admission, ..self }
     }
 
     /// The same desk, which says when it was opened.
@@ -91,12 +95,21 @@ impl Desk {
         };
         self.audit(asked, &mut line, response.status());
         let time = start.elapsed();
+        let response = match self.is_for_all() {
+            true => response,
+            false => respond::for_one(response),
+        };
         self.metrics.answered(line.route, response.status().as_u16(), time);
         line.write(asked, path, &response, time);
         match asked.method == Method::HEAD {
             true => respond::without_body(response),
             false => response,
         }
+    }
+
+    /// Whether anybody may read what is answered.
+    fn is_for_all(&self) -> bool {
+        self.opened().is_some_and(|site| self.admission.is_open(Some(site.tokens())))
     }
 
     fn route(&self, asked: &Asked, path: &str) -> Result<Route, Refusal> {
@@ -146,34 +159,25 @@ impl Desk {
         let (row, names) = api::find(self.routes, &asked.method, address)?;
         line.about(row.path, address.to_owned());
         line.audited.called = Some(row.method.clone());
-        let guest = self.admit(row.access, asked)?;
-        line.audited.who.clone_from(&guest.name);
         let query = Query::parse(row, query)?;
+        let site = self.site().await?;
+        let registry = names.iter().find(|(name, _)| *name == "registry").map(|(_, registry)| registry.as_str());
+        let registry = registry.or_else(|| query.text("registry")).unwrap_or(DEFAULT);
+        let guest = self.admit(row.access.need(registry), asked, &site, line)?;
+        refuse_foreign(asked)?;
         let body = match row.method {
             Method::POST | Method::PUT | Method::PATCH => body.read_json(asked).await?,
             _ => Bytes::new(),
         };
-        let site = self.site().await.map_err(Refusal::Error)?;
         let call = Call::new(site, guest, asked.reach(), names, query, body);
-        (row.handler)(call).await.map_err(Refusal::Error)
+        Ok((row.handler)(call).await?)
     }
 
     /// Who asks, if they may.
-    fn admit(&self, access: Access, asked: &Asked) -> Result<Guest, Refusal> {
-        match (access, asked.peer, &self.admin) {
-            (_, Peer::Control, _) => Ok(Guest::owner()),
-            (Access::Anyone, ..) => Ok(Guest::anonymous()),
-            (Access::Admin, Peer::Network, Some(token)) => match asked.bearer() {
-                Some(given) if token.is(given) => {
-                    Ok(Guest { name: "[api] token".to_owned(), right: Right::Admin, registry: None })
-                }
-                _ => Err(Refusal::Unauthorized),
-            },
-            (Access::Admin, Peer::Network, None) => {
-                let what = "the admin API answers on the control socket, or with a token";
-                Err(Refusal::Error(Error::forbidden(what).remedy("set [api] admin_token_file")))
-            }
-        }
+    fn admit(&self, need: Need<'_>, asked: &Asked, site: &Site, line: &mut Line) -> Result<Guest, Refusal> {
+        let guest = self.admission.admit(need, asked, site.tokens())?;
+        line.guest.clone_from(&guest.name);
+        Ok(guest)
     }
 
     async fn follow(
@@ -190,11 +194,11 @@ impl Desk {
             }
             Route::Metrics => {
                 line.route = "metrics";
-                self.metrics.page(&self.reading()).map(respond::measured)
+                self.measured(asked, line)
             }
             Route::Ready => {
                 line.route = "readyz";
-                self.door.borrow().as_ref().map(|_| respond::well()).ok_or_else(not_ready)
+                self.opened().map(|_| respond::well()).ok_or_else(|| not_ready().into())
             }
             Route::Module { registry, module, question } => {
                 line.about(question.name(), question.subject(&module));
@@ -203,7 +207,7 @@ impl Desk {
                         let answered = self.module(&registry, &module, &question, asked, line).await;
                         answered.map(|response| response.map(|body| body.holding(turn)))
                     }
-                    None => Err(busy()),
+                    None => Err(busy().into()),
                 };
                 line.audited.wanted = Some((registry, module, question));
                 answered
@@ -212,23 +216,34 @@ impl Desk {
                 line.about("sumdb", path.address());
                 match turn {
                     Some(_turn) => self.sumdb(&registry, &path, asked, line).await,
-                    None => Err(busy()),
+                    None => Err(busy().into()),
                 }
             }
-            Route::Api(address) => Err(Error::internal(format!("{address}: the interface has a way of its own"))),
+            Route::Api(address) => {
+                Err(Error::internal(format!("{address}: the interface has a way of its own")).into())
+            }
         };
-        result.unwrap_or_else(|error| {
-            line.failed(&error);
-            respond::refused(&error, asked)
+        result.unwrap_or_else(|refusal| {
+            line.refused(&refusal);
+            respond::not_followed(&refusal, asked)
         })
     }
 
-    /// What is known without waiting for the store.
-    fn reading(&self) -> Reading {
-        match self.door.borrow().as_ref() {
-            Some(site) => site.reading(),
-            None => Reading::default(),
-        }
+    /// Figures, without waiting for the store: until it is open nothing is known of any registry, nor who may ask.
+    fn measured(&self, asked: &Asked, line: &mut Line) -> Result<Response<Body>, Refusal> {
+        let reading = match self.opened() {
+            Some(site) => {
+                self.admit(Need::Everything, asked, &site, line)?;
+                site.reading()
+            }
+            None if self.admission.is_open(None) => Reading::default(),
+            None => return Err(not_ready().into()),
+        };
+        Ok(self.metrics.page(&reading).map(respond::measured)?)
+    }
+
+    fn opened(&self) -> Option<Arc<Site>> {
+        self.door.borrow().clone()
     }
 
     async fn module(
@@ -238,8 +253,9 @@ impl Desk {
         question: &Question,
         asked: &Asked,
         line: &mut Line,
-    ) -> Result<Response<Body>> {
+    ) -> Result<Response<Body>, Refusal> {
         let site = self.site().await?;
+        self.admit(Need::Registry(registry.as_str()), asked, &site, line)?;
         let answer = site.counter(registry)?.registry.answer(module, question, asked.reach()).await?;
         line.freshness = answer.freshness.as_str();
         line.upstream = answer.upstream.clone();
@@ -253,8 +269,9 @@ impl Desk {
         path: &sumdb::Path,
         asked: &Asked,
         line: &mut Line,
-    ) -> Result<Response<Body>> {
+    ) -> Result<Response<Body>, Refusal> {
         let site = self.site().await?;
+        self.admit(Need::Registry(registry.as_str()), asked, &site, line)?;
         let counter = site.counter(registry)?;
         if let sumdb::Target::Lookup { module, version } = &path.target {
             counter.registry.vouch(module, version, asked.reach()).await?;
@@ -271,8 +288,8 @@ impl Desk {
     fn audit(&self, asked: &Asked, line: &mut Line, status: StatusCode) {
         let door = self.door.borrow();
         let Some(auditor) = door.as_ref().and_then(|site| site.records()?.auditor.as_ref()) else { return };
-        let Line { audited, route, subject, freshness, upstream, error } = line;
-        let said = audited::Said { route, status, subject, cache: freshness, upstream, error: error.as_ref() };
+        let Line { audited, route, guest, subject, freshness, upstream, error } = line;
+        let said = audited::Said { route, guest, status, subject, cache: freshness, upstream, error: error.as_ref() };
         if let Some(line) = audited.line(auditor.what(), asked, &said) {
             auditor.note(line);
         }
@@ -320,6 +337,8 @@ fn for_now(error: Error) -> Error {
 #[derive(Default)]
 struct Line {
     route: &'static str,
+    /// A token's label or id.
+    guest: String,
     subject: String,
     freshness: &'static str,
     upstream: String,
@@ -338,15 +357,12 @@ impl Line {
         self.freshness = said.cache;
     }
 
-    fn failed(&mut self, error: &Error) {
-        if let Some(said) = error.speaker() {
-            self.said(said);
-        }
-        self.error = Some(error.clone());
-    }
-
     fn refused(&mut self, refusal: &Refusal) {
         self.error = refusal.error().cloned();
+        if let Some(said) = refusal.error().and_then(Error::speaker) {
+            self.upstream.clone_from(&said.upstream);
+            self.freshness = said.cache;
+        }
     }
 
     fn write(&self, asked: &Asked, target: &str, response: &Response<Body>, time: Duration) {
@@ -355,6 +371,7 @@ impl Line {
         tracing::info!(
             method = %asked.method,
             route = self.route,
+            guest = ?self.guest,
             subject = ?subject,
             freshness = self.freshness,
             upstream = self.upstream,

@@ -3,6 +3,7 @@
 //! Rules: go.dev/ref/mod#goproxy-protocol, RFC 9110 and 9111, docs/protocol.md.
 
 pub mod admin;
+pub mod admission;
 pub mod api;
 mod audited;
 pub mod body;

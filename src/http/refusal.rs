@@ -13,8 +13,8 @@ pub enum Refusal {
     },
     /// It came from this very process.
     Loop,
-    /// The admin token is missing or another one.
-    Unauthorized,
+    /// There is no token, or none that opens this.
+    Unauthorized(Error),
     /// A query string or a body that does not fit.
     Malformed(Error),
     /// A body in no JSON.
@@ -29,8 +29,14 @@ impl Refusal {
     /// For the log, where there is more to say than the status.
     pub fn error(&self) -> Option<&Error> {
         match self {
-            Refusal::Error(error) | Refusal::Malformed(error) => Some(error),
+            Refusal::Error(error) | Refusal::Malformed(error) | Refusal::Unauthorized(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Error(error)
     }
 }

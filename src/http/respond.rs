@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{
-    ACCEPT, ACCEPT_RANGES, AGE, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    ACCEPT, ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
@@ -66,12 +66,6 @@ impl Asked {
     /// Whether the client reads JSON and no text.
     pub fn wants_json(&self) -> bool {
         self.values(ACCEPT).any(|value| value.contains(JSON) && !value.contains("text/"))
-    }
-
-    /// The token of `Authorization: Bearer TOKEN`.
-    pub fn bearer(&self) -> Option<&str> {
-        let (scheme, token) = self.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
     fn values(&self, name: HeaderName) -> impl Iterator<Item = &str> {
@@ -152,6 +146,7 @@ pub fn replied(reply: Reply, asked: &Asked) -> Response<Body> {
             *response.status_mut() = StatusCode::CREATED;
             response
         }
+        Reply::Once(json) => return once(json),
         Reply::Done => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -166,6 +161,30 @@ pub fn replied(reply: Reply, asked: &Asked) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(lifetime(Life::Never)));
     headers.insert(NOSNIFF.0, NOSNIFF.1);
+    response
+}
+
+/// A secret: kept by nobody, and without anything that would tell it again.
+fn once(json: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::from(Bytes::from(json)));
+    *response.status_mut() = StatusCode::CREATED;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(NOSNIFF.0, NOSNIFF.1);
+    response
+}
+
+/// What was given for a token is for who bears it: without this a shared cache may give what is public to anybody.
+pub fn for_one(mut response: Response<Body>) -> Response<Body> {
+    let Some(control) = response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok()) else {
+        return response;
+    };
+    if let Some(rest) = control.strip_prefix("public")
+        && let Ok(value) = HeaderValue::try_from(format!("private{rest}"))
+    {
+        response.headers_mut().insert(CACHE_CONTROL, value);
+    }
     response
 }
 
@@ -286,8 +305,9 @@ fn declined(refusal: &Refusal, in_json_form: bool) -> Response<Body> {
         Refusal::Method { allowed, .. } => {
             headers.insert(ALLOW, header(allowed));
         }
-        Refusal::Unauthorized => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"modvet\""));
+        Refusal::Unauthorized(_) => {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"modvet\""));
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"modvet\""));
         }
         _ => {}
     }
@@ -309,10 +329,7 @@ fn declining(refusal: &Refusal) -> (StatusCode, Error) {
             let remedy = "take its own address out of the list of upstreams";
             (StatusCode::LOOP_DETECTED, Error::bad_gateway(what).remedy(remedy))
         }
-        Refusal::Unauthorized => {
-            let error = Error::forbidden("this part of the API wants the admin token");
-            (StatusCode::UNAUTHORIZED, error.remedy("send it as Authorization: Bearer TOKEN"))
-        }
+        Refusal::Unauthorized(error) => (StatusCode::UNAUTHORIZED, error.clone()),
         Refusal::MediaType => {
             let error = gone("the body is no JSON by its Content-Type");
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, error.remedy("send Content-Type: application/json"))

@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::error::{Error, Result};
 use crate::registry::Question;
+use crate::registry::definition::DEFAULT;
 use crate::spec::path::{self, ModulePath};
 use crate::spec::query::Query;
 use crate::spec::version::Version;
@@ -35,6 +36,15 @@ pub enum Route {
 pub enum RegistryName {
     Default,
     Named(String),
+}
+
+impl RegistryName {
+    pub fn as_str(&self) -> &str {
+        match self {
+            RegistryName::Default => DEFAULT,
+            RegistryName::Named(name) => name,
+        }
+    }
 }
 
 impl Route {

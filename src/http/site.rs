@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use super::metrics::{AuditReading, Reading, StoreReading, UpstreamReading};
 use super::route::RegistryName;
 use crate::access::audit::Records;
+use crate::access::Tokens;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
 use crate::registry::catalog::Catalog;
-use crate::registry::definition::DEFAULT;
 use crate::registry::stock::Stock;
 use crate::sumdb;
 
@@ -23,6 +23,7 @@ pub struct Counter {
 /// All registries.
 pub struct Site {
     catalog: Arc<Catalog<Counter>>,
+    tokens: Arc<Tokens>,
     reload: Option<Arc<dyn Reload>>,
     stock: Option<Arc<Stock>>,
     records: Option<Records>,
@@ -45,16 +46,18 @@ pub struct Reloaded {
 }
 
 impl Site {
-    pub fn new(catalog: Arc<Catalog<Counter>>) -> Site {
-        Site { catalog, reload: None, stock: None, records: None }
+    pub fn new(catalog: Arc<Catalog<Counter>>, tokens: Arc<Tokens>) -> Site {
+        Site { catalog, tokens, reload: None, stock: None, records: None }
     }
 
     /// Without any registry, for tests of what needs none.
     #[cfg(test)]
     pub fn empty() -> Site {
         use crate::registry::catalog::Current;
-        let store = crate::registry::doubles::Drawer::new();
-        Site::new(Arc::new(Catalog::standing(store, Current::default())))
+        use crate::registry::doubles::{Drawer, Hands};
+        let store = Drawer::new();
+        let tokens = Tokens::open(store.clone(), Hands::new()).expect("an empty store");
+        Site::new(Arc::new(Catalog::standing(store, Current::default())), Arc::new(tokens))
     }
 
     /// The same, with somebody who looks after what is kept.
@@ -103,6 +106,11 @@ impl Site {
         }
     }
 
+    /// Who may ask.
+    pub fn tokens(&self) -> &Arc<Tokens> {
+        &self.tokens
+    }
+
     /// What is defined, and by whom it is changed.
     pub fn catalog(&self) -> &Arc<Catalog<Counter>> {
         &self.catalog
@@ -110,10 +118,11 @@ impl Site {
 
     /// The registry of a name, as it is now: changes do not disturb who holds it.
     pub fn counter(&self, name: &RegistryName) -> Result<Arc<Counter>> {
-        let (name, unknown) = match name {
-            RegistryName::Named(name) => (name.as_str(), Error::not_found("unknown registry")),
-            RegistryName::Default => (DEFAULT, Error::internal("there is no default registry")),
+        let unknown = match name {
+            RegistryName::Named(_) => Error::not_found("unknown registry"),
+            RegistryName::Default => Error::internal("there is no default registry"),
         };
+        let name = name.as_str();
         let current = self.catalog.current();
         current.registries.get(name).cloned().ok_or_else(|| unknown.about(format!("registries/{name}")))
     }

@@ -60,6 +60,10 @@ impl Parameter {
 pub struct Query(Vec<(&'static str, String)>);
 
 impl Query {
+    pub fn text(&self, parameter: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == parameter).map(|(_, value)| value.as_str())
+    }
+
     /// Refuses what the row does not know and values that are not of its shape.
     pub fn parse(row: &ApiRoute, text: &str) -> Result<Query, Refusal> {
         let mut query: Vec<(&'static str, String)> = Vec::new();
@@ -115,7 +119,7 @@ impl Call {
     }
 
     pub fn text(&self, parameter: &str) -> Option<&str> {
-        self.query.0.iter().find(|(known, _)| *known == parameter).map(|(_, value)| value.as_str())
+        self.query.text(parameter)
     }
 
     pub fn number(&self, parameter: &str) -> Option<u64> {

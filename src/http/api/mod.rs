@@ -11,6 +11,7 @@ mod document;
 mod entries;
 mod registries;
 mod reply;
+mod tokens;
 mod upstreams;
 mod verdicts;
 mod walks;
@@ -23,6 +24,7 @@ pub use call::{Call, Parameter, Query, Shape};
 pub use document::DOCUMENT;
 pub use reply::{Lines, Reply};
 
+use super::admission::Need;
 use super::refusal::Refusal;
 use super::route;
 use crate::error::{Error, Result};
@@ -39,12 +41,32 @@ pub struct ApiRoute {
     pub handler: Handler,
 }
 
-/// Who may ask.
+/// Who may ask. The control socket may ask everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// The control socket, or who has the admin token.
+    /// Who has an admin token for all registries: what it is about is shared.
     Admin,
+    /// The same, or who has an admin token for the registry that the address or the query names.
+    AdminOf,
+    /// Who may read the registry that the address or the query names, else the one at `/`.
     Anyone,
+    /// Who may read any registry.
+    AnyReader,
+}
+
+impl Access {
+    pub fn need(self, registry: &str) -> Need<'_> {
+        match self {
+            Access::Admin => Need::Admin,
+            Access::AdminOf => Need::AdminOf(registry),
+            Access::Anyone => Need::Registry(registry),
+            Access::AnyReader => Need::Anything,
+        }
+    }
+
+    pub fn is_admin(self) -> bool {
+        matches!(self, Access::Admin | Access::AdminOf)
+    }
 }
 
 pub type Handler = fn(Call) -> BoxFuture<'static, Result<Reply>>;
@@ -82,7 +104,7 @@ pub static ROUTES: &[ApiRoute] = &[
     ApiRoute {
         method: Method::GET,
         path: "/api/v1/registries/{registry}",
-        access: Access::Admin,
+        access: Access::AdminOf,
         query: &[],
         handler: |call| Box::pin(registries::show(call)),
     },
@@ -103,7 +125,7 @@ pub static ROUTES: &[ApiRoute] = &[
     ApiRoute {
         method: Method::GET,
         path: "/api/v1/registries/{registry}/upstreams",
-        access: Access::Admin,
+        access: Access::AdminOf,
         query: &[],
         handler: |call| Box::pin(registries::upstreams(call)),
     },
@@ -117,14 +139,14 @@ pub static ROUTES: &[ApiRoute] = &[
     ApiRoute {
         method: Method::PATCH,
         path: "/api/v1/registries/{registry}/upstreams/{upstream}",
-        access: Access::Admin,
+        access: Access::AdminOf,
         query: &[],
         handler: |call| Box::pin(registries::reposition(call)),
     },
     ApiRoute {
         method: Method::DELETE,
         path: "/api/v1/registries/{registry}/upstreams/{upstream}",
-        access: Access::Admin,
+        access: Access::AdminOf,
         query: &[],
         handler: |call| Box::pin(registries::dissociate(call)),
     },
@@ -179,6 +201,27 @@ pub static ROUTES: &[ApiRoute] = &[
     },
     ApiRoute {
         method: Method::GET,
+        path: "/api/v1/tokens",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(tokens::list(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/tokens",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(tokens::create(call)),
+    },
+    ApiRoute {
+        method: Method::DELETE,
+        path: "/api/v1/tokens/{id}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(tokens::revoke(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
         path: "/api/v1/walk/{subject...}",
         access: Access::Anyone,
         query: &[],
@@ -194,7 +237,7 @@ pub static ROUTES: &[ApiRoute] = &[
     ApiRoute {
         method: Method::GET,
         path: "/api/v1/openapi.json",
-        access: Access::Anyone,
+        access: Access::AnyReader,
         query: &[],
         handler: |call| Box::pin(document::document(call)),
     },
@@ -222,21 +265,21 @@ pub static ROUTES: &[ApiRoute] = &[
     ApiRoute {
         method: Method::GET,
         path: "/api/v1/registries/{registry}/bindings",
-        access: Access::Admin,
+        access: Access::AdminOf,
         query: PAGES,
         handler: |call| Box::pin(bindings::list(call)),
     },
     ApiRoute {
         method: Method::DELETE,
         path: "/api/v1/registries/{registry}/bindings/{module...}",
-        access: Access::Admin,
+        access: Access::AdminOf,
         query: &[],
         handler: |call| Box::pin(bindings::remove(call)),
     },
     ApiRoute {
         method: Method::GET,
         path: "/api/v1/audit",
-        access: Access::Admin,
+        access: Access::AdminOf,
         query: audit::QUERY,
         handler: |call| Box::pin(audit::list(call)),
     },
@@ -384,7 +427,9 @@ mod tests {
             assert!(row.path.starts_with("/api/v1/") || row.path.starts_with("/registries/{registry}/api/v1/"));
             let rest = row.path.find("...}");
             assert!(rest.is_none_or(|at| at + 4 == row.path.len()), "{}: the rest stands last", row.path);
-            assert!(row.access == Access::Admin || row.method == Method::GET, "{}: anyone may only read", row.path);
+            assert!(row.access.is_admin() || row.method == Method::GET, "{}: anyone may only read", row.path);
+            let names_one = row.path.contains("{registry}") || row.query.iter().any(|known| known.name == "registry");
+            assert!(row.access != Access::AdminOf || names_one, "{}: of which registry?", row.path);
         }
     }
 }

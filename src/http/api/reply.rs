@@ -16,6 +16,8 @@ pub enum Reply {
     Json(Vec<u8>),
     /// 201 with JSON: something is there that was not.
     Created(Vec<u8>),
+    /// The same with a secret that is shown this once.
+    Once(Vec<u8>),
     /// 204.
     Done,
     /// 200 with one JSON value a line, each sent when it is known.
@@ -32,6 +34,10 @@ impl Reply {
 
     pub fn created(value: &impl Serialize) -> Result<Reply> {
         Ok(Reply::Created(pretty(value)?))
+    }
+
+    pub fn once(value: &impl Serialize) -> Result<Reply> {
+        Ok(Reply::Once(pretty(value)?))
     }
 
     /// Work that tells how it goes. An error becomes the last line, as the body of an error would be;

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::openapi::differences;
-use super::{Running, World, start_desk};
-use crate::http::admin::AdminToken;
+use super::{Running, World, naming, start_desk};
 use crate::http::desk::Desk;
 use crate::http::serve::Limits;
 use crate::http::tests::PSEUDONYM;
@@ -21,7 +20,7 @@ async fn running() -> Running {
     world.corp.misname("example.com/dep", WRONG, RIGHT);
     let running = start_desk(Some(world.site()), Limits::default(), |door| {
         let desk = Desk::new(door, std::time::Duration::from_secs(30), PSEUDONYM);
-        desk.with_admin_token(AdminToken::new(TOKEN).expect("a token"))
+        desk.guarded_by(naming(TOKEN))
     })
     .await;
     for module in ["m", "n"] {
@@ -196,7 +195,7 @@ async fn recorded_differences_are_told_the_newest_first() {
     }
     let running = start_desk(Some(world.site()), Limits::default(), |door| {
         let desk = Desk::new(door, std::time::Duration::from_secs(30), PSEUDONYM);
-        desk.with_admin_token(AdminToken::new(TOKEN).expect("a token"))
+        desk.guarded_by(naming(TOKEN))
     })
     .await;
     let row = "GET /api/v1/changes";

@@ -1,5 +1,6 @@
 //! The server on port 0 in front of sources in memory, asked over real sockets.
 
+mod access;
 mod answers;
 pub mod api;
 mod files;
@@ -9,6 +10,7 @@ mod lifecycle;
 mod metrics;
 pub mod openapi;
 mod sumdb;
+mod tokens;
 mod walk;
 
 use std::net::SocketAddr;
@@ -20,9 +22,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::admin::AdminToken;
+use super::admission::Admission;
 use super::desk::{Desk, Door};
 use super::serve::{Limits, serve};
 use super::site::{Counter, Site};
+use crate::access::{Encryption, Exposure, Tokens};
 use crate::registry::catalog::{Catalog, Current};
 use crate::registry::doubles::{Drawer, Hands, Known, Ledger, member};
 use crate::registry::stock::{self, Stock};
@@ -76,8 +81,16 @@ impl World {
         let registries = all.map(|(name, mode)| (name.to_owned(), Arc::new(self.counter(name, mode))));
         let current = Current { registries: registries.into(), ..Current::default() };
         let stock = Stock::new(self.store.clone(), self.clock.clone(), stock::Limits::default(), Arc::new(Vec::new));
-        Arc::new(Site::new(Arc::new(Catalog::standing(self.store.clone(), current))).kept_by(Arc::new(stock)))
+        let tokens = Tokens::open(self.store.clone(), self.clock.clone()).expect("a store that can be read");
+        let catalog = Arc::new(Catalog::standing(self.store.clone(), current));
+        Arc::new(Site::new(catalog, Arc::new(tokens)).kept_by(Arc::new(stock)))
     }
+}
+
+/// A door as on the loopback, with a token that the configuration names.
+pub fn naming(token: &str) -> Arc<Admission> {
+    let exposure = Exposure { listen: ([127, 0, 0, 1], 0).into(), open: None, encryption: Encryption::Nobody };
+    Arc::new(Admission::new(exposure, AdminToken::new(token)))
 }
 
 /// A server that runs.

@@ -1,0 +1,252 @@
+//! Who may ask: what a request bears is held against the tokens, the policy and what is asked for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::Method;
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+
+use super::admin::AdminToken;
+use super::refusal::Refusal;
+use super::respond::{Asked, Peer};
+use crate::access::policy::stricter;
+use crate::access::{Denial, Encryption, Exposure, Guest, Right, Tokens};
+use crate::error::{Error, Result};
+
+/// What somebody has to be for what they ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need<'a> {
+    /// Somebody who may read anything at all.
+    Anything,
+    /// Who may read this registry.
+    Registry(&'a str),
+    /// Who may read all registries.
+    Everything,
+    /// Who may change what concerns this registry alone.
+    AdminOf(&'a str),
+    Admin,
+}
+
+/// The door: it knows how strict it is, and nothing of registries.
+pub struct Admission {
+    encryption: Encryption,
+    exposure: RwLock<Exposure>,
+    /// The token that the configuration names.
+    named: RwLock<Option<AdminToken>>,
+    /// That a proxy in front was seen where everybody may read.
+    is_warned: AtomicBool,
+}
+
+/// The longest pair of user and token that is looked at, in bytes.
+const LONGEST: usize = 1024;
+
+/// What a request bears.
+enum Credentials<'a> {
+    None,
+    Bearer(&'a str),
+    Basic(Vec<u8>),
+    /// Nothing that could be a token.
+    Other,
+}
+
+impl Admission {
+    pub fn new(exposure: Exposure, named: Option<AdminToken>) -> Admission {
+        Admission {
+            encryption: exposure.encryption,
+            exposure: RwLock::new(exposure),
+            named: RwLock::new(named),
+            is_warned: AtomicBool::new(false),
+        }
+    }
+
+    /// Refuses to begin where strangers could read.
+    pub fn begin(&self, tokens: &Tokens) -> Result<()> {
+        self.exposure().admit(Some(tokens.has_valid() || self.named().is_some()))
+    }
+
+    /// Whether `open` as it was read again waits for a restart: it would let more in.
+    pub fn would_weaken(&self, open: Option<bool>) -> bool {
+        stricter(self.exposure().open, open) != open
+    }
+
+    /// What was read again of the configuration; nothing of it lets anybody in who was out before, but who knows the
+    /// token that is named now.
+    pub fn renew(&self, open: Option<bool>, named: Option<AdminToken>) {
+        *self.named.write().unwrap_or_else(PoisonError::into_inner) = named;
+        let mut exposure = self.exposure.write().unwrap_or_else(PoisonError::into_inner);
+        exposure.open = stricter(exposure.open, open);
+    }
+
+    /// Whether anybody may read; `tokens` are not known while the store is opening.
+    pub fn is_open(&self, tokens: Option<&Tokens>) -> bool {
+        self.exposure().is_open(tokens.is_some_and(Tokens::is_guarded))
+    }
+
+    /// Who asks, if they may.
+    pub fn admit(&self, need: Need<'_>, asked: &Asked, tokens: &Tokens) -> Result<Guest, Refusal> {
+        if asked.peer == Peer::Control {
+            return Ok(Guest::owner());
+        }
+        let guest = self.guest(need, asked, tokens)?;
+        allow(need, &guest).map_err(Refusal::Error)?;
+        Ok(guest)
+    }
+
+    fn guest(&self, need: Need<'_>, asked: &Asked, tokens: &Tokens) -> Result<Guest, Refusal> {
+        let credentials = Credentials::of(&asked.headers);
+        let checked = match credentials.token() {
+            Some(token) => match tokens.check(token) {
+                Err(Denial::Malformed | Denial::Unknown) if self.is_named(token) => return Ok(named_guest()),
+                checked => checked,
+            },
+            None => Err(Denial::Malformed),
+        };
+        let is_free = !need.is_admin() && self.is_open(Some(tokens));
+        let why = match (credentials, checked) {
+            (_, Ok(guest)) => return Ok(guest),
+            // What is no token may be meant for a proxy in front.
+            (_, Err(Denial::Malformed)) if is_free => {
+                self.watch(&asked.headers);
+                return Ok(Guest::anonymous());
+            }
+            (Credentials::None, _) => None,
+            (_, Err(denial)) => Some(denial),
+        };
+        Err(Refusal::Unauthorized(self.told(why, need, &asked.headers)))
+    }
+
+    /// Warns once where strangers seem to come through a proxy on this machine.
+    fn watch(&self, headers: &HeaderMap) {
+        let comes_through = || headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
+        if self.exposure().open.is_some() || self.is_warned.load(Ordering::Relaxed) || !comes_through() {
+            return;
+        }
+        if !self.is_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "requests come through a proxy, and whoever it serves may read all: \
+                 say tls = \"terminated\" to want tokens, or open = true if that is meant"
+            );
+        }
+    }
+
+    /// What is wrong with what was sent, and how to send what is right.
+    fn told(&self, why: Option<Denial>, need: Need<'_>, headers: &HeaderMap) -> Error {
+        let what = match why {
+            None => "a token is wanted here".to_owned(),
+            Some(Denial::Malformed) => "what was sent is no token (expected modvet_ and 81 characters)".to_owned(),
+            Some(Denial::Unknown) => "the token is not known here".to_owned(),
+            Some(Denial::Expired(at)) => format!("the token expired at {}", at.format("%Y-%m-%dT%H:%M:%SZ")),
+            Some(Denial::Revoked) => "the token was revoked".to_owned(),
+        };
+        let error = Error::forbidden(what);
+        if need.is_admin() {
+            return error
+                .remedy("send Authorization: Bearer TOKEN, or ask on the control socket")
+                .remedy("who runs modvet makes one: modvet token create --scope admin");
+        }
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
+        let host = host.unwrap_or("HOST");
+        let error = error
+            .remedy(format!("in ~/.netrc: machine {host} login go password TOKEN"))
+            .remedy("or, from Go 1.24 on: GOAUTH=\"modvet auth\" and MODVET_TOKEN=TOKEN");
+        let error = match self.encryption {
+            Encryption::Nobody => error.remedy("the go command sends either over https only"),
+            Encryption::Own | Encryption::InFront => error,
+        };
+        error.remedy("who runs modvet makes one: modvet token create --scope read")
+    }
+
+    fn is_named(&self, token: &str) -> bool {
+        self.named().as_ref().is_some_and(|named| named.is(token))
+    }
+
+    fn named(&self) -> Option<AdminToken> {
+        self.named.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn exposure(&self) -> Exposure {
+        *self.exposure.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who bears the token that the configuration names.
+fn named_guest() -> Guest {
+    Guest { name: "[api] token".to_owned(), right: Right::Admin, registry: None }
+}
+
+impl Need<'_> {
+    fn is_admin(self) -> bool {
+        matches!(self, Need::Admin | Need::AdminOf(_))
+    }
+}
+
+/// The same words whether the other registry exists or not. A 403, since behind a 404 the go command asks the next one.
+fn allow(need: Need<'_>, guest: &Guest) -> Result<()> {
+    if need.is_admin() && !guest.is_admin() {
+        let error = Error::forbidden("this wants an admin token, and the one that was sent is for reading");
+        return Err(error.remedy("who runs modvet makes one: modvet token create --scope admin"));
+    }
+    let fits = match need {
+        Need::Anything => true,
+        Need::Registry(registry) | Need::AdminOf(registry) => guest.may_see(registry),
+        Need::Everything | Need::Admin => guest.registry.is_none(),
+    };
+    let Some(own) = guest.registry.as_deref().filter(|_| !fits) else { return Ok(()) };
+    Err(match need {
+        Need::Registry(_) | Need::AdminOf(_) => Error::forbidden(format!("this token is for registry {own} alone"))
+            .remedy(format!("ask below /registries/{own}/")),
+        _ => Error::forbidden(format!("this concerns all registries, and the token is for registry {own} alone")),
+    }
+    .remedy("or use a token without --registry"))
+}
+
+/// Refuses what a page of another site sends in a browser's name: who once gave the browser a token sends it along.
+pub fn refuse_foreign(asked: &Asked) -> Result<()> {
+    if matches!(asked.method, Method::GET | Method::HEAD) || asked.peer == Peer::Control {
+        return Ok(());
+    }
+    let text = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok());
+    let is_foreign = match (text("sec-fetch-site"), text(ORIGIN.as_str())) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => origin.split_once("://").map(|(_, host)| host) != text(HOST.as_str()),
+        (None, None) => false,
+    };
+    match is_foreign {
+        true => Err(Error::forbidden("this comes from a page of another site, which may change nothing here")),
+        false => Ok(()),
+    }
+}
+
+impl Credentials<'_> {
+    fn of(headers: &HeaderMap) -> Credentials<'_> {
+        let Some(value) = headers.get(AUTHORIZATION) else { return Credentials::None };
+        let Some((scheme, rest)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
+            return Credentials::Other;
+        };
+        let rest = rest.trim();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Credentials::Bearer(rest);
+        }
+        if !scheme.eq_ignore_ascii_case("basic") || rest.len() > LONGEST {
+            return Credentials::Other;
+        }
+        STANDARD.decode(rest).map_or(Credentials::Other, Credentials::Basic)
+    }
+
+    /// Of Basic it is the password; the user's name does not matter.
+    fn token(&self) -> Option<&str> {
+        match self {
+            Credentials::Bearer(token) => Some(token),
+            Credentials::Basic(pair) => Some(std::str::from_utf8(pair).ok()?.split_once(':')?.1),
+            Credentials::None | Credentials::Other => None,
+        }
+    }
+}
+
+/// A host and perhaps a port, as it may stand in a netrc file.
+fn is_host(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    !text.is_empty() && text.len() <= 100 && text.chars().all(fits)
+}
