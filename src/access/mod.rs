@@ -1,7 +1,8 @@
 //! Trust: who may ask, what may pass, what was first, and who got what.
 //! Must not know of HTTP, nor where answers come from.
-//! Rules: docs/api.md, DESIGN.md.
+//! Rules: docs/api.md, docs/rules.md, DESIGN.md.
 
 pub mod guest;
+pub mod rules;
 
 pub use guest::{Guest, Right};

@@ -49,6 +49,9 @@ impl Reader {
         self.note("pseudo_versions", &faults);
         let store = self.store(file.store, &given);
         self.allow_private(&file.net.allow_private);
+        let rules = super::rules::read(file.rules, file.rule, file.cooldown, &file.registry, |above, faults| {
+            self.note(above, faults);
+        });
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
         Settings {
             listen,
@@ -60,6 +63,7 @@ impl Reader {
             admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
             upstreams,
             registries,
+            rules,
         }
     }
 

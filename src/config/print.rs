@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::file::{ApiTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable};
+use super::rules;
 use super::settings::{AllowInsecure, Settings};
 use crate::registry::definition::{
     DEFAULT, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, mode_word, printed_size, strict_mod_word,
@@ -39,6 +40,9 @@ impl Settings {
             },
             api: ApiTable { admin_token_file, admin_token_env },
             upstream: self.upstreams.iter().map(UpstreamDefinition::table).collect(),
+            rules: rules::default_table(&self.rules),
+            rule: self.rules.rules.iter().map(|rule| rules::rule_table(rule)).collect(),
+            cooldown: self.rules.cooldown.as_deref().map(rules::cooldown_table),
             registry: self.all_registries().iter().map(|registry| self.table(registry)).collect(),
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::file::File;
 use super::meant::Reader;
+use crate::access::rules::Rules;
 use crate::error::{Error, Result};
 use crate::registry::definition::{RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
 use crate::vet::mode::Policy;
@@ -25,6 +26,8 @@ pub struct Settings {
     /// In the order of the walk.
     pub upstreams: Vec<UpstreamDefinition>,
     pub registries: Vec<RegistryDefinition>,
+    /// What may pass.
+    pub rules: Rules,
 }
 
 #[derive(Debug, Clone)]

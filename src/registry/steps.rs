@@ -210,9 +210,9 @@ impl Outcome {
         let upstream = answer.upstream.clone();
         let (mut version, mut versions) = (None, None);
         match question {
-            Question::List => versions = Some(answer.text().await?.lines().count()),
+            Question::List => versions = Some(answer.read().await?.0.lines().count()),
             Question::Info(_) | Question::Latest => {
-                let text = answer.text().await?;
+                let (text, _) = answer.read().await?;
                 let info = serde_json::from_str::<Info>(&text);
                 version = info.ok().map(|info| info.version);
             }
@@ -242,12 +242,18 @@ impl From<&Error> for Outcome {
 }
 
 impl Answer {
-    /// The body of a list or an `.info`.
-    async fn text(self) -> Result<String> {
-        let bytes = match self.body {
-            AnswerBody::Text(bytes) => bytes,
-            AnswerBody::Blob(blob) => blocking(move || blob.read_all(16 << 20)).await?,
+    /// The body of a list or an `.info`, and the answer.
+    pub(super) async fn read(self) -> Result<(String, Answer)> {
+        let bytes = match &self.body {
+            AnswerBody::Text(bytes) => bytes.clone(),
+            AnswerBody::Blob(blob) => match blob.in_memory() {
+                Some(bytes) => bytes,
+                None => {
+                    let blob = blob.clone();
+                    blocking(move || blob.read_all(16 << 20)).await?
+                }
+            },
         };
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok((String::from_utf8_lossy(&bytes).into_owned(), self))
     }
 }

@@ -12,6 +12,7 @@ pub enum Shape {
     Whole,
     /// A list of texts, or `true`.
     TextsOrAll,
+    Truth,
     Table,
     Tables,
 }
@@ -76,6 +77,7 @@ impl Shape {
             Shape::Texts => "a list of texts",
             Shape::Whole => "a whole number",
             Shape::TextsOrAll => "a list of hosts, or true",
+            Shape::Truth => "true or false",
             Shape::Table => "a table",
             Shape::Tables => "tables",
         }
@@ -134,6 +136,7 @@ fn fits(value: &Value, shape: Shape) -> bool {
     match (value, shape) {
         (Value::Null, _) | (Value::String(_), Shape::Text) | (Value::Object(_), Shape::Table) => true,
         (Value::Array(items), Shape::Texts) => items.iter().all(Value::is_string),
+        (Value::Bool(_), Shape::Truth) => true,
         (Value::Number(number), Shape::Whole) => number.as_u64().is_some_and(|number| number <= u64::from(u32::MAX)),
         _ => false,
     }
