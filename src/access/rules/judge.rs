@@ -84,7 +84,7 @@ impl Relevant {
             }
         }
         if self.default == Action::Deny {
-            judged.denial = Some(by_default());
+            judged.denial = Some(self.by_default(now));
         }
         judged
     }
@@ -106,8 +106,13 @@ impl Relevant {
             Action::Allow if some_fall => Whole::Depends,
             Action::Allow => Whole::Passes,
             Action::Deny if some_pass => Whole::Depends,
-            Action::Deny => Whole::Denied(by_default()),
+            Action::Deny => Whole::Denied(self.by_default(now)),
         }
+    }
+
+    fn by_default(&self, now: DateTime<Utc>) -> Denial {
+        let is_whole = !self.rules.iter().any(|rule| rule.action == Action::Allow && rule.stands(now));
+        Denial { rule: BY_DEFAULT.into(), reason: "no rule lets it pass".to_owned(), until: None, is_whole }
     }
 
     /// The cooldown, where a version has to wait for it: no exception is about it.
@@ -127,8 +132,4 @@ impl Cooldown {
         let until = seen_at + self.min_age;
         (now < until).then_some(Young { seen_at, until, min_age: self.min_age })
     }
-}
-
-fn by_default() -> Denial {
-    Denial { rule: BY_DEFAULT.into(), reason: "no rule lets it pass".to_owned(), until: None, is_whole: false }
 }
