@@ -21,6 +21,7 @@ mod prefetch;
 mod reach;
 mod reload;
 mod resolve;
+mod rules;
 mod serve;
 mod server;
 mod stock;
@@ -64,6 +65,7 @@ enum Command {
     Fix(fix::Arguments),
     Config(config::Arguments),
     Cache(cache::Arguments),
+    Rules(rules::Arguments),
     Prefetch(prefetch::Arguments),
     Completions(completions::Arguments),
 }
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Fix(arguments) => fix::run(arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Cache(arguments) => cache::run(arguments),
+        Command::Rules(arguments) => rules::run(arguments),
         Command::Prefetch(arguments) => prefetch::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &mut program()),
     };

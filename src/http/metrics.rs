@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::access::rules::Count;
 use crate::error::{Error, Result};
 use crate::registry::Cached;
 use crate::registry::stock::Figures;
@@ -32,6 +33,8 @@ pub struct Reading {
     pub upstreams: Vec<UpstreamReading>,
     /// Registries and how many answers gave a wrong name as asked.
     pub wrong_served: Vec<(String, u64)>,
+    /// How often rules said no, or would have.
+    pub denials: Vec<Count>,
     /// `None` until somebody counted.
     pub store: Option<StoreReading>,
 }
@@ -126,6 +129,12 @@ struct Registered {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Denied {
+    registry: String,
+    rule: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Part {
     part: &'static str,
 }
@@ -173,6 +182,7 @@ impl Metrics {
             wrong.get_or_create(&Registered { registry: registry.clone() }).inc_by(*count);
         }
         own.register("wrong_versions_served", "Answers that gave a wrong pseudo-version as asked", wrong);
+        denials(own, &reading.denials);
         let store = Family::<Part, Gauge>::default();
         if let Some(StoreReading { live, dead, files, git }) = reading.store {
             for (part, bytes) in [("live", live), ("dead", dead), ("files", files), ("git", git)] {
@@ -225,6 +235,17 @@ fn upstreams(page: &mut Registry, upstreams: &[UpstreamReading]) {
     page.register_with_unit("upstream_latency", "How long its last answer took", Unit::Seconds, latency);
 }
 
+fn denials(page: &mut Registry, denials: &[Count]) {
+    let (denied, would) = (Family::<Denied, Counter>::default(), Family::<Denied, Counter>::default());
+    for Count { registry, rule, denied: refused, would_deny } in denials {
+        let labels = Denied { registry: registry.clone(), rule: rule.clone() };
+        denied.get_or_create(&labels).inc_by(*refused);
+        would.get_or_create(&labels).inc_by(*would_deny);
+    }
+    page.register("rules_denied", "Requests that a rule refused", denied);
+    page.register("rules_would_deny", "Requests that a rule on trial would have refused", would);
+}
+
 fn gauge(value: i64) -> Gauge {
     let gauge = Gauge::default();
     gauge.set(value);
@@ -261,6 +282,12 @@ mod tests {
             ready: true,
             upstreams: vec![corp, silent],
             wrong_served: vec![("default".to_owned(), 10)],
+            denials: vec![Count {
+                registry: "default".to_owned(),
+                rule: "no-x".to_owned(),
+                denied: 15,
+                would_deny: 16,
+            }],
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
         };
         let page = metrics.page(&reading).expect("a page");
@@ -285,6 +312,8 @@ mod tests {
             "modvet_upstream_up{upstream=\"corp\"} 0",
             "modvet_upstream_latency_seconds{upstream=\"corp\"} 0.25",
             "modvet_wrong_versions_served_total{registry=\"default\"} 10",
+            "modvet_rules_denied_total{registry=\"default\",rule=\"no-x\"} 15",
+            "modvet_rules_would_deny_total{registry=\"default\",rule=\"no-x\"} 16",
             "modvet_store_bytes{part=\"live\"} 12",
             "modvet_store_bytes{part=\"dead\"} 13",
             "modvet_store_bytes{part=\"files\"} 14",

@@ -73,6 +73,7 @@ impl Site {
             ready: true,
             upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
+            denials: current.registries.values().flat_map(|counter| counter.registry.denials()).collect(),
             // As last counted: to count anew is to look at every entry.
             store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
         }

@@ -21,6 +21,7 @@ mod order;
 pub mod peek;
 mod renewal;
 pub mod ruled;
+pub mod ruling;
 mod seen;
 pub mod shelf;
 pub mod sight;

@@ -8,6 +8,7 @@ mod range;
 mod refusal;
 mod rulebook;
 pub mod sights;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub use range::Range;
 pub use refusal::{Denial, Verdict, Young};
 pub use rulebook::{Count, Rulebook};
 pub use sights::{Seen, Sights};
+pub use view::{CooldownView, ExceptionView, RuleView, RulesView};
 
 /// What a refusal names where no rule speaks of a version and `rules.default` is `deny`.
 pub const BY_DEFAULT: &str = "default";

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use serde::{Deserialize, Serialize};
+
 use super::Rules;
 
 /// One for the whole process: a change of the configuration puts other rules in.
@@ -20,7 +22,7 @@ struct Tally {
 }
 
 /// How often a rule refused a request in a registry, since the start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     pub registry: String,
     pub rule: String,
