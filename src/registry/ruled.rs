@@ -26,6 +26,16 @@ pub struct Gates {
     private: String,
     /// The rules about the modules that are asked for most, with the number of the rules they are of.
     relevant: Cache<String, (u64, Arc<Relevant>)>,
+    /// Young versions whose upstreams said since when they have had them.
+    said: Cache<String, ()>,
+}
+
+/// What a judgement is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Serve,
+    /// Nothing is counted, and out of reach is whatever is not kept.
+    Tell,
 }
 
 const KNOWN: usize = 10_000;
@@ -36,7 +46,7 @@ const CLOSELY: usize = 5;
 impl Gates {
     /// `sights` is the registry's.
     pub fn new(rulebook: Arc<Rulebook>, sights: Arc<SightBook>, private: impl Into<String>) -> Gates {
-        Gates { rulebook, sights, private: private.into(), relevant: Cache::new(KNOWN) }
+        Gates { rulebook, sights, private: private.into(), relevant: Cache::new(KNOWN), said: Cache::new(KNOWN) }
     }
 
     pub(super) fn rulebook(&self) -> &Rulebook {
@@ -93,7 +103,14 @@ impl Registry {
     pub(super) fn gate<'r>(&'r self, module: &'r ModulePath, reach: Reach) -> Option<Gate<'r>> {
         let gates = self.gates.as_ref()?;
         let relevant = gates.relevant(self.name(), module)?;
-        Some(Gate { registry: self, gates, relevant, module, reach, now: self.book.now() })
+        let (now, purpose) = (self.book.now(), Purpose::Serve);
+        Some(Gate { registry: self, gates, relevant, module, reach, now, purpose })
+    }
+
+    /// The same for somebody who only wants to know.
+    pub(super) fn gate_to_tell<'r>(&'r self, module: &'r ModulePath) -> Option<Gate<'r>> {
+        let gate = self.gate(module, Reach::Cache)?;
+        Some(Gate { purpose: Purpose::Tell, ..gate })
     }
 }
 
@@ -105,6 +122,7 @@ pub(super) struct Gate<'r> {
     module: &'r ModulePath,
     reach: Reach,
     now: DateTime<Utc>,
+    purpose: Purpose,
 }
 
 impl Gate<'_> {
@@ -120,7 +138,7 @@ impl Gate<'_> {
                 Question::Info(query) => query.as_str(),
                 _ => "",
             };
-            self.gates.rulebook.count_denied(self.registry.name(), &denial.rule);
+            self.count(&denial.rule);
             return Err(denial.error(self.module, asked, None));
         }
         Ok(None)
@@ -180,21 +198,30 @@ impl Gate<'_> {
 
     /// A refusal is counted; `asked` is what stood behind the `@`.
     pub fn pass(&self, verdict: Verdict, asked: &str, version: &Version) -> Result<Option<Arc<str>>> {
-        let (registry, right) = (self.registry.name(), Some(version.as_str()));
+        let right = Some(version.as_str());
         match verdict {
             Verdict::Allowed(rule) => Ok(rule),
             Verdict::Denied(denial) => {
-                self.gates.rulebook.count_denied(registry, &denial.rule);
+                self.count(&denial.rule);
                 Err(denial.error(self.module, asked, right))
             }
             Verdict::Young(young) => {
-                self.gates.rulebook.count_denied(registry, &COOLDOWN.into());
+                self.count(&COOLDOWN.into());
                 Err(young.error(self.module, asked, right, self.now))
             }
         }
     }
 
+    fn count(&self, rule: &Arc<str>) {
+        if self.purpose == Purpose::Serve {
+            self.gates.rulebook.count_denied(self.registry.name(), rule);
+        }
+    }
+
     fn note_trial(&self, rule: &Arc<str>, what: &str) {
+        if self.purpose == Purpose::Tell {
+            return;
+        }
         let registry = self.registry.name();
         self.gates.rulebook.count_would_deny(registry, rule);
         tracing::info!(registry, subject = %format!("{}@{what}", self.module), rule = %rule, "would be denied");
@@ -298,6 +325,15 @@ impl Gate<'_> {
 
     pub(super) fn sights(&self) -> &Arc<SightBook> {
         &self.gates.sights
+    }
+
+    /// Whether a young version's upstream has said all that it says of its age.
+    pub(super) fn has_said(&self, version: &Version) -> bool {
+        self.gates.said.get(&format!("{}@{version}", self.module)).is_some()
+    }
+
+    pub(super) fn note_said(&self, version: &Version) {
+        self.gates.said.insert(format!("{}@{version}", self.module), ());
     }
 
     pub(super) fn relevant(&self) -> &Relevant {

@@ -12,37 +12,45 @@ use crate::spec::query::Query;
 use crate::spec::version::Version;
 
 impl Gate<'_> {
-    /// When a version was first seen. Where nobody saw it, its module's list is looked at, then it is asked for.
+    /// When a version was first seen. One that nobody saw is asked for: what is not there has no age. Then its module's
+    /// list is looked at, since the versions of a first list are told apart from those that are asked for by name.
     pub(super) async fn seen(&self, version: &Version) -> Result<Seen> {
         let book = self.sights();
         if let Some(seen) = book.find(self.module()).await?.seen(version) {
             return Ok(seen);
         }
+        let at = match self.registry().unruled(self.module(), &info(version), self.reach()).await {
+            Ok(answer) => self.said_since(&answer.upstream, version).await?,
+            // There is such a revision, and its .mod is served under that name in some modes.
+            Err(error) if error.kind() == Kind::Wrong => None,
+            // What is kept of it may be served all the same.
+            Err(error) => match self.holder().await? {
+                Some(member) => match self.kept_since(member, version).await? {
+                    None => return Err(error),
+                    kept => kept,
+                },
+                None => return Err(error),
+            },
+        };
         if !version.is_pseudo() {
             self.look_at_list().await?;
             if let Some(seen) = book.find(self.module()).await?.seen(version) {
                 return Ok(seen);
             }
         }
-        if let Some(member) = self.holder().await?
-            && let Some(at) = self.kept_since(member, version).await?
-        {
-            return self.note(version, at).await;
-        }
-        let at = match self.registry().unruled(self.module(), &info(version), self.reach()).await {
-            Ok(answer) => self.said_since(&answer.upstream, version).await?,
-            // There is such a revision, and its .mod is served under that name in some modes.
-            Err(error) if error.kind() == Kind::Wrong => None,
-            Err(error) => return Err(error),
-        };
         self.note(version, at.unwrap_or(self.now())).await
     }
 
     /// The same for a version that is young by what was seen here: its upstream may have had it for longer.
     pub(super) async fn seen_outside(&self, version: &Version, seen: Seen) -> Seen {
+        if self.has_said(version) {
+            return seen;
+        }
         let earlier = async {
             let answer = self.registry().unruled(self.module(), &info(version), self.reach()).await?;
-            match self.said_since(&answer.upstream, version).await? {
+            let said = self.said_since(&answer.upstream, version).await?;
+            self.note_said(version);
+            match said {
                 Some(at) if at < seen.at() => self.note(version, at).await,
                 _ => Ok(seen),
             }

@@ -69,7 +69,7 @@ pub enum Life {
 }
 
 /// What a client gets.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answer {
     pub body: AnswerBody,
     pub life: Life,
@@ -82,7 +82,7 @@ pub struct Answer {
     pub rule: Option<Arc<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum AnswerBody {
     /// Made for this request.
     Text(Bytes),

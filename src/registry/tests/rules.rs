@@ -371,3 +371,40 @@ async fn warm_answers_ask_neither_the_store_nor_anybody() {
     // Unoptimized, on a machine that does other things: a look at the store or at all patterns takes far longer.
     assert!(each < Duration::from_millis(2), "{each:?} for an answer under 100 rules");
 }
+
+#[tokio::test]
+async fn a_walk_tells_what_the_rules_make_of_it_and_counts_nothing() {
+    use crate::registry::steps::{Outcome, What};
+
+    let bench = bench(Rules {
+        cooldown: cooling(cooldown(FirstSight::Trust)).cooldown,
+        ..rules(vec![deny("no-m", Some("=1.1.0"))])
+    });
+    bench.publish(&["v1.0.0", "v1.1.0"]);
+    let walk = async |question| bench.registry.walk(&module(PATH), &question, Reach::Upstream).await.expect("a walk");
+    let denied = walk(zip("v1.1.0")).await;
+    assert_eq!(denied.steps[0].what, What::NotAsked { why: "the rule no-m does not let it pass".to_owned() });
+    let Outcome::Refused { error, .. } = denied.outcome else { panic!("it is denied") };
+    assert_eq!(error, "example.com/m@v1.1.0: denied by rule no-m: CVE-2026-1");
+    assert_eq!(bench.public.total(), 0);
+    let listed = walk(Question::List).await;
+    assert!(matches!(listed.outcome, Outcome::Answered { versions: Some(1), .. }), "{:?}", listed.outcome);
+    bench.text(Question::List).await;
+    bench.publish(&["v1.0.0", "v1.1.0", "v1.2.0"]);
+    bench.days(1);
+    bench.text(Question::List).await;
+    let young = walk(zip("v1.2.0")).await;
+    assert!(matches!(&young.outcome, Outcome::Refused { error, .. } if error.contains("too young")), "{young:?}");
+    assert!(bench.rulebook.counts().is_empty(), "{:?}", bench.rulebook.counts());
+    assert!(
+        bench.registry.vouch(&module(PATH), &version("v1.1.0"), Reach::Upstream).await.is_err(),
+        "a name would leave"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_there_costs_no_list() {
+    let bench = bench(cooling(cooldown(FirstSight::Trust)));
+    assert_eq!(bench.refusal(info("v1.0.0")).await.kind(), Kind::NotFound);
+    assert_eq!(bench.public.count(PATH, "@v/list"), 0, "the go command asks for every parent path");
+}
