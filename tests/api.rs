@@ -174,6 +174,7 @@ const EXAMPLES: &[Example] = &[
     Example("GET /api/v1/openapi.json", "/api/v1/openapi.json", "", 200),
     Example("GET /api/v1/verdicts/{subject}", "/api/v1/verdicts/example.test/m@v1.0.0", "", 200),
     Example("GET /api/v1/verdicts/{subject}", "/api/v1/verdicts/example.test/m@v1.0.1", "", 200),
+    Example("GET /api/v1/verdicts/{subject}", "/api/v1/verdicts/example.test/denied@v1.0.0", "", 200),
     Example("GET /api/v1/verdicts/{subject}", "/api/v1/verdicts/example.test/m@main", "", 410),
     Example(
         "GET /registries/{registry}/api/v1/verdicts/{subject}",

@@ -121,6 +121,13 @@ impl Registry {
         })
     }
 
+    /// The rule that denies a version by its name.
+    pub fn denied_by(&self, module: &ModulePath, version: &Version) -> Option<String> {
+        let gate = self.gate_to_tell(module)?;
+        let denial = gate.relevant().judge(version, gate.now()).denial?;
+        Some(denial.rule.to_string())
+    }
+
     /// All rules, whatever registry they are about.
     pub fn rules(&self) -> Option<RulesView> {
         let rulebook = self.gates.as_ref()?.rulebook();

@@ -133,3 +133,151 @@ impl Cooldown {
         (now < until).then_some(Young { seen_at, until, min_age: self.min_age })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::access::rules::{FirstSight, Range, Until};
+
+    fn rule(name: &str, action: Action, modules: &str, versions: &str) -> Rule {
+        Rule {
+            name: name.into(),
+            action,
+            registries: Vec::new(),
+            modules: modules.split(' ').filter(|pattern| !pattern.is_empty()).map(str::to_owned).collect(),
+            versions: Some(versions).filter(|text| !text.is_empty()).map(|text| Range::parse(text).expect(text)),
+            reason: String::new(),
+            until: None,
+            dry_run: false,
+        }
+    }
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).expect("a moment")
+    }
+
+    fn relevant(rules: &[Rule], default: Action, registry: &str, path: &str) -> Relevant {
+        let rules = Rules { rules: rules.iter().cloned().map(Arc::new).collect(), default, cooldown: None };
+        rules.relevant(registry, &ModulePath::parse(path).expect(path), false)
+    }
+
+    const ALLOW: Action = Action::Allow;
+    const DENY: Action = Action::Deny;
+
+    #[test]
+    fn the_first_rule_that_is_about_a_version_decides() {
+        let ended = Rule { until: Until::parse("2026-12-31"), ..rule("ended", DENY, "", "") };
+        let lasting = Rule { until: Until::parse("2027-12-31"), ..rule("lasting", DENY, "", "") };
+        let elsewhere = Rule { registries: vec!["ci".to_owned()], ..rule("ci", DENY, "", "") };
+        let trial = Rule { dry_run: true, ..rule("trial", DENY, "", "") };
+        let table: [(&str, Vec<Rule>, Action, &str, &str); 12] = [
+            ("no rule", vec![], ALLOW, "passes", "passes"),
+            ("no rule, and the rest falls", vec![], DENY, "default", "default"),
+            ("denied", vec![rule("a", DENY, "x.y/*", "")], ALLOW, "a", "a"),
+            ("another module", vec![rule("a", DENY, "x.z", "")], ALLOW, "passes", "passes"),
+            ("another version", vec![rule("a", DENY, "", ">=2.0.0")], ALLOW, "passes", "depends"),
+            ("allowed first", vec![rule("a", ALLOW, "", ""), rule("b", DENY, "", "")], DENY, "passes", "passes"),
+            (
+                "allowed in part",
+                vec![rule("a", ALLOW, "", "=1.0.0"), rule("b", DENY, "", "")],
+                ALLOW,
+                "passes",
+                "depends",
+            ),
+            ("denied first", vec![rule("a", DENY, "", "1"), rule("b", ALLOW, "", "")], ALLOW, "a", "depends"),
+            ("ended", vec![ended], ALLOW, "passes", "passes"),
+            ("lasting", vec![lasting], ALLOW, "lasting", "lasting"),
+            ("another registry", vec![elsewhere], ALLOW, "passes", "passes"),
+            ("on trial", vec![trial, rule("b", DENY, "", "")], ALLOW, "b", "b"),
+        ];
+        let version = Version::parse("v1.0.0").expect("a version");
+        for (row, rules, default, expected, whole) in table {
+            let relevant = relevant(&rules, default, "default", "x.y/m");
+            let judged = relevant.judge(&version, now());
+            assert_eq!(judged.denial.as_ref().map_or("passes", |denial| &denial.rule), expected, "{row}");
+            let found = match relevant.whole(now()) {
+                Whole::Passes => "passes".to_owned(),
+                Whole::Depends => "depends".to_owned(),
+                Whole::Denied(denial) => denial.rule.to_string(),
+            };
+            assert_eq!(found, whole, "{row}: the module");
+        }
+    }
+
+    #[test]
+    fn only_its_very_name_is_about_the_toolchain() {
+        let all = [rule("all", DENY, "", ""), rule("golang", DENY, "golang.org/*", "")];
+        assert!(relevant(&all, DENY, "default", TOOLCHAIN).is_empty());
+        let named = [rule("named", DENY, "golang.org/toolchain", "")];
+        assert!(!relevant(&named, ALLOW, "default", TOOLCHAIN).is_empty());
+    }
+
+    #[test]
+    fn the_cooldown_is_about_what_is_from_outside_and_not_excepted() {
+        let exception = |modules: &str, versions: &str, until: &str| Exception {
+            modules: vec![modules.to_owned()],
+            versions: Some(versions).filter(|text| !text.is_empty()).map(|text| Range::parse(text).expect(text)),
+            until: Until::parse(until),
+            reason: String::new(),
+        };
+        let cooldown = Cooldown {
+            min_age: Duration::from_secs(7 * 24 * 3600),
+            first_sight: FirstSight::Trust,
+            registries: vec!["default".to_owned()],
+            modules: vec!["x.y/*".to_owned(), "golang.org/*".to_owned()],
+            not_modules: vec!["x.y/free".to_owned()],
+            exceptions: vec![
+                exception("x.y/m", "=1.1.0", "2027-12-31"),
+                exception("x.y/m", "=1.2.0", "2026-12-31"),
+                exception("x.y/all", "", ""),
+            ],
+            dry_run: false,
+        };
+        let rules = Rules { cooldown: Some(Arc::new(cooldown)), ..Rules::default() };
+        let table = [
+            ("it waits", "default", "x.y/m", false, "v1.0.0", true),
+            ("excepted", "default", "x.y/m", false, "v1.1.0", false),
+            ("the exception is over", "default", "x.y/m", false, "v1.2.0", true),
+            ("excepted whole", "default", "x.y/all", false, "v1.0.0", false),
+            ("another registry", "ci", "x.y/m", false, "v1.0.0", false),
+            ("another module", "default", "x.z/m", false, "v1.0.0", false),
+            ("let out", "default", "x.y/free/v2", false, "v2.0.0", false),
+            ("private", "default", "x.y/m", true, "v1.0.0", false),
+            ("the toolchain", "default", TOOLCHAIN, false, "v0.0.1-go1.26.0.linux-amd64", false),
+        ];
+        for (row, registry, path, is_private, version, waits) in table {
+            let module = ModulePath::parse(path).expect(path);
+            let relevant = rules.relevant(registry, &module, is_private);
+            let version = Version::parse(version).expect(version);
+            assert_eq!(relevant.waits(&version, now()).is_some(), waits, "{row}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_young_until_its_day_has_come() {
+        let day = |days: i64| now() - chrono::TimeDelta::days(days);
+        let cooldown = |first_sight| Cooldown {
+            min_age: Duration::from_secs(7 * 24 * 3600),
+            first_sight,
+            registries: Vec::new(),
+            modules: Vec::new(),
+            not_modules: Vec::new(),
+            exceptions: Vec::new(),
+            dry_run: false,
+        };
+        let table = [
+            ("just now", FirstSight::Trust, Seen::At(day(0)), Some(day(-7))),
+            ("a moment before", FirstSight::Trust, Seen::At(day(6)), Some(day(-1))),
+            ("the day has come", FirstSight::Trust, Seen::At(day(7)), None),
+            ("trusted", FirstSight::Trust, Seen::InFirstList(day(0)), None),
+            ("not trusted", FirstSight::Wait, Seen::InFirstList(day(0)), Some(day(-7))),
+            ("not trusted, and old", FirstSight::Wait, Seen::InFirstList(day(8)), None),
+        ];
+        for (row, first_sight, seen, until) in table {
+            let found = cooldown(first_sight).young(seen, now()).map(|young| young.until);
+            assert_eq!(found, until, "{row}");
+        }
+    }
+}
