@@ -71,6 +71,7 @@ struct Parts {
     right: Option<String>,
     retry_after: Option<Duration>,
     said: Option<Said>,
+    rule: Option<Arc<str>>,
     conclusive: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -96,6 +97,7 @@ impl Error {
             right: None,
             retry_after: None,
             said: None,
+            rule: None,
             conclusive: false,
             source: None,
         }))
@@ -158,6 +160,12 @@ impl Error {
         self
     }
 
+    /// Names the rule of the house that says no.
+    pub fn rule(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.0.rule = Some(name.into());
+        self
+    }
+
     pub fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));
         self
@@ -202,6 +210,11 @@ impl Error {
 
     pub fn delay(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// The rule of the house that says no; `None` where another reason does.
+    pub fn rule_name(&self) -> Option<&str> {
+        self.0.rule.as_deref()
     }
 
     /// Says that nobody else may be asked in its place, whatever the configuration lets pass.

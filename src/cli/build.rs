@@ -11,6 +11,7 @@ use url::Url;
 
 use super::environment;
 use super::identity::Identity;
+use crate::access::rules::Rulebook;
 use crate::error::{Error, Kind, Result};
 use crate::git::{Options, Repositories};
 use crate::http::site::Counter;
@@ -20,7 +21,9 @@ use crate::registry::catalog::{Build, Offer, Tested};
 use crate::registry::definition::{Auth, AuthScheme, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
 use crate::registry::direct::Direct;
 use crate::registry::shelf;
-use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Member, Named, Registry, Shelf, Validity};
+use crate::registry::{
+    Book, Cached, ChecksumDatabase, Gates, Judgement, Member, Named, Registry, Shelf, SightBook, Validity,
+};
 use crate::spec::path::ModulePath;
 use crate::sumdb;
 use crate::upstream::probe::{self, Probed};
@@ -51,6 +54,8 @@ pub struct Builder {
     pub scratch: PathBuf,
     /// The checksum database, and what it is never asked for.
     pub database: Option<(String, String)>,
+    /// What may pass.
+    pub rulebook: Arc<Rulebook>,
     /// What the client is made from.
     pub mark: String,
 }
@@ -65,6 +70,8 @@ pub struct Folders {
     open: Mutex<HashMap<String, Arc<Repositories>>>,
     /// What registries wrote down of modules: one book for each, whoever reads in it.
     books: Mutex<HashMap<String, Arc<Book>>>,
+    /// When they first saw versions.
+    sights: Mutex<HashMap<String, Arc<SightBook>>>,
     /// The shelves on which nothing is half done any more.
     settled: Mutex<HashSet<String>>,
 }
@@ -72,8 +79,8 @@ pub struct Folders {
 impl Folders {
     pub fn new(store: &Path, client: Client, clock: Arc<dyn Clock>) -> Folders {
         let (root, runtime) = (store.join("git"), Handle::current());
-        let (open, books, settled) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Folders { root, client, clock, runtime, open, books, settled }
+        let (open, books, sights, settled) = Default::default();
+        Folders { root, client, clock, runtime, open, books, sights, settled }
     }
 
     /// The book of a registry.
@@ -81,6 +88,12 @@ impl Folders {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Book::new(registry, store.clone(), self.clock.clone());
         books.entry(registry.to_owned()).or_insert_with(new).clone()
+    }
+
+    /// The first sights of a registry.
+    fn sights(&self, registry: &str, store: &Arc<dyn Store>) -> Arc<SightBook> {
+        let mut sights = self.sights.lock().unwrap_or_else(PoisonError::into_inner);
+        sights.entry(registry.to_owned()).or_insert_with(|| SightBook::new(registry, store.clone())).clone()
     }
 
     /// Ends what an earlier process did by half; what this one is at is nobody else's business.
@@ -190,7 +203,9 @@ impl Build<Counter> for Builder {
                 Some(sumdb::Proxy { name, shelf, sumdb, scope })
             })
             .collect();
-        let mut registry = Registry::new(&definition.name, policy, members, book);
+        let sights = self.folders.sights(&definition.name, &self.store);
+        let gates = Gates::new(self.rulebook.clone(), sights, private(&members));
+        let mut registry = Registry::new(&definition.name, policy, members, book).with_rules(gates);
         let passed = || sumdb::Passed::new(proxies.clone(), self.store.clone(), self.clock.clone());
         if let Some((name, not_modules)) = self.database.clone() {
             registry = registry.with_database(ChecksumDatabase { name, records: Arc::new(passed()), not_modules });
@@ -297,6 +312,13 @@ impl Builder {
             list_validity: definition.list_validity,
         }
     }
+}
+
+/// What is not from outside: what the environment calls private, and what git upstreams are there for.
+fn private(members: &[Member]) -> String {
+    let own = members.iter().filter(|member| member.judgement == Judgement::Own);
+    let own = own.filter_map(|member| member.scope.modules().map(str::to_owned));
+    own.chain(environment::private()).collect::<Vec<_>>().join(",")
 }
 
 fn judgement(definition: &UpstreamDefinition) -> Judgement {

@@ -65,7 +65,12 @@ pub fn checksum_database() -> Option<(String, String)> {
     let named = go_variable("GOSUMDB").filter(|named| named != "off")?;
     // NAME, NAME+KEY or either with a URL behind it: it is asked through the upstreams, whatever the URL.
     let name = named.split_whitespace().next()?.split('+').next()?.to_owned();
-    Some((name, go_variable("GONOSUMDB").or_else(|| go_variable("GOPRIVATE")).unwrap_or_default()))
+    Some((name, private().unwrap_or_default()))
+}
+
+/// What the environment calls private, as GOPRIVATE patterns.
+pub fn private() -> Option<String> {
+    go_variable("GONOSUMDB").or_else(|| go_variable("GOPRIVATE"))
 }
 
 /// The text of the user's netrc file, if there is one.

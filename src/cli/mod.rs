@@ -23,6 +23,7 @@ mod prefetch;
 mod reach;
 mod reload;
 mod resolve;
+mod rules;
 mod serve;
 mod server;
 mod stock;
@@ -67,6 +68,7 @@ enum Command {
     Fix(fix::Arguments),
     Config(config::Arguments),
     Cache(cache::Arguments),
+    Rules(rules::Arguments),
     Prefetch(prefetch::Arguments),
     Audit(audit::Arguments),
     Token(token::Arguments),
@@ -90,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Fix(arguments) => fix::run(arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Cache(arguments) => cache::run(arguments),
+        Command::Rules(arguments) => rules::run(arguments),
         Command::Prefetch(arguments) => prefetch::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Token(arguments) => token::run(arguments),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
 use super::{environment, identity, stock};
-use crate::access::audit::{self, Auditor, Records, What};
-use crate::config::settings::AuditSettings;
 use crate::access::Tokens;
+use crate::access::audit::{self, Auditor, Records, What};
+use crate::access::rules::Rulebook;
+use crate::config::settings::AuditSettings;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
 use crate::http::site::Counter;
@@ -43,6 +44,8 @@ pub struct Works {
     pub records: Option<Records>,
     /// Who may ask.
     pub tokens: Arc<Tokens>,
+    /// What may pass.
+    pub rulebook: Arc<Rulebook>,
 }
 
 /// The runtime of every command.
@@ -63,7 +66,8 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let store = open_store(settings.store.path.clone(), settings.store.spill, lock).await?;
     let (store, growth) = stock::watched(store);
     let folders = Arc::new(Folders::new(&settings.store.path, client.clone(), clock.clone()));
-    let builder = Builder { asker, ..builder(identity, settings, client, &store, &clock, &folders)? };
+    let rulebook = Rulebook::new(settings.rules.clone());
+    let builder = Builder { asker, ..builder(identity, settings, client, &store, &clock, &folders, &rulebook)? };
     let (written, seal, kept) = (written(settings), seal(settings)?, store.clone());
     let opening = tokio::task::spawn_blocking(move || Catalog::open(kept, written, Arc::new(builder), seal));
     let catalog = opening.await.map_err(|error| Error::internal("opening ended early").because(error))??;
@@ -74,7 +78,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders);
     let records = records(settings, asker, &clock)?;
     let tokens = Arc::new(tokens(&store, &clock).await?);
-    Ok(Works { catalog, counter, store, clock, folders, stock, records, tokens })
+    Ok(Works { catalog, counter, store, clock, folders, stock, records, tokens, rulebook })
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -83,12 +87,14 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         identity.refuse(upstream).await?;
     }
     let client = client(settings)?;
-    let builder = Arc::new(builder(identity, settings, client, &works.store, &works.clock, &works.folders)?);
+    let Works { store, clock, folders, rulebook, .. } = &**works;
+    let builder = Arc::new(builder(identity, settings, client, store, clock, folders, rulebook)?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
-    let limits = stock::limits(&settings.store);
+    let (limits, rules) = (stock::limits(&settings.store), settings.rules.clone());
     let reloading = tokio::task::spawn_blocking(move || {
         works.catalog.reload(written, builder, seal)?;
         works.stock.limit(limits);
+        works.rulebook.replace(rules);
         Ok(())
     });
     reloading.await.map_err(|error| Error::internal("reloading ended early").because(error))?
@@ -107,6 +113,7 @@ fn builder(
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
     folders: &Arc<Folders>,
+    rulebook: &Arc<Rulebook>,
 ) -> Result<Builder> {
     Ok(Builder {
         asker: Asker::Clients,
@@ -117,6 +124,7 @@ fn builder(
         folders: folders.clone(),
         scratch: settings.store.path.join("tmp"),
         database: environment::checksum_database(),
+        rulebook: rulebook.clone(),
         mark: mark(settings)?,
     })
 }

@@ -53,6 +53,9 @@ impl Reader {
         let store = self.store(file.store, &given);
         let audit = self.audit(file.audit);
         self.allow_private(&file.net.allow_private);
+        let rules = super::rules::read(file.rules, file.rule, file.cooldown, &file.registry, |above, faults| {
+            self.note(above, faults);
+        });
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
         Settings {
             listen,
@@ -66,6 +69,7 @@ impl Reader {
             admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
             upstreams,
             registries,
+            rules,
         }
     }
 

@@ -7,6 +7,7 @@ mod lines;
 pub mod list;
 mod meant;
 mod print;
+mod rules;
 pub mod schema;
 pub mod settings;
 

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::registry::definition::keys::{self, Keys, Shape, nearest};
 
 /// A table of the file and its keys; `*` stands for keys that the user chooses.
-pub const TABLES: [(&str, Keys); 12] = [
+pub const TABLES: [(&str, Keys); 16] = [
     (
         "",
         &[
@@ -21,6 +21,9 @@ pub const TABLES: [(&str, Keys); 12] = [
             ("audit", Shape::Table),
             ("upstream", Shape::Tables),
             ("registry", Shape::Tables),
+            ("rules", Shape::Table),
+            ("rule", Shape::Tables),
+            ("cooldown", Shape::Table),
         ],
     ),
     (
@@ -54,6 +57,36 @@ pub const TABLES: [(&str, Keys); 12] = [
     ("upstream.auth", keys::AUTH),
     ("upstream.timeouts", keys::TIMEOUTS),
     ("registry", keys::REGISTRY),
+    ("rules", &[("default", Shape::Text)]),
+    (
+        "rule",
+        &[
+            ("name", Shape::Text),
+            ("action", Shape::Text),
+            ("registries", Shape::Texts),
+            ("modules", Shape::Texts),
+            ("versions", Shape::Text),
+            ("reason", Shape::Text),
+            ("until", Shape::Text),
+            ("dry_run", Shape::Truth),
+        ],
+    ),
+    (
+        "cooldown",
+        &[
+            ("min_age", Shape::Text),
+            ("first_sight", Shape::Text),
+            ("registries", Shape::Texts),
+            ("modules", Shape::Texts),
+            ("not_modules", Shape::Texts),
+            ("dry_run", Shape::Truth),
+            ("exception", Shape::Tables),
+        ],
+    ),
+    (
+        "cooldown.exception",
+        &[("modules", Shape::Texts), ("versions", Shape::Text), ("until", Shape::Text), ("reason", Shape::Text)],
+    ),
 ];
 
 /// Every unknown key and every value of another type, with the key's place (`upstream.0.auth.host`).
@@ -100,8 +133,7 @@ fn check(table: &DeTable<'_>, name: &str, place: &str, faults: &mut Vec<(String,
 
 fn fits(value: &DeValue<'_>, shape: Shape) -> bool {
     match (value, shape) {
-        (DeValue::String(_), Shape::Text) => true,
-        (DeValue::Boolean(_), Shape::TextsOrAll | Shape::Truth) => true,
+        (DeValue::String(_), Shape::Text) | (DeValue::Boolean(_), Shape::TextsOrAll | Shape::Truth) => true,
         (DeValue::Integer(number), Shape::Whole) => u32::from_str_radix(number.as_str(), number.radix()).is_ok(),
         _ => false,
     }

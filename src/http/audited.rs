@@ -2,6 +2,7 @@
 //! Rules: docs/audit.md.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use hyper::{Method, StatusCode};
 
@@ -25,6 +26,7 @@ pub struct Audited {
     pub called: Option<Method>,
     life: Option<Life>,
     right: Option<String>,
+    rule: Option<Arc<str>>,
 }
 
 /// What was said in the end.
@@ -42,6 +44,7 @@ pub struct Said<'a> {
 impl Audited {
     pub fn served(&mut self, answer: &Answer) {
         (self.life, self.right) = (Some(answer.life), answer.right.clone());
+        self.rule = answer.rule.clone();
     }
 
     /// `None` for what is not worth a line.
@@ -67,6 +70,7 @@ impl Audited {
             why: refused.map(|error| cut(error.chain())),
             upstream: said.upstream.to_owned(),
             cache: Cow::Borrowed(said.cache),
+            rule: self.rule.as_deref().or(said.error.and_then(Error::rule_name)).map(str::to_owned),
             right: refused.and_then(|error| error.right_version()).map(str::to_owned),
             ..Line::default()
         };

@@ -14,6 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::access::audit::Auditor;
+use crate::access::rules::Count;
 use crate::error::{Error, Result};
 use crate::registry::Cached;
 use crate::registry::stock::Figures;
@@ -33,6 +34,8 @@ pub struct Reading {
     pub upstreams: Vec<UpstreamReading>,
     /// Registries and how many answers gave a wrong name as asked.
     pub wrong_served: Vec<(String, u64)>,
+    /// How often rules said no, or would have.
+    pub denials: Vec<Count>,
     /// `None` until somebody counted.
     pub store: Option<StoreReading>,
     /// `None` where no audit log is written.
@@ -142,6 +145,12 @@ struct Registered {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Denied {
+    registry: String,
+    rule: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Part {
     part: &'static str,
 }
@@ -189,6 +198,7 @@ impl Metrics {
             wrong.get_or_create(&Registered { registry: registry.clone() }).inc_by(*count);
         }
         own.register("wrong_versions_served", "Answers that gave a wrong pseudo-version as asked", wrong);
+        denials(own, &reading.denials);
         let store = Family::<Part, Gauge>::default();
         if let Some(StoreReading { live, dead, files, git }) = reading.store {
             for (part, bytes) in [("live", live), ("dead", dead), ("files", files), ("git", git)] {
@@ -250,6 +260,17 @@ fn upstreams(page: &mut Registry, upstreams: &[UpstreamReading]) {
     page.register_with_unit("upstream_latency", "How long its last answer took", Unit::Seconds, latency);
 }
 
+fn denials(page: &mut Registry, denials: &[Count]) {
+    let (denied, would) = (Family::<Denied, Counter>::default(), Family::<Denied, Counter>::default());
+    for Count { registry, rule, denied: refused, would_deny } in denials {
+        let labels = Denied { registry: registry.clone(), rule: rule.clone() };
+        denied.get_or_create(&labels).inc_by(*refused);
+        would.get_or_create(&labels).inc_by(*would_deny);
+    }
+    page.register("rules_denied", "Requests that a rule refused", denied);
+    page.register("rules_would_deny", "Requests that a rule on trial would have refused", would);
+}
+
 fn gauge(value: i64) -> Gauge {
     let gauge = Gauge::default();
     gauge.set(value);
@@ -259,6 +280,20 @@ fn gauge(value: i64) -> Gauge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_rules_refused_stands_on_the_page() {
+        let (registry, rule) = ("default".to_owned(), "no-x".to_owned());
+        let reading =
+            Reading { denials: vec![Count { registry, rule, denied: 1, would_deny: 2 }], ..Reading::default() };
+        let page = Metrics::new(None).page(&reading).expect("a page");
+        for line in [
+            "modvet_rules_denied_total{registry=\"default\",rule=\"no-x\"} 1",
+            "modvet_rules_would_deny_total{registry=\"default\",rule=\"no-x\"} 2",
+        ] {
+            assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
+        }
+    }
 
     #[test]
     fn every_figure_stands_on_the_page_under_its_name() {
@@ -288,6 +323,7 @@ mod tests {
             wrong_served: vec![("default".to_owned(), 10)],
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
             audit: Some(AuditReading { written: 15, lost: 16 }),
+            denials: Vec::new(),
         };
         let page = metrics.page(&reading).expect("a page");
         for line in [

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::metrics::{AuditReading, Reading, StoreReading, UpstreamReading};
 use super::route::RegistryName;
-use crate::access::audit::Records;
 use crate::access::Tokens;
+use crate::access::audit::Records;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
 use crate::registry::catalog::Catalog;
@@ -88,6 +88,7 @@ impl Site {
             ready: true,
             upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
+            denials: current.registries.values().flat_map(|counter| counter.registry.denials()).collect(),
             // As last counted: to count anew is to look at every entry.
             store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
             audit: self.records.as_ref().and_then(|records| records.auditor.as_deref()).map(AuditReading::of),

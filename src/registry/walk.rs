@@ -13,6 +13,7 @@ use super::cached::{Cached, Reach};
 use super::entry::{Entry, Freshness};
 use super::member::{Judgement, Member};
 use super::order::Order;
+use super::ruled::Gates;
 use crate::error::{Error, Result, Said};
 use crate::ports::{Blob, Sumdb};
 use crate::spec::path::ModulePath;
@@ -30,6 +31,8 @@ pub struct Registry {
     pub(super) book: Arc<Book>,
     /// Who is asked whether the checksum database knows a version.
     pub(super) database: Option<ChecksumDatabase>,
+    /// What may pass.
+    pub(super) gates: Option<Gates>,
     /// Wrong names that were served as asked.
     served_wrong: AtomicU64,
 }
@@ -66,7 +69,7 @@ pub enum Life {
 }
 
 /// What a client gets.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answer {
     pub body: AnswerBody,
     pub life: Life,
@@ -77,9 +80,11 @@ pub struct Answer {
     pub upstream: String,
     /// The version that was meant, where another name was asked for: a query, or a wrong version.
     pub right: Option<String>,
+    /// The rule that lets it pass, where one is about it.
+    pub rule: Option<Arc<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum AnswerBody {
     /// Made for this request.
     Text(Bytes),
@@ -91,12 +96,17 @@ impl Registry {
     /// `book` holds the bindings made under this name.
     pub fn new(name: impl Into<String>, policy: impl Into<Policy>, members: Vec<Member>, book: Arc<Book>) -> Registry {
         let (name, policy) = (name.into(), policy.into());
-        Registry { name, policy, members, book, database: None, served_wrong: AtomicU64::new(0) }
+        Registry { name, policy, members, book, database: None, gates: None, served_wrong: AtomicU64::new(0) }
     }
 
     /// The same registry with a checksum database as a witness for what its proxies say.
     pub fn with_database(self, database: ChecksumDatabase) -> Registry {
         Registry { database: Some(database), ..self }
+    }
+
+    /// The same registry, which lets pass what the rules let pass.
+    pub fn with_rules(self, gates: Gates) -> Registry {
+        Registry { gates: Some(gates), ..self }
     }
 
     /// How many answers gave a wrong name as it was asked for, since the start.
@@ -112,8 +122,8 @@ impl Registry {
         self.policy.mode
     }
 
-    /// Asks the members until one is not absent.
-    pub async fn answer(&self, module: &ModulePath, question: &Question, reach: Reach) -> Result<Answer> {
+    /// Asks the members until one is not absent, whatever the rules say.
+    pub(super) async fn unruled(&self, module: &ModulePath, question: &Question, reach: Reach) -> Result<Answer> {
         loop {
             let mut order = Order::begin(self, module, question, reach).await?;
             let (at, answer, names_version) = loop {
@@ -129,8 +139,8 @@ impl Registry {
         }
     }
 
-    /// What a query stands for and what is wrong with it, whatever the mode would say.
-    pub async fn resolve(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
+    /// What a query stands for and what is wrong with it, whatever the mode and the rules would say.
+    pub(super) async fn resolve_unruled(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
         let question = Question::Info(query.clone());
         loop {
             let mut order = Order::begin(self, module, &question, Reach::Upstream).await?;
@@ -219,7 +229,7 @@ impl Registry {
             Query::Latest | Query::Prefix(_) | Query::Revision(_) => Life::Short,
         };
         let body = AnswerBody::Text(info.to_json().into());
-        Ok(Answer { body, life, freshness, age, upstream: source.name().to_owned(), right })
+        Ok(Answer { body, life, freshness, age, upstream: source.name().to_owned(), right, rule: None })
     }
 
     /// Looks at the name before a file is given or even made; of a wrong one it says the right one.
@@ -265,6 +275,7 @@ impl Answer {
             age: entry.age,
             upstream: source.name().to_owned(),
             right: None,
+            rule: None,
         }
     }
 }

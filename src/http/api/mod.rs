@@ -11,6 +11,7 @@ mod document;
 mod entries;
 mod registries;
 mod reply;
+mod rules;
 mod tokens;
 mod upstreams;
 mod verdicts;
@@ -233,6 +234,27 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Anyone,
         query: &[],
         handler: |call| Box::pin(walks::walk(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/rules",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(rules::list(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/rules/{subject...}",
+        access: Access::Anyone,
+        query: rules::QUERY,
+        handler: |call| Box::pin(rules::ruling(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/registries/{registry}/api/v1/rules/{subject...}",
+        access: Access::Anyone,
+        query: rules::QUERY,
+        handler: |call| Box::pin(rules::ruling(call)),
     },
     ApiRoute {
         method: Method::GET,

@@ -4,6 +4,7 @@ mod cached;
 mod changes;
 mod direct;
 mod private;
+mod rules;
 mod steps;
 mod validity;
 mod verdict;
