@@ -297,11 +297,10 @@ mod tests {
 
     #[test]
     fn every_figure_stands_on_the_page_under_its_name() {
-        let started = DateTime::from_timestamp(1_800_000_000, 0);
-        let metrics = Metrics::new(started);
-        metrics.answered("zip", 200, Duration::from_millis(3));
-        metrics.answered("zip", 200, Duration::from_secs(3));
-        metrics.answered("", 404, Duration::ZERO);
+        let metrics = Metrics::new(DateTime::from_timestamp(1_800_000_000, 0));
+        for (route, status, ms) in [("zip", 200, 3), ("zip", 200, 3000), ("", 404, 0)] {
+            metrics.answered(route, status, Duration::from_millis(ms));
+        }
         let corp = UpstreamReading {
             name: "corp".to_owned(),
             hits: 1,
