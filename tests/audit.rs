@@ -269,3 +269,39 @@ fn with_all_lists_and_absences_have_lines_too_and_switched_off_there_are_none() 
     assert!(refused.text().contains("there is no audit log"), "{}", refused.text());
     assert!(!off.home().store().join("audit").exists());
 }
+
+#[test]
+fn a_line_names_the_token_and_the_rule_and_says_who_was_sent_away() {
+    let tree = tree();
+    let home = Home::new();
+    let rules = "[[rule]]\nname = 'not-old'\naction = 'deny'\nmodules = ['example.test/m']\nversions = '<1.1.0'\n\
+                 [[rule]]\nname = 'ours'\naction = 'allow'\nmodules = ['example.test/*']\n";
+    home.configure(&format!("{rules}{}", tree.settings()));
+    let made = home.run(&["token", "create", "--config", "modvet.toml", "--scope", "read", "--label", "ci", "--json"]);
+    let made: Value = serde_json::from_slice(&made.stdout).expect("JSON");
+    let token = made["token"].as_str().expect("a token");
+    let modvet = home.serve();
+    let ask = |path: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        client::request(modvet.address(), "GET", path, &[("Authorization", bearer.as_str())]).status
+    };
+    assert_eq!(ask("/example.test/m/@v/v1.1.0.mod", token), 200, "{}", modvet.log());
+    assert_eq!(ask("/example.test/m/@v/v1.0.0.zip", token), 403, "{}", modvet.log());
+    assert_eq!(modvet.get(MODULE, "@v/list").status, 401, "{}", modvet.log());
+    let noted = noted(&modvet.home().store());
+    let said: Vec<Value> = noted
+        .iter()
+        .map(|line| json!([line["who"], line["file"], line["version"], line["verdict"], line["rule"], line["status"]]))
+        .collect();
+    assert_eq!(
+        json!(said),
+        json!([
+            ["ci", "mod", "v1.1.0", "valid", "ours", 200],
+            ["ci", "zip", "v1.0.0", "refused", "not-old", 403],
+            ["", "list", null, "refused", null, 401],
+        ])
+    );
+    assert!(noted[1]["why"].as_str().is_some_and(|why| why.contains("not-old")), "{}", noted[1]);
+    let by_who = client::control(&modvet.home().store(), "GET", "/api/v1/audit?who=ci", "");
+    assert_eq!(by_who.text().matches("\"who\": \"ci\"").count(), 2, "{}", by_who.text());
+}

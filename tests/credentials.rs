@@ -262,6 +262,11 @@ fn no_secret_is_in_anything_that_modvet_wrote() {
     }
     let wanted = ["trace", "TRACE"].iter().any(|word| home.log().contains(word));
     assert!(wanted, "the log says everything: {}", home.log().lines().take(5).collect::<String>());
+    // What the servers repeated did get that far.
+    for repeated in ["invalid credentials: Basic …", "invalid credentials: Bearer …"] {
+        let told = search.texts.iter().any(|(_, text)| memchr::memmem::find(text, repeated.as_bytes()).is_some());
+        assert!(told, "nobody was told {repeated:?}");
+    }
     let found = search.found();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
