@@ -71,6 +71,7 @@ struct Parts {
     right: Option<String>,
     retry_after: Option<Duration>,
     said: Option<Said>,
+    rule: Option<Arc<str>>,
     conclusive: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -96,6 +97,7 @@ impl Error {
             right: None,
             retry_after: None,
             said: None,
+            rule: None,
             conclusive: false,
             source: None,
         }))
@@ -158,8 +160,30 @@ impl Error {
         self
     }
 
+    /// Names the rule of the house that says no.
+    pub fn rule(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.0.rule = Some(name.into());
+        self
+    }
+
     pub fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The same error, its texts as this makes them. What its sources say becomes a part of it.
+    pub fn reworded(mut self, reword: impl Fn(&str) -> String) -> Self {
+        let parts = &mut self.0;
+        let chain = match parts.source {
+            Some(_) => Error(parts.clone()).chain(),
+            None => parts.what.clone(),
+        };
+        let reworded = reword(&chain);
+        if reworded != chain {
+            (parts.what, parts.source) = (reworded, None);
+        }
+        parts.subject = parts.subject.as_deref().map(&reword);
+        parts.remedy.iter_mut().for_each(|line| *line = reword(line));
         self
     }
 
@@ -186,6 +210,11 @@ impl Error {
 
     pub fn delay(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// The rule of the house that says no; `None` where another reason does.
+    pub fn rule_name(&self) -> Option<&str> {
+        self.0.rule.as_deref()
     }
 
     /// Says that nobody else may be asked in its place, whatever the configuration lets pass.
@@ -253,6 +282,16 @@ mod tests {
             error.to_string(),
             "example.com/m@v1.0.0: git.example.com did not answer: connection refused\ntry again later"
         );
+    }
+
+    #[test]
+    fn a_reworded_error_has_the_words_of_its_sources_too() {
+        let cause = std::io::Error::other("token hunter2 is refused");
+        let error = Error::forbidden("no").because(cause).about("m@hunter2").remedy("use another than hunter2");
+        let reworded = error.clone().reworded(|text| text.replace("hunter2", "…"));
+        assert_eq!(reworded.to_string(), "m@…: no: token … is refused\nuse another than …");
+        assert_eq!(reworded.kind(), Kind::Forbidden);
+        assert_eq!(error.clone().reworded(str::to_owned).to_string(), error.to_string());
     }
 
     #[test]

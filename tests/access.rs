@@ -378,6 +378,10 @@ fn rooms() -> Vec<Room> {
             rooms.push(read_room(format!("{base}/sumdb/sum.example.org/{tail}"), registry));
         }
     }
+    for registry in ["default", "ci", "team", "nowhere"] {
+        let audit = read_room(format!("/api/v1/audit?registry={registry}"), registry);
+        rooms.push(Room { right: Right::Admin, ..audit });
+    }
     rooms.push(Room { registry: None, ..read_room("/metrics".to_owned(), "default") });
     rooms
 }

@@ -78,7 +78,7 @@ fn guarded_with(tree: &Tree, more: &str) -> Modvet {
     home.write("token", "an admin token\n");
     let token = home.path().join("token").display().to_string();
     let registry = "[[registry]]\nname = 'ci'\nupstreams = ['tree']\n";
-    home.configure(&format!("[api]\nadmin_token_file = '{token}'\n\n{}\n{registry}{more}", tree.settings()));
+    home.configure(&format!("[api]\nadmin_token_file = '{token}'\n\n{}\n{registry}{more}\n{RULES}", tree.settings()));
     let modvet = home.serve();
     for tail in ["@v/list", "@v/v1.0.0.info", "@v/v1.0.0.zip"] {
         assert_eq!(modvet.get(MODULE, tail).status, 200, "{tail}: {}", modvet.log());
@@ -180,6 +180,7 @@ const EXAMPLES: &[Example] = &[
     Example("GET /api/v1/openapi.json", "/api/v1/openapi.json", "", 200),
     Example("GET /api/v1/verdicts/{subject}", "/api/v1/verdicts/example.test/m@v1.0.0", "", 200),
     Example("GET /api/v1/verdicts/{subject}", "/api/v1/verdicts/example.test/m@v1.0.1", "", 200),
+    Example("GET /api/v1/verdicts/{subject}", "/api/v1/verdicts/example.test/denied@v1.0.0", "", 200),
     Example("GET /api/v1/verdicts/{subject}", "/api/v1/verdicts/example.test/m@main", "", 410),
     Example(
         "GET /registries/{registry}/api/v1/verdicts/{subject}",
@@ -208,6 +209,17 @@ const EXAMPLES: &[Example] = &[
     Example(
         "GET /registries/{registry}/api/v1/walk/{subject}",
         "/registries/ci/api/v1/walk/example.test/m@v1.0.0",
+        "",
+        200,
+    ),
+    Example("GET /api/v1/rules", "/api/v1/rules", "", 200),
+    Example("GET /api/v1/rules/{subject}", "/api/v1/rules/example.test/m", "", 200),
+    Example("GET /api/v1/rules/{subject}", "/api/v1/rules/example.test/m@latest?at=2027-01-31", "", 200),
+    Example("GET /api/v1/rules/{subject}", "/api/v1/rules/example.test/denied@v1.0.0", "", 200),
+    Example("GET /api/v1/rules/{subject}", "/api/v1/rules/example.test/m@v1.0.0?at=soon", "", 410),
+    Example(
+        "GET /registries/{registry}/api/v1/rules/{subject}",
+        "/registries/ci/api/v1/rules/example.test/m@v1.0.0",
         "",
         200,
     ),
@@ -304,6 +316,25 @@ fn contradict(modvet: &Modvet, database: &Database) {
     database.fork(1);
     assert_eq!(lookup("v0.0.2").status, 502);
 }
+
+/// Rules of each kind.
+const RULES: &str = "
+[[rule]]
+name = 'no-denied'
+action = 'deny'
+registries = ['ci', 'default']
+modules = ['example.test/denied']
+versions = '>=1.0.0'
+until = '2100-01-01'
+reason = 'for the example'
+[cooldown]
+min_age = '7d'
+[[cooldown.exception]]
+modules = ['example.test/excepted']
+versions = '=1.0.0'
+until = '2100-01-01'
+reason = 'for the example'
+";
 
 const UPSTREAM: &str = "{\"name\": \"other\", \"kind\": \"proxy\", \"url\": \"http://127.0.0.1:1/\"}";
 

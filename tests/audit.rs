@@ -144,6 +144,44 @@ fn a_wrong_version_is_written_down_with_the_right_one_and_a_query_with_what_it_s
     }
 }
 
+/// What the command says: exit code, output, errors.
+fn say(home: &Home, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let arguments: Vec<&str> = ["audit", "--config", "modvet.toml"].iter().chain(arguments).copied().collect();
+    let output = home.run(&arguments);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// Questions, and how many lines answer them.
+const ASKED: &[(&str, &[&str], usize)] = &[
+    ("a version", &["example.test/m@v1.0.0"], 1),
+    ("a module", &["example.test/m"], 2),
+    ("all below", &["example.test/..."], 3),
+    ("everything", &[], 3),
+    ("not more than wanted", &["--limit", "1"], 1),
+    ("long ago", &["--until", "2020-01-01"], 0),
+    ("lately", &["example.test/m", "--since", "1h"], 2),
+];
+
+/// What the command says to all of them, as a table and in JSON.
+fn texts(home: &Home) -> Vec<String> {
+    let with = |arguments: &[&str], json: bool| {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(json.then_some("--json")).collect();
+        let (code, said, error) = say(home, &arguments);
+        assert_eq!((code, error.as_str()), (Some(0), ""), "{arguments:?}");
+        said
+    };
+    let mut texts = Vec::new();
+    for (row, arguments, count) in ASKED {
+        let (plain, json) = (with(arguments, false), with(arguments, true));
+        // Without any a line says so; else there is a head above them.
+        assert_eq!(plain.lines().count(), count + 1, "{row}: {plain}");
+        assert_eq!(json.lines().count(), *count, "{row}: {json}");
+        texts.extend([plain, json]);
+    }
+    texts
+}
+
 #[test]
 fn the_command_says_the_same_beside_a_server_and_without_one() {
     let tree = tree();
@@ -155,39 +193,6 @@ fn the_command_says_the_same_beside_a_server_and_without_one() {
     {
         assert_eq!(modvet.get(module, tail).status, 200);
     }
-    let say = |home: &Home, arguments: &[&str]| {
-        let arguments: Vec<&str> =
-            ["audit", "--config", "modvet.toml"].into_iter().chain(arguments.iter().copied()).collect();
-        let output = home.run(&arguments);
-        let said = String::from_utf8(output.stdout).expect("text");
-        (output.status.code(), said, String::from_utf8(output.stderr).expect("text"))
-    };
-    let table: [(&str, &[&str], usize); 7] = [
-        ("a version", &["example.test/m@v1.0.0"], 1),
-        ("a module", &["example.test/m"], 2),
-        ("all below", &["example.test/..."], 3),
-        ("everything", &[], 3),
-        ("not more than wanted", &["--limit", "1"], 1),
-        ("long ago", &["--until", "2020-01-01"], 0),
-        ("lately", &["example.test/m", "--since", "1h"], 2),
-    ];
-    let texts = |home: &Home| -> Vec<String> {
-        let with = |arguments: &[&str], json: bool| {
-            let arguments: Vec<&str> = arguments.iter().copied().chain(json.then_some("--json")).collect();
-            let (code, said, error) = say(home, &arguments);
-            assert_eq!((code, error.as_str()), (Some(0), ""), "{arguments:?}");
-            said
-        };
-        let mut texts = Vec::new();
-        for (row, arguments, count) in table {
-            let (plain, json) = (with(arguments, false), with(arguments, true));
-            // Without any a line says so; else there is a head above them.
-            assert_eq!(plain.lines().count(), count + 1, "{row}: {plain}");
-            assert_eq!(json.lines().count(), count, "{row}: {json}");
-            texts.extend([plain, json]);
-        }
-        texts
-    };
     let beside = texts(modvet.home());
     assert_eq!(beside[10], "nobody got anything\n");
     let shown: Vec<Vec<&str>> = beside[2].lines().map(|line| line.split_whitespace().collect()).collect();
@@ -263,4 +268,40 @@ fn with_all_lists_and_absences_have_lines_too_and_switched_off_there_are_none() 
     assert_eq!(refused.status, 404, "{}", refused.text());
     assert!(refused.text().contains("there is no audit log"), "{}", refused.text());
     assert!(!off.home().store().join("audit").exists());
+}
+
+#[test]
+fn a_line_names_the_token_and_the_rule_and_says_who_was_sent_away() {
+    let tree = tree();
+    let home = Home::new();
+    let rules = "[[rule]]\nname = 'not-old'\naction = 'deny'\nmodules = ['example.test/m']\nversions = '<1.1.0'\n\
+                 [[rule]]\nname = 'ours'\naction = 'allow'\nmodules = ['example.test/*']\n";
+    home.configure(&format!("{rules}{}", tree.settings()));
+    let made = home.run(&["token", "create", "--config", "modvet.toml", "--scope", "read", "--label", "ci", "--json"]);
+    let made: Value = serde_json::from_slice(&made.stdout).expect("JSON");
+    let token = made["token"].as_str().expect("a token");
+    let modvet = home.serve();
+    let ask = |path: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        client::request(modvet.address(), "GET", path, &[("Authorization", bearer.as_str())]).status
+    };
+    assert_eq!(ask("/example.test/m/@v/v1.1.0.mod", token), 200, "{}", modvet.log());
+    assert_eq!(ask("/example.test/m/@v/v1.0.0.zip", token), 403, "{}", modvet.log());
+    assert_eq!(modvet.get(MODULE, "@v/list").status, 401, "{}", modvet.log());
+    let noted = noted(&modvet.home().store());
+    let said: Vec<Value> = noted
+        .iter()
+        .map(|line| json!([line["who"], line["file"], line["version"], line["verdict"], line["rule"], line["status"]]))
+        .collect();
+    assert_eq!(
+        json!(said),
+        json!([
+            ["ci", "mod", "v1.1.0", "valid", "ours", 200],
+            ["ci", "zip", "v1.0.0", "refused", "not-old", 403],
+            ["", "list", null, "refused", null, 401],
+        ])
+    );
+    assert!(noted[1]["why"].as_str().is_some_and(|why| why.contains("not-old")), "{}", noted[1]);
+    let by_who = client::control(&modvet.home().store(), "GET", "/api/v1/audit?who=ci", "");
+    assert_eq!(by_who.text().matches("\"who\": \"ci\"").count(), 2, "{}", by_who.text());
 }

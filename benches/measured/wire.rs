@@ -13,6 +13,8 @@ pub struct Wire {
     /// Reused for every answer.
     body: Vec<u8>,
     line: String,
+    /// Further lines of every request.
+    headers: String,
 }
 
 impl Wire {
@@ -20,12 +22,22 @@ impl Wire {
         let stream = TcpStream::connect(server).unwrap_or_else(|error| panic!("{server}: {error}"));
         stream.set_nodelay(true).expect("a TCP connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time limit above zero");
-        Wire { stream: BufReader::with_capacity(64 * 1024, stream), body: Vec::new(), line: String::new() }
+        Wire {
+            stream: BufReader::with_capacity(64 * 1024, stream),
+            body: Vec::new(),
+            line: String::new(),
+            headers: String::new(),
+        }
+    }
+
+    /// The same connection, on which every request bears these credentials.
+    pub fn bearing(self, authorization: &str) -> Wire {
+        Wire { headers: format!("Authorization: {authorization}\r\n"), ..self }
     }
 
     /// Asks for a path: the status and the body's length.
     fn ask(&mut self, path: &str) -> (u16, u64) {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", self.headers);
         self.stream.get_mut().write_all(request.as_bytes()).expect("the server listens");
         let status = self.next_line().split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
         let mut length = None;

@@ -1,10 +1,11 @@
 //! Trust: who may ask, what may pass, what was first, and who got what.
 //! Must not know of HTTP, nor where answers come from.
-//! Rules: docs/access.md, docs/audit.md, docs/api.md, DESIGN.md.
+//! Rules: docs/access.md, docs/audit.md, docs/rules.md, docs/api.md, DESIGN.md.
 
 pub mod audit;
 pub mod guest;
 pub mod policy;
+pub mod rules;
 mod token;
 mod token_record;
 pub mod tokens;

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::environment;
 use super::identity::Identity;
+use crate::access::rules::Rulebook;
 use crate::error::{Error, Kind, Result};
 use crate::git::{Options, Repositories};
 use crate::http::site::Counter;
@@ -21,13 +22,14 @@ use crate::registry::definition::{Auth, AuthScheme, RegistryDefinition, SecretRe
 use crate::registry::direct::Direct;
 use crate::registry::shelf;
 use crate::registry::{
-    Book, Cached, ChecksumDatabase, Demand, Judgement, Member, Named, Proofs, Prover, Registry, Shelf, Validity,
+    Book, Cached, ChecksumDatabase, Demand, Gates, Judgement, Member, Named, Proofs, Prover, Registry, Shelf,
+    SightBook, Validity,
 };
 use crate::spec::database::Verify;
 use crate::spec::path::ModulePath;
 use crate::sumdb;
 use crate::upstream::probe::{self, Probed};
-use crate::upstream::{DirSource, Discover, Failing, Limits, ProxySource};
+use crate::upstream::{DirSource, Discover, Discreet, Failing, Limits, ProxySource};
 use crate::vet::mode::Policy;
 
 /// Questions over git at a time for one upstream, well below the runtime's blocking threads.
@@ -59,6 +61,8 @@ pub struct Builder {
     pub verify: Verify,
     /// What they are never asked for, as GOPRIVATE patterns.
     pub private: String,
+    /// What may pass.
+    pub rulebook: Arc<Rulebook>,
     /// What the client is made from.
     pub mark: String,
 }
@@ -73,6 +77,8 @@ pub struct Folders {
     open: Mutex<HashMap<String, Arc<Repositories>>>,
     /// What registries wrote down of modules: one book for each, whoever reads in it.
     books: Mutex<HashMap<String, Arc<Book>>>,
+    /// When they first saw versions.
+    sights: Mutex<HashMap<String, Arc<SightBook>>>,
     /// The shelves on which nothing is half done any more.
     settled: Mutex<HashSet<String>>,
 }
@@ -80,8 +86,8 @@ pub struct Folders {
 impl Folders {
     pub fn new(store: &Path, client: Client, clock: Arc<dyn Clock>) -> Folders {
         let (root, runtime) = (store.join("git"), Handle::current());
-        let (open, books, settled) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Folders { root, client, clock, runtime, open, books, settled }
+        let (open, books, sights, settled) = Default::default();
+        Folders { root, client, clock, runtime, open, books, sights, settled }
     }
 
     /// The book of a registry.
@@ -89,6 +95,12 @@ impl Folders {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Book::new(registry, store.clone(), self.clock.clone());
         books.entry(registry.to_owned()).or_insert_with(new).clone()
+    }
+
+    /// The first sights of a registry.
+    fn sights(&self, registry: &str, store: &Arc<dyn Store>) -> Arc<SightBook> {
+        let mut sights = self.sights.lock().unwrap_or_else(PoisonError::into_inner);
+        sights.entry(registry.to_owned()).or_insert_with(|| SightBook::new(registry, store.clone())).clone()
     }
 
     /// Ends what an earlier process did by half; what this one is at is nobody else's business.
@@ -156,18 +168,18 @@ impl Build<Counter> for Builder {
         let mut sumdb: Option<Arc<dyn Sumdb>> = None;
         let source: Arc<dyn Source> = match &definition.kind {
             UpstreamKind::Git => {
-                let direct = Arc::new(self.direct(definition, &shelf, client, proxies));
-                examiner = Some(direct.clone());
+                let direct = Arc::new(self.direct(definition, &shelf, client.clone(), proxies));
+                examiner = Some(Arc::new(Discreet::new(direct.clone(), client.clone())));
                 direct
             }
             UpstreamKind::Proxy(url) => {
                 let proxy = Arc::new(proxies.open(url.clone(), Trust::Named)?);
-                sumdb = Some(proxy.clone());
+                sumdb = Some(Arc::new(Discreet::new(proxy.clone(), client.clone())));
                 proxy
             }
             UpstreamKind::Dir(folder) => Arc::new(DirSource::new(folder, &self.scratch, Limits::default())),
         };
-        let cached = self.cached(definition, shelf, source);
+        let cached = self.cached(definition, shelf, Arc::new(Discreet::new(source, client)));
         let cached = match examiner {
             Some(examiner) => cached.examined_by(examiner),
             None => cached,
@@ -199,10 +211,12 @@ impl Build<Counter> for Builder {
                 Some(sumdb::Proxy { name, shelf, sumdb, scope })
             })
             .collect();
-        let mut registry = Registry::new(&definition.name, policy, members, book);
         let private = [private, &self.private].into_iter().filter(|patterns| !patterns.is_empty());
         let not_modules = private.collect::<Vec<_>>().join(",");
         let passed = Arc::new(sumdb::Passed::new(self.databases.clone(), proxies, &not_modules));
+        let sights = self.folders.sights(&definition.name, &self.store);
+        let gates = Gates::new(self.rulebook.clone(), sights, &not_modules);
+        let mut registry = Registry::new(&definition.name, policy, members, book).with_rules(gates);
         if let Some(first) = self.databases.first() {
             let (name, records) = (first.name().to_owned(), passed.clone());
             registry = registry.with_database(ChecksumDatabase { name, records, not_modules });
@@ -245,6 +259,8 @@ impl Build<Counter> for Builder {
         };
         let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         let Probed { ok, kind, status, what, remedy } = probed;
+        let what = client.without_secrets(&what);
+        let remedy = remedy.iter().map(|line| client.without_secrets(line)).collect();
         Ok(Tested { ok, kind: kind.to_owned(), status, ms, what, remedy })
     }
 }

@@ -23,6 +23,7 @@ mod prefetch;
 mod reach;
 mod reload;
 mod resolve;
+mod rules;
 mod serve;
 mod server;
 mod stock;
@@ -68,6 +69,7 @@ enum Command {
     Fix(fix::Arguments),
     Config(config::Arguments),
     Cache(cache::Arguments),
+    Rules(rules::Arguments),
     Prefetch(prefetch::Arguments),
     Token(token::Arguments),
     Auth(auth::Arguments),
@@ -91,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Fix(arguments) => fix::run(arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Cache(arguments) => cache::run(arguments),
+        Command::Rules(arguments) => rules::run(arguments),
         Command::Prefetch(arguments) => prefetch::run(&arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Auth(arguments) => auth::run(&arguments),

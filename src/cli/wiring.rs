@@ -9,6 +9,7 @@ use super::clock::SystemClock;
 use super::{environment, identity, stock};
 use crate::access::Tokens;
 use crate::access::audit::{self, Auditor, Records, What};
+use crate::access::rules::Rulebook;
 use crate::config::settings::AuditSettings;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
@@ -54,6 +55,8 @@ pub struct Works {
     pub databases: Arc<Databases>,
     /// What is held against them.
     pub proofs: Arc<Proofs>,
+    /// What may pass.
+    pub rulebook: Arc<Rulebook>,
 }
 
 /// The runtime of every command.
@@ -76,7 +79,15 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let folders = Arc::new(Folders::new(&settings.store.path, client.clone(), clock.clone()));
     let databases = open_databases(identity, settings, &client, &store, &clock).await?;
     let proofs = Arc::new(Proofs::new(clock.clone()));
-    let parts = Parts { store: &store, clock: &clock, folders: &folders, databases: &databases, proofs: &proofs };
+    let rulebook = Rulebook::new(settings.rules.clone());
+    let parts = Parts {
+        store: &store,
+        clock: &clock,
+        folders: &folders,
+        databases: &databases,
+        proofs: &proofs,
+        rulebook: &rulebook,
+    };
     let builder = Builder { asker, ..builder(identity, settings, client, parts)? };
     let (written, seal, kept) = (written(settings), seal(settings)?, store.clone());
     let opening = tokio::task::spawn_blocking(move || Catalog::open(kept, written, Arc::new(builder), seal));
@@ -88,7 +99,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let tokens = Arc::new(tokens(&store, &clock).await?);
     let records = records(settings, asker, &clock)?;
     let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders, &databases);
-    Ok(Works { catalog, counter, store, clock, folders, stock, tokens, records, databases, proofs })
+    Ok(Works { catalog, counter, store, clock, folders, stock, tokens, records, databases, proofs, rulebook })
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -97,13 +108,15 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         identity.refuse(upstream).await?;
     }
     let client = client(settings)?;
-    let Works { store, clock, folders, databases, proofs, .. } = &**works;
-    let builder = Arc::new(builder(identity, settings, client, Parts { store, clock, folders, databases, proofs })?);
+    let Works { store, clock, folders, databases, proofs, rulebook, .. } = &**works;
+    let parts = Parts { store, clock, folders, databases, proofs, rulebook };
+    let builder = Arc::new(builder(identity, settings, client, parts)?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
-    let limits = stock::limits(&settings.store);
+    let (limits, rules) = (stock::limits(&settings.store), settings.rules.clone());
     let reloading = tokio::task::spawn_blocking(move || {
         works.catalog.reload(written, builder, seal)?;
         works.stock.limit(limits);
+        works.rulebook.replace(rules);
         Ok(())
     });
     reloading.await.map_err(|error| Error::internal("reloading ended early").because(error))?
@@ -123,6 +136,7 @@ struct Parts<'a> {
     folders: &'a Arc<Folders>,
     databases: &'a Arc<Databases>,
     proofs: &'a Arc<Proofs>,
+    rulebook: &'a Arc<Rulebook>,
 }
 
 fn builder(identity: &identity::Identity, settings: &Settings, client: Client, parts: Parts<'_>) -> Result<Builder> {
@@ -138,6 +152,7 @@ fn builder(identity: &identity::Identity, settings: &Settings, client: Client, p
         proofs: parts.proofs.clone(),
         verify: settings.sumdb.verify,
         private: private(settings),
+        rulebook: parts.rulebook.clone(),
         mark: mark(settings)?,
     })
 }

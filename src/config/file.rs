@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 use super::lines::Lines;
+use super::rules::{CooldownTable, RuleTable, RulesTable};
 use super::schema;
 use crate::error::Error;
 use crate::registry::definition::{RegistryTable, UpstreamTable};
@@ -30,6 +31,10 @@ pub struct File {
     pub sumdb: SumdbTable,
     pub upstream: Vec<UpstreamTable>,
     pub registry: Vec<RegistryTable>,
+    pub rules: RulesTable,
+    pub rule: Vec<RuleTable>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cooldown: Option<CooldownTable>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

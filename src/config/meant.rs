@@ -61,6 +61,9 @@ impl Reader {
         let audit = self.audit(file.audit);
         let sumdb = self.sumdb(file.sumdb, &given.databases);
         self.allow_private(&file.net.allow_private);
+        let rules = super::rules::read(file.rules, file.rule, file.cooldown, &file.registry, |above, faults| {
+            self.note(above, faults);
+        });
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
         Settings {
             listen,
@@ -77,6 +80,7 @@ impl Reader {
             sumdb,
             upstreams,
             registries,
+            rules,
         }
     }
 

@@ -7,6 +7,7 @@ mod lines;
 pub mod list;
 mod meant;
 mod print;
+mod rules;
 pub mod schema;
 mod secure;
 pub mod settings;

@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::file::{ApiTable, AuditTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable, SumdbTable};
+use super::rules;
 use super::secure;
 use super::settings::{AllowInsecure, Settings};
 use crate::registry::definition::{
@@ -57,6 +58,9 @@ impl Settings {
                 private: self.sumdb.private.clone(),
             },
             upstream: self.upstreams.iter().map(UpstreamDefinition::table).collect(),
+            rules: rules::default_table(&self.rules),
+            rule: self.rules.rules.iter().map(|rule| rules::rule_table(rule)).collect(),
+            cooldown: self.rules.cooldown.as_deref().map(rules::cooldown_table),
             registry: self.all_registries().iter().map(|registry| self.table(registry)).collect(),
         }
     }

@@ -24,6 +24,9 @@ pub const TABLES: &[(&str, Keys)] = &[
             ("sumdb", Shape::Table),
             ("upstream", Shape::Tables),
             ("registry", Shape::Tables),
+            ("rules", Shape::Table),
+            ("rule", Shape::Tables),
+            ("cooldown", Shape::Table),
         ],
     ),
     (
@@ -59,6 +62,36 @@ pub const TABLES: &[(&str, Keys)] = &[
     ("upstream.auth", keys::AUTH),
     ("upstream.timeouts", keys::TIMEOUTS),
     ("registry", keys::REGISTRY),
+    ("rules", &[("default", Shape::Text)]),
+    (
+        "rule",
+        &[
+            ("name", Shape::Text),
+            ("action", Shape::Text),
+            ("registries", Shape::Texts),
+            ("modules", Shape::Texts),
+            ("versions", Shape::Text),
+            ("reason", Shape::Text),
+            ("until", Shape::Text),
+            ("dry_run", Shape::Truth),
+        ],
+    ),
+    (
+        "cooldown",
+        &[
+            ("min_age", Shape::Text),
+            ("first_sight", Shape::Text),
+            ("registries", Shape::Texts),
+            ("modules", Shape::Texts),
+            ("not_modules", Shape::Texts),
+            ("dry_run", Shape::Truth),
+            ("exception", Shape::Tables),
+        ],
+    ),
+    (
+        "cooldown.exception",
+        &[("modules", Shape::Texts), ("versions", Shape::Text), ("until", Shape::Text), ("reason", Shape::Text)],
+    ),
 ];
 
 /// Every unknown key and every value of another type, with the key's place (`upstream.0.auth.host`).

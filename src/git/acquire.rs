@@ -77,7 +77,8 @@ impl GitRepo {
             match self.fetch(&order) {
                 Ok(()) => {}
                 Err(Failure::Refused(message)) => {
-                    tracing::debug!(url = %self.url, ?step, "git: refused: {message}");
+                    let said = self.remote.without_secrets(&message);
+                    tracing::debug!(url = %self.url, ?step, "git: refused: {said}");
                     refused = Some(message);
                 }
                 Err(Failure::Failed(error)) => return Err(error),

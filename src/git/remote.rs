@@ -77,6 +77,11 @@ impl Remote {
         self.transport.host()
     }
 
+    /// What the server said, fit for a log.
+    pub fn without_secrets(&self, text: &str) -> String {
+        self.transport.client.without_secrets(text)
+    }
+
     /// All refs, tags followed by what they peel to.
     pub fn refs(&self) -> Result<Vec<RawRef>> {
         let (server, refs, line) = self.connect()?;

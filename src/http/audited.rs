@@ -2,12 +2,12 @@
 //! Rules: docs/audit.md.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use hyper::{Method, StatusCode};
 
-use super::respond::{Asked, Peer};
+use super::respond::Asked;
 use super::route::RegistryName;
-use crate::access::Guest;
 use crate::access::audit::{Line, What};
 use crate::error::Error;
 use crate::registry::definition::DEFAULT;
@@ -21,18 +21,19 @@ const LONGEST: usize = 1024;
 /// What is noted while a request is answered.
 #[derive(Default)]
 pub struct Audited {
-    /// The name of who asked.
-    pub who: String,
     pub wanted: Option<(RegistryName, ModulePath, Question)>,
     /// The method of a call of the programming interface.
     pub called: Option<Method>,
     life: Option<Life>,
     right: Option<String>,
+    rule: Option<Arc<str>>,
 }
 
 /// What was said in the end.
 pub struct Said<'a> {
     pub route: &'static str,
+    /// The name of who asked.
+    pub guest: &'a str,
     pub status: StatusCode,
     pub subject: &'a str,
     pub cache: &'static str,
@@ -43,6 +44,7 @@ pub struct Said<'a> {
 impl Audited {
     pub fn served(&mut self, answer: &Answer) {
         (self.life, self.right) = (Some(answer.life), answer.right.clone());
+        self.rule = answer.rule.clone();
     }
 
     /// `None` for what is not worth a line.
@@ -59,19 +61,16 @@ impl Audited {
         if !is_worth {
             return None;
         }
-        let mut who = std::mem::take(&mut self.who);
-        if who.is_empty() && asked.peer == Peer::Control {
-            who = Guest::owner().name;
-        }
         let refused = said.error.filter(|_| verdict == "refused");
         let mut line = Line {
-            who,
+            who: said.guest.to_owned(),
             address: asked.address,
             status: said.status.as_u16(),
             verdict: Cow::Borrowed(verdict),
             why: refused.map(|error| cut(error.chain())),
             upstream: said.upstream.to_owned(),
             cache: Cow::Borrowed(said.cache),
+            rule: self.rule.as_deref().or(said.error.and_then(Error::rule_name)).map(str::to_owned),
             right: refused.and_then(|error| error.right_version()).map(str::to_owned),
             ..Line::default()
         };

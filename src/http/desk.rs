@@ -194,7 +194,7 @@ impl Desk {
     /// Who asks, if they may.
     fn admit(&self, need: Need<'_>, asked: &Asked, site: &Site, line: &mut Line) -> Result<Guest, Refusal> {
         let guest = self.admission.admit(need, asked, site.tokens())?;
-        line.audited.who.clone_from(&guest.name);
+        line.guest.clone_from(&guest.name);
         Ok(guest)
     }
 
@@ -308,8 +308,8 @@ impl Desk {
     fn audit(&self, asked: &Asked, line: &mut Line, status: StatusCode) {
         let door = self.door.borrow();
         let Some(auditor) = door.as_ref().and_then(|site| site.records()?.auditor.as_ref()) else { return };
-        let Line { audited, route, subject, freshness, upstream, error } = line;
-        let said = audited::Said { route, status, subject, cache: freshness, upstream, error: error.as_ref() };
+        let Line { audited, route, guest, subject, freshness, upstream, error } = line;
+        let said = audited::Said { route, guest, status, subject, cache: freshness, upstream, error: error.as_ref() };
         if let Some(line) = audited.line(auditor.what(), asked, &said) {
             auditor.note(line);
         }
@@ -373,6 +373,8 @@ fn for_now(error: Error) -> Error {
 #[derive(Default)]
 struct Line {
     route: &'static str,
+    /// A token's label or id.
+    guest: String,
     subject: String,
     freshness: &'static str,
     upstream: String,
@@ -406,7 +408,7 @@ impl Line {
             method = %asked.method,
             address = asked.address.map(tracing::field::display),
             route = self.route,
-            guest = ?self.audited.who,
+            guest = ?self.guest,
             subject = ?subject,
             freshness = self.freshness,
             upstream = self.upstream,

@@ -14,6 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::access::audit::Auditor;
+use crate::access::rules::Count;
 use crate::error::{Error, Result};
 use crate::registry::Cached;
 use crate::registry::stock::Figures;
@@ -36,6 +37,8 @@ pub struct Reading {
     pub wrong_served: Vec<(String, u64)>,
     /// The last moment of the certificate that clients are shown, if they are shown one.
     pub certificate_expiry: Option<DateTime<Utc>>,
+    /// How often rules said no, or would have.
+    pub denials: Vec<Count>,
     /// `None` until somebody counted.
     pub store: Option<StoreReading>,
     /// `None` where no audit log is written.
@@ -161,6 +164,12 @@ struct Named {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Denied {
+    registry: String,
+    rule: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Part {
     part: &'static str,
 }
@@ -212,6 +221,7 @@ impl Metrics {
             let gauge = gauge(i64::try_from(unverified).unwrap_or(i64::MAX));
             own.register("sumdb_unverified", "Kept files that no checksum database could vouch for yet", gauge);
         }
+        denials(own, &reading.denials);
         let store = Family::<Part, Gauge>::default();
         if let Some(StoreReading { live, dead, files, git }) = reading.store {
             for (part, bytes) in [("live", live), ("dead", dead), ("files", files), ("git", git)] {
@@ -299,6 +309,17 @@ fn databases(page: &mut Registry, databases: &[sumdb::Status]) {
     page.register("sumdb_fork", "Whether a checksum database contradicted its own past", forks);
 }
 
+fn denials(page: &mut Registry, denials: &[Count]) {
+    let (denied, would) = (Family::<Denied, Counter>::default(), Family::<Denied, Counter>::default());
+    for Count { registry, rule, denied: refused, would_deny } in denials {
+        let labels = Denied { registry: registry.clone(), rule: rule.clone() };
+        denied.get_or_create(&labels).inc_by(*refused);
+        would.get_or_create(&labels).inc_by(*would_deny);
+    }
+    page.register("rules_denied", "Requests that a rule refused", denied);
+    page.register("rules_would_deny", "Requests that a rule on trial would have refused", would);
+}
+
 fn gauge(value: i64) -> Gauge {
     let gauge = Gauge::default();
     gauge.set(value);
@@ -323,12 +344,25 @@ mod tests {
     }
 
     #[test]
+    fn what_rules_refused_stands_on_the_page() {
+        let (registry, rule) = ("default".to_owned(), "no-x".to_owned());
+        let reading =
+            Reading { denials: vec![Count { registry, rule, denied: 1, would_deny: 2 }], ..Reading::default() };
+        let page = Metrics::new(None).page(&reading).expect("a page");
+        for line in [
+            "modvet_rules_denied_total{registry=\"default\",rule=\"no-x\"} 1",
+            "modvet_rules_would_deny_total{registry=\"default\",rule=\"no-x\"} 2",
+        ] {
+            assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
+        }
+    }
+
+    #[test]
     fn every_figure_stands_on_the_page_under_its_name() {
-        let started = DateTime::from_timestamp(1_800_000_000, 0);
-        let metrics = Metrics::new(started);
-        metrics.answered("zip", 200, Duration::from_millis(3));
-        metrics.answered("zip", 200, Duration::from_secs(3));
-        metrics.answered("", 404, Duration::ZERO);
+        let metrics = Metrics::new(DateTime::from_timestamp(1_800_000_000, 0));
+        for (route, status, ms) in [("zip", 200, 3), ("zip", 200, 3000), ("", 404, 0)] {
+            metrics.answered(route, status, Duration::from_millis(ms));
+        }
         let corp = UpstreamReading {
             name: "corp".to_owned(),
             hits: 1,
@@ -349,11 +383,12 @@ mod tests {
             ready: true,
             upstreams: vec![corp, silent],
             wrong_served: vec![("default".to_owned(), 10)],
-            certificate_expiry: started,
+            certificate_expiry: DateTime::from_timestamp(1_800_000_000, 0),
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
             audit: Some(AuditReading { written: 15, lost: 16 }),
             unverified: Some(16),
             databases: Vec::new(),
+            denials: Vec::new(),
         };
         let page = metrics.page(&reading).expect("a page");
         for line in [

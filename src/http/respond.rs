@@ -304,7 +304,7 @@ fn plainly_refused(error: &Error) -> Response<Body> {
     let mut response = plain(status, text::of(error), life);
     let delay = match error.kind() {
         Kind::Unavailable => Some(error.delay().unwrap_or(Duration::from_secs(5))),
-        Kind::BadGateway => error.delay(),
+        Kind::BadGateway | Kind::Forbidden => error.delay(),
         _ => None,
     };
     if let Some(delay) = delay {
@@ -314,9 +314,12 @@ fn plainly_refused(error: &Error) -> Response<Body> {
         say(response.headers_mut(), said);
     }
     // Every go command since 1.11 shows the reason phrase of HTTP/1.1, older ones nothing else.
-    if let (Kind::Wrong, Some(right)) = (error.kind(), error.right_version())
-        && let Ok(phrase) = ReasonPhrase::try_from(format!("Invalid pseudo-version, use {right}"))
-    {
+    let phrase = match (error.kind(), error.right_version(), error.rule_name()) {
+        (Kind::Wrong, Some(right), _) => Some(format!("Invalid pseudo-version, use {right}")),
+        (Kind::Forbidden, _, Some(rule)) => Some(format!("Denied by rule {rule}")),
+        _ => None,
+    };
+    if let Some(phrase) = phrase.and_then(|phrase| ReasonPhrase::try_from(phrase).ok()) {
         response.extensions_mut().insert(phrase);
     }
     response

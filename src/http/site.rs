@@ -114,6 +114,7 @@ impl Site {
             certificate_expiry: None,
             unverified: self.proofs.as_ref().map(|proofs| proofs.unverified()),
             databases: self.databases.status(),
+            denials: current.registries.values().flat_map(|counter| counter.registry.denials()).collect(),
             // As last counted: to count anew is to look at every entry.
             store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
             audit: self.records.as_ref().and_then(|records| records.auditor.as_deref()).map(AuditReading::of),

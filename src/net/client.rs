@@ -26,6 +26,9 @@ use crate::secret::Secret;
 /// How fast a large request body may at least be expected to leave, in bytes per second.
 const SLOWEST_UPLOAD: u64 = 64 << 10;
 
+/// In bytes.
+const SHORTEST_SECRET: usize = 4;
+
 /// The one outgoing client. Clones share connections, limits and credentials.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -171,6 +174,20 @@ impl Client {
     /// Whether a found URL may be asked over plain http.
     pub fn allows_insecure(&self, url: &Url) -> bool {
         self.shared.allow_insecure.allows(url)
+    }
+
+    /// What somebody else said, without any secret of ours: a server may repeat what it was shown.
+    pub fn without_secrets(&self, text: &str) -> String {
+        let shared = self.shared.instead_of.iter().filter_map(|rule| Url::parse(&rule.replacement).ok());
+        let replacements = shared.filter_map(|mut url| take_userinfo(&mut url)).flat_map(|user| user.secrets());
+        let mut text = text.to_owned();
+        for secret in self.keys.secrets().into_iter().chain(replacements) {
+            // A text of a few characters is no secret, and would be found everywhere.
+            if secret.expose().len() >= SHORTEST_SECRET && text.contains(secret.expose()) {
+                text = text.replace(secret.expose(), "…");
+            }
+        }
+        text
     }
 
     /// Asks one address until it answers or the tries are used up.
@@ -346,7 +363,7 @@ fn is_same_origin(a: &Url, b: &Url) -> bool {
 }
 
 /// The same host over https, each at its own port.
-fn is_upgrade(from: &Url, to: &Url) -> bool {
+pub(super) fn is_upgrade(from: &Url, to: &Url) -> bool {
     let ports = (from.port_or_known_default(), to.port_or_known_default());
     (from.scheme(), to.scheme()) == ("http", "https")
         && from.host_str() == to.host_str()

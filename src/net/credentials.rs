@@ -30,6 +30,22 @@ pub enum CredentialKind {
 }
 
 impl CredentialKind {
+    /// The secret itself, and what a header makes of it.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        match self {
+            CredentialKind::Basic { username, password } => {
+                let pair = STANDARD.encode(format!("{username}:{}", password.expose()));
+                let mut secrets = vec![Secret::new(pair), password.clone()];
+                // Over http a token often stands as the user.
+                if password.expose().is_empty() || password.expose() == "x-oauth-basic" {
+                    secrets.push(Secret::new(username));
+                }
+                secrets
+            }
+            CredentialKind::Bearer(secret) | CredentialKind::Header { value: secret, .. } => vec![secret.clone()],
+        }
+    }
+
     /// The header that carries it, marked so that it is neither logged nor kept in HTTP/2's tables.
     fn header(&self) -> Result<(HeaderName, HeaderValue)> {
         let (name, text) = match self {
@@ -105,6 +121,13 @@ impl Keys {
         tracing::info!(host = url.host_str(), "credentials were refused; the file holds others by now");
         *self.configured.write().unwrap_or_else(PoisonError::into_inner) = read.into();
         true
+    }
+
+    /// The texts that only their hosts may see: as they are, and as headers carry them.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let configured = self.configured();
+        let all = configured.iter().chain(self.netrc.iter());
+        all.flat_map(|key| key.kind.secrets()).collect()
     }
 
     /// Adds what the URL's host is to be shown of `configured` and netrc, where the caller has not said it; `own` came

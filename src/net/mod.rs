@@ -6,6 +6,8 @@ mod address;
 #[cfg(test)]
 mod address_tests;
 mod client;
+#[cfg(test)]
+mod credential_tests;
 mod credentials;
 #[cfg(test)]
 pub(crate) mod double;

@@ -33,6 +33,20 @@ impl Cached {
         Ok(self.seen(module, question).await?.is_some())
     }
 
+    /// Since when the kept answer is as it is, and what its upstream said of that.
+    pub(super) async fn since(
+        &self,
+        module: &ModulePath,
+        question: &Question,
+    ) -> Result<Option<(DateTime<Utc>, Option<String>)>> {
+        let peek = self.peek(module, question);
+        blocking(move || {
+            let kept = peek.kept()?;
+            Ok(kept.map(|kept| (kept.meta.fetched_at, kept.meta.validators.last_modified.clone())))
+        })
+        .await
+    }
+
     pub(super) async fn seen(&self, module: &ModulePath, question: &Question) -> Result<Option<Seen>> {
         let peek = self.peek(module, question);
         blocking(move || peek.look()).await
@@ -60,11 +74,16 @@ impl Peek {
     /// Blocking.
     pub fn look(&self) -> Result<Option<Seen>> {
         let (inner, now) = (&self.inner, self.inner.clock.now());
-        let kept = match inner.hot(&self.key, now) {
-            Some(kept) => Some(kept),
-            None => inner.read(&self.key)?.map(Arc::new),
-        };
+        let kept = self.kept()?;
         let is_fresh = |kept: &Kept| kept.is_fresh(now, &inner.validity);
         Ok(kept.map(|kept| Seen { is_fresh: is_fresh(&kept), since: kept.meta.checked_at }))
+    }
+
+    fn kept(&self) -> Result<Option<Arc<Kept>>> {
+        let inner = &self.inner;
+        match inner.hot(&self.key, inner.clock.now()) {
+            Some(kept) => Ok(Some(kept)),
+            None => Ok(inner.read(&self.key)?.map(Arc::new)),
+        }
     }
 }

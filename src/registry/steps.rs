@@ -6,6 +6,7 @@ use super::cached::blocking;
 use super::member::{Member, OnFailure};
 use super::order::Order;
 use super::peek::Seen;
+use super::ruled::Gate;
 use super::tally::is_elsewhere;
 use super::walk::{Answer, AnswerBody, Bound, Registry};
 use super::{Question, Reach};
@@ -110,6 +111,10 @@ impl Registry {
         for member in &self.members {
             steps.push(unasked(member, module, question).await?);
         }
+        let gate = self.gate_to_tell(module);
+        if let Some(error) = refusal(gate.as_ref(), question).await {
+            return Ok(self.unwalked(module, question, binding, steps, &error));
+        }
         let (mut turn, mut last) = (0, None);
         let outcome = loop {
             let Some(at) = order.next() else { break Outcome::from(&order.end()) };
@@ -122,7 +127,10 @@ impl Registry {
                     let how = if order.is_keeper() { "keeps the answer" } else { "answered" };
                     last = Some((at, format!("{} {how}", member.name())));
                     let binds = names_version && reach == Reach::Upstream && order.bound().is_none();
-                    break Outcome::answered(question, answer, binds).await?;
+                    break match passed(gate.as_ref(), question, answer).await {
+                        Ok(answer) => Outcome::answered(question, answer, binds).await?,
+                        Err(error) => Outcome::from(&error),
+                    };
                 }
                 Err(error) => {
                     step.what = What::said(member, &error, order.remembered(at).is_some());
@@ -144,6 +152,25 @@ impl Registry {
         Ok(Walked { registry: self.name().to_owned(), module: module.to_string(), question, binding, steps, outcome })
     }
 
+    /// The rules end it before anybody is asked.
+    fn unwalked(
+        &self,
+        module: &ModulePath,
+        question: &Question,
+        binding: Option<Bound>,
+        mut steps: Vec<Step>,
+        error: &Error,
+    ) -> Walked {
+        let rule = error.rule_name().unwrap_or_default();
+        for step in &mut steps {
+            if let What::NotAsked { why } = &mut step.what {
+                *why = format!("the rule {rule} does not let it pass");
+            }
+        }
+        let (registry, outcome) = (self.name().to_owned(), Outcome::from(error));
+        Walked { registry, module: module.to_string(), question: question.address(), binding, steps, outcome }
+    }
+
     /// Why a member that might have been asked was not.
     fn why_not(&self, at: usize, bound: Option<usize>, last: Option<&(usize, String)>) -> String {
         match (bound, last) {
@@ -153,6 +180,24 @@ impl Registry {
             (_, Some((_, end))) => end.clone(),
             (_, None) => "what it keeps may be a stranger's: one above may have the module".to_owned(),
         }
+    }
+}
+
+/// What the rules say no to, as far as it is known.
+async fn refusal(gate: Option<&Gate<'_>>, question: &Question) -> Option<Error> {
+    let error = gate?.before(question).await.err()?;
+    error.rule_name().is_some().then_some(error)
+}
+
+/// What the rules leave of an answer, as far as it is known.
+async fn passed(gate: Option<&Gate<'_>>, question: &Question, answer: Answer) -> Result<Answer> {
+    if let Some(error) = refusal(gate, question).await {
+        return Err(error);
+    }
+    let Some(gate) = gate else { return Ok(answer) };
+    match gate.after(question, answer.clone()).await {
+        Err(error) if error.rule_name().is_none() => Ok(answer),
+        passed => passed,
     }
 }
 
@@ -210,9 +255,9 @@ impl Outcome {
         let upstream = answer.upstream.clone();
         let (mut version, mut versions) = (None, None);
         match question {
-            Question::List => versions = Some(answer.text().await?.lines().count()),
+            Question::List => versions = Some(answer.read().await?.0.lines().count()),
             Question::Info(_) | Question::Latest => {
-                let text = answer.text().await?;
+                let (text, _) = answer.read().await?;
                 let info = serde_json::from_str::<Info>(&text);
                 version = info.ok().map(|info| info.version);
             }
@@ -242,12 +287,18 @@ impl From<&Error> for Outcome {
 }
 
 impl Answer {
-    /// The body of a list or an `.info`.
-    async fn text(self) -> Result<String> {
-        let bytes = match self.body {
-            AnswerBody::Text(bytes) => bytes,
-            AnswerBody::Blob(blob) => blocking(move || blob.read_all(16 << 20)).await?,
+    /// The body of a list or an `.info`, and the answer.
+    pub(super) async fn read(self) -> Result<(String, Answer)> {
+        let bytes = match &self.body {
+            AnswerBody::Text(bytes) => bytes.clone(),
+            AnswerBody::Blob(blob) => match blob.in_memory() {
+                Some(bytes) => bytes,
+                None => {
+                    let blob = blob.clone();
+                    blocking(move || blob.read_all(16 << 20)).await?
+                }
+            },
         };
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok((String::from_utf8_lossy(&bytes).into_owned(), self))
     }
 }

@@ -15,6 +15,8 @@ impl Registry {
     /// Whether a checksum database may be asked for a version: not for a wrong name, unless the mode
     /// lets wrong names pass as they are.
     pub async fn vouch(&self, module: &ModulePath, version: &Version, reach: Reach) -> Result<()> {
+        // Its name would be asked for outside.
+        self.refuse_by_name(module, version)?;
         let believed = |m: &&Member| m.judgement == Judgement::Believed;
         let barred = self.members.iter().any(|m| believed(&m))
             && !self.members.iter().filter(believed).any(|m| m.may_serve(module));

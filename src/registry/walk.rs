@@ -14,6 +14,7 @@ use super::entry::{Entry, Freshness};
 use super::member::{Judgement, Member};
 use super::order::Order;
 use super::proof::{Proof, Prover};
+use super::ruled::Gates;
 use crate::error::{Error, Result, Said};
 use crate::ports::{Blob, Sumdb};
 use crate::spec::path::ModulePath;
@@ -33,6 +34,8 @@ pub struct Registry {
     pub(super) database: Option<ChecksumDatabase>,
     /// Who holds the files of versions against it before they are given.
     pub(super) prover: Option<Prover>,
+    /// What may pass.
+    pub(super) gates: Option<Gates>,
     /// Wrong names that were served as asked.
     served_wrong: AtomicU64,
 }
@@ -69,7 +72,7 @@ pub enum Life {
 }
 
 /// What a client gets.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answer {
     pub body: AnswerBody,
     pub life: Life,
@@ -82,9 +85,11 @@ pub struct Answer {
     pub right: Option<String>,
     /// What is known of the file of a version; `None` where nobody is to be asked.
     pub proof: Option<Proof>,
+    /// The rule that lets it pass, where one is about it.
+    pub rule: Option<Arc<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum AnswerBody {
     /// Made for this request.
     Text(Bytes),
@@ -96,7 +101,8 @@ impl Registry {
     /// `book` holds the bindings made under this name.
     pub fn new(name: impl Into<String>, policy: impl Into<Policy>, members: Vec<Member>, book: Arc<Book>) -> Registry {
         let (name, policy) = (name.into(), policy.into());
-        Registry { name, policy, members, book, database: None, prover: None, served_wrong: AtomicU64::new(0) }
+        let served_wrong = AtomicU64::new(0);
+        Registry { name, policy, members, book, database: None, prover: None, gates: None, served_wrong }
     }
 
     /// The same registry with a checksum database as a witness for what its proxies say.
@@ -107,6 +113,11 @@ impl Registry {
     /// The same registry with somebody who holds the files of versions against a witness before they are given.
     pub fn with_prover(self, prover: Prover) -> Registry {
         Registry { prover: Some(prover), ..self }
+    }
+
+    /// The same registry, which lets pass what the rules let pass.
+    pub fn with_rules(self, gates: Gates) -> Registry {
+        Registry { gates: Some(gates), ..self }
     }
 
     /// How many answers gave a wrong name as it was asked for, since the start.
@@ -122,8 +133,8 @@ impl Registry {
         self.policy.mode
     }
 
-    /// Asks the members until one is not absent.
-    pub async fn answer(&self, module: &ModulePath, question: &Question, reach: Reach) -> Result<Answer> {
+    /// Asks the members until one is not absent, whatever the rules say.
+    pub(super) async fn unruled(&self, module: &ModulePath, question: &Question, reach: Reach) -> Result<Answer> {
         loop {
             let mut order = Order::begin(self, module, question, reach).await?;
             let (at, answer, names_version) = loop {
@@ -139,8 +150,8 @@ impl Registry {
         }
     }
 
-    /// What a query stands for and what is wrong with it, whatever the mode would say.
-    pub async fn resolve(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
+    /// What a query stands for and what is wrong with it, whatever the mode and the rules would say.
+    pub(super) async fn resolve_unruled(&self, module: &ModulePath, query: &Query) -> Result<Resolution> {
         let question = Question::Info(query.clone());
         loop {
             let mut order = Order::begin(self, module, &question, Reach::Upstream).await?;
@@ -230,7 +241,8 @@ impl Registry {
             Query::Latest | Query::Prefix(_) | Query::Revision(_) => Life::Short,
         };
         let body = AnswerBody::Text(info.to_json().into());
-        Ok(Answer { body, life, freshness, age, upstream: source.name().to_owned(), right, proof: None })
+        let upstream = source.name().to_owned();
+        Ok(Answer { body, life, freshness, age, upstream, right, proof: None, rule: None })
     }
 
     /// Looks at the name before a file is given or even made; of a wrong one it says the right one.
@@ -277,6 +289,7 @@ impl Answer {
             upstream: source.name().to_owned(),
             right: None,
             proof: None,
+            rule: None,
         }
     }
 

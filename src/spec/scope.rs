@@ -32,6 +32,11 @@ impl Scope {
         self.modules.as_ref().is_none_or(matches) && !self.not_modules.as_ref().is_some_and(matches)
     }
 
+    /// The patterns of what may be served, if not everything is.
+    pub fn modules(&self) -> Option<&str> {
+        self.modules.as_deref()
+    }
+
     /// What bars a path; `None` if nothing does.
     pub fn bar(&self, module: &ModulePath) -> Option<Bar> {
         let path = module.as_str();

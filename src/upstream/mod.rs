@@ -4,6 +4,7 @@
 
 mod dir;
 mod discover;
+mod discreet;
 mod failing;
 mod hosts;
 mod import;
@@ -19,6 +20,7 @@ mod xml_names;
 
 pub use dir::DirSource;
 pub use discover::Discover;
+pub use discreet::Discreet;
 pub use failing::Failing;
 pub use protocol::Limits;
 pub use proxy::ProxySource;

@@ -17,6 +17,7 @@ pub mod openapi;
 pub mod oracle;
 pub mod outside;
 pub mod pages;
+pub mod plain;
 pub mod project;
 pub mod relay;
 pub mod release;

@@ -12,6 +12,7 @@ mod entries;
 mod proofs;
 mod registries;
 mod reply;
+mod rules;
 mod sumdb;
 mod tokens;
 mod upstreams;
@@ -238,6 +239,27 @@ pub static ROUTES: &[ApiRoute] = &[
     },
     ApiRoute {
         method: Method::GET,
+        path: "/api/v1/rules",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(rules::list(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/rules/{subject...}",
+        access: Access::Anyone,
+        query: rules::QUERY,
+        handler: |call| Box::pin(rules::ruling(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/registries/{registry}/api/v1/rules/{subject...}",
+        access: Access::Anyone,
+        query: rules::QUERY,
+        handler: |call| Box::pin(rules::ruling(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
         path: "/api/v1/openapi.json",
         access: Access::AnyReader,
         query: &[],
@@ -295,7 +317,7 @@ pub static ROUTES: &[ApiRoute] = &[
     ApiRoute {
         method: Method::GET,
         path: "/api/v1/audit",
-        access: Access::Admin,
+        access: Access::AdminOf,
         query: audit::QUERY,
         handler: |call| Box::pin(audit::list(call)),
     },

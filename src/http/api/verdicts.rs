@@ -27,6 +27,9 @@ struct Registered {
     info: Option<Given>,
     /// How many answers of this registry gave a wrong name as asked, since the start.
     served_wrong: u64,
+    /// The rule that denies it by its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    denied_by: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -48,6 +51,7 @@ pub async fn verdict(call: Call) -> Result<Reply> {
         mode: registry.mode(),
         info: given,
         served_wrong: registry.served_wrong(),
+        denied_by: registry.denied_by(&module, &version),
     };
     Reply::json(&Answer { explanation, registry: registered })
 }

@@ -10,10 +10,10 @@ pub enum Shape {
     Text,
     Texts,
     Whole,
-    /// `true` or `false`.
-    Truth,
     /// A list of texts, or `true`.
     TextsOrAll,
+    /// `true` or `false`.
+    Truth,
     Table,
     /// A table, or a text in its place.
     TableOrText,
@@ -79,8 +79,8 @@ impl Shape {
             Shape::Text => "a text",
             Shape::Texts => "a list of texts",
             Shape::Whole => "a whole number",
-            Shape::Truth => "true or false",
             Shape::TextsOrAll => "a list of hosts, or true",
+            Shape::Truth => "true or false",
             Shape::Table => "a table",
             Shape::TableOrText => "a table or a text",
             Shape::Tables => "tables",
@@ -138,11 +138,9 @@ pub fn check(object: &Map<String, Value>, keys: Keys, above: &str) -> Vec<Fault>
 
 fn fits(value: &Value, shape: Shape) -> bool {
     match (value, shape) {
-        (Value::Null, _)
-        | (Value::String(_), Shape::Text)
-        | (Value::Bool(_), Shape::Truth)
-        | (Value::Object(_), Shape::Table) => true,
+        (Value::Null, _) | (Value::String(_), Shape::Text) | (Value::Object(_), Shape::Table) => true,
         (Value::Array(items), Shape::Texts) => items.iter().all(Value::is_string),
+        (Value::Bool(_), Shape::Truth) => true,
         (Value::Number(number), Shape::Whole) => number.as_u64().is_some_and(|number| number <= u64::from(u32::MAX)),
         _ => false,
     }

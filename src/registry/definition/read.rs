@@ -137,7 +137,8 @@ fn note<T: Default>(fault: Fault, faults: &mut Vec<Fault>) -> T {
     T::default()
 }
 
-fn name(name: Option<String>, faults: &mut Vec<Fault>) -> Option<String> {
+/// The name of an upstream, a registry or a rule.
+pub fn name(name: Option<String>, faults: &mut Vec<Fault>) -> Option<String> {
     let Some(name) = name else {
         faults.push(Fault::missing("name"));
         return None;
@@ -204,7 +205,8 @@ pub fn proxy_url(key: &str, text: Option<&str>, faults: &mut Vec<Fault>) -> Opti
     Some(url)
 }
 
-fn patterns(key: &str, patterns: Option<Vec<String>>, faults: &mut Vec<Fault>) -> Vec<String> {
+/// GOPRIVATE patterns.
+pub fn patterns(key: &str, patterns: Option<Vec<String>>, faults: &mut Vec<Fault>) -> Vec<String> {
     let patterns = patterns.unwrap_or_default();
     for (at, pattern) in patterns.iter().enumerate() {
         if !path::is_pattern(pattern) {

@@ -7,6 +7,7 @@ mod direct;
 mod private;
 mod proof;
 mod proof_later;
+mod rules;
 mod steps;
 mod validity;
 mod verdict;

@@ -1,0 +1,106 @@
+//! What it costs to be asked by token, under rules, with every answer written down: the same server twice, one with all of
+//! it and one with none, asked in turn over the loopback.
+//!
+//! `cargo bench --bench trust`; the row of docs/performance.md is made of what it prints.
+
+mod measured;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use criterion::Criterion;
+use measured::wire::Wire;
+use measured::{compare, middle};
+use support::modvet::{Home, Modvet};
+use support::tree::Tree;
+
+const MODULE: &str = "bench.test/team/module";
+const RULES: usize = 50;
+/// Requests that are timed together, so that a turn is longer than the clock's grain.
+const TOGETHER: usize = 200;
+/// Turns of each server.
+const TURNS: usize = 150;
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    let tree = Tree::new();
+    tree.add(MODULE, "v1.0.0", 1000);
+    let (plain, _) = serve(&tree, "[audit]\nenabled = false\n", false);
+    let rules: String = (0..RULES).map(rule).collect();
+    let (trusting, token) = serve(&tree, &rules, true);
+    let mut group = criterion.benchmark_group("trust");
+    for file in ["info", "mod"] {
+        let path = format!("/{MODULE}/@v/v1.0.0.{file}");
+        let mut without = Wire::connect(plain.address());
+        let mut with = Wire::connect(trusting.address()).bearing(&format!("Basic {token}"));
+        let expected = {
+            let (status, body) = without.get(&path);
+            assert_eq!(status, 200, "{}", plain.log());
+            body.to_vec()
+        };
+        assert_eq!(with.get(&path), (200, &expected[..]), "{}", trusting.log());
+        assert_eq!(Wire::connect(trusting.address()).get(&path).0, 401, "the token counts");
+        // In turn: whatever else this machine does falls on both.
+        let (mut all, mut none) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            none.push(turn(&mut without, &path, &expected));
+            all.push(turn(&mut with, &path, &expected));
+        }
+        compare(
+            &format!("warm .{file} with token, {RULES} rules and audit log, to none of it"),
+            middle(all),
+            middle(none),
+        );
+        group.bench_function(format!(".{file} with all of it"), |bencher| {
+            bencher.iter(|| assert_eq!(with.get(&path), (200, &expected[..])));
+        });
+    }
+    group.finish();
+    criterion.final_summary();
+    let written = lines(trusting);
+    println!("count  lines of the audit log: {written}");
+    assert!(written >= 2 * TURNS * TOGETHER, "every answer is written down");
+}
+
+/// Rules of all kinds that let the module pass; the last one is about it.
+fn rule(number: usize) -> String {
+    let modules = if number + 1 == RULES { "bench.test/*".to_owned() } else { format!("other{number}.test/*") };
+    let action = if number % 2 == 0 { "deny" } else { "allow" };
+    format!("[[rule]]\nname = 'rule-{number}'\naction = '{action}'\nmodules = ['{modules}']\nversions = '>=0.1.0'\n")
+}
+
+/// A server, and a token for it in base64 as basic credentials bear it.
+fn serve(tree: &Tree, settings: &str, guarded: bool) -> (Modvet, String) {
+    let home = Home::new();
+    home.configure(&format!("{settings}{}", tree.settings()));
+    let mut token = String::new();
+    if guarded {
+        let arguments = ["token", "create", "--config", "modvet.toml", "--scope", "read", "--label", "bench", "--json"];
+        let made = home.run(&arguments);
+        let said: serde_json::Value = serde_json::from_slice(&made.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&made.stderr)));
+        let secret = said["token"].as_str().expect("a token");
+        token = BASE64_STANDARD.encode(format!("any:{secret}"));
+    }
+    (home.serve(), token)
+}
+
+fn turn(wire: &mut Wire, path: &str, expected: &[u8]) -> Duration {
+    let start = Instant::now();
+    for _ in 0..TOGETHER {
+        assert_eq!(wire.get(path), (200, expected), "another answer than before");
+    }
+    start.elapsed()
+}
+
+/// How many lines the log has when the server has ended.
+fn lines(modvet: Modvet) -> usize {
+    modvet.signal(libc::SIGTERM);
+    let (status, home) = modvet.ended();
+    assert!(status.success(), "{}", home.log());
+    let log = std::fs::read_to_string(home.store().join("audit/audit.jsonl")).expect("the log");
+    log.lines().filter(|line| line.contains("\"who\":\"bench\"") && line.contains("\"rule\":\"rule-49\"")).count()
+}
