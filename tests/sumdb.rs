@@ -242,6 +242,11 @@ fn private_names_are_refused_with_the_variable_that_helps_and_never_leave() {
             )
         );
     }
+    // One that is defined at run time, and stands in no registry, counts from then on.
+    let upstream = "{\"name\": \"late\", \"kind\": \"git\", \"modules\": [\"late.example.test/*\"]}";
+    let created = client::control(&modvet.home().store(), "POST", "/api/v1/upstreams", upstream);
+    assert_eq!(created.status, 201, "{}", created.text());
+    assert_eq!(ask(&modvet, "lookup/late.example.test/m@v1.0.0").status, 403);
     assert_eq!(world.database.asked(), [""; 0]);
     assert_eq!(ask(&modvet, LOOKUP).status, 200);
 }
@@ -250,13 +255,13 @@ fn private_names_are_refused_with_the_variable_that_helps_and_never_leave() {
 fn only_names_on_the_list_are_passed_on() {
     let world = World::new();
     let modvet = world.through_the_proxy();
-    let other = client::get(modvet.address(), "/sumdb/sum.golang.org/supported");
+    let other = client::get(modvet.address(), "/sumdb/other.example.test/supported");
     assert_eq!(
         (other.status, other.text()),
         (
             404,
             format!(
-                "sumdb/sum.golang.org: no such checksum database is passed on\n\
+                "sumdb/other.example.test: no such checksum database is passed on\n\
                  those of [sumdb] databases are: {NAME}\n"
             )
         )
