@@ -307,19 +307,18 @@ mod tests {
             failures: 6,
             absences: 7,
             changes: 8,
-            mismatches: 15,
             bytes: 9,
             up: Some(false),
             latency: Some(Duration::from_millis(250)),
+            ..UpstreamReading::default()
         };
         let silent = UpstreamReading { name: "never asked".to_owned(), ..UpstreamReading::default() };
         let reading = Reading {
             ready: true,
             upstreams: vec![corp, silent],
             wrong_served: vec![("default".to_owned(), 10)],
-            unverified: Some(16),
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
-            databases: Vec::new(),
+            ..Reading::default()
         };
         let page = metrics.page(&reading).expect("a page");
         for line in [
@@ -340,8 +339,6 @@ mod tests {
             "modvet_upstream_absences_total{upstream=\"corp\"} 7",
             "modvet_released_changes_total{upstream=\"corp\"} 8",
             "modvet_released_changes_total{upstream=\"never asked\"} 0",
-            "modvet_sumdb_mismatches_total{upstream=\"corp\"} 15",
-            "modvet_sumdb_unverified 16",
             "modvet_upstream_up{upstream=\"corp\"} 0",
             "modvet_upstream_latency_seconds{upstream=\"corp\"} 0.25",
             "modvet_wrong_versions_served_total{registry=\"default\"} 10",
@@ -354,6 +351,18 @@ mod tests {
             assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
         }
         assert!(!page.contains("modvet_upstream_up{upstream=\"never asked\"}"), "nobody knows");
+    }
+
+    #[test]
+    fn what_no_database_vouched_for_is_seen() {
+        let corp = UpstreamReading { name: "corp".to_owned(), mismatches: 15, ..UpstreamReading::default() };
+        let reading = Reading { upstreams: vec![corp], unverified: Some(16), ..Reading::default() };
+        let page = Metrics::new(None).page(&reading).expect("a page");
+        for line in ["modvet_sumdb_mismatches_total{upstream=\"corp\"} 15", "modvet_sumdb_unverified 16"] {
+            assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
+        }
+        let nobody_checks = Metrics::new(None).page(&Reading::default()).expect("a page");
+        assert!(!nobody_checks.contains("modvet_sumdb_unverified"), "{nobody_checks}");
     }
 
     #[test]
