@@ -250,13 +250,13 @@ fn private_names_are_refused_with_the_variable_that_helps_and_never_leave() {
 fn only_names_on_the_list_are_passed_on() {
     let world = World::new();
     let modvet = world.through_the_proxy();
-    let other = client::get(modvet.address(), "/sumdb/sum.golang.org/supported");
+    let other = client::get(modvet.address(), "/sumdb/other.example.test/supported");
     assert_eq!(
         (other.status, other.text()),
         (
             404,
             format!(
-                "sumdb/sum.golang.org: no such checksum database is passed on\n\
+                "sumdb/other.example.test: no such checksum database is passed on\n\
                  those of [sumdb] databases are: {NAME}\n"
             )
         )

@@ -129,6 +129,8 @@ async fn a_database_that_fails_is_left_alone_for_a_while_by_those_who_can_do_wit
         assert_eq!(bench.direct.asked().len(), 1, "{pause}");
     }
     assert_eq!(databases.status()[0].out_of_reach_since, Some(since));
+    let verdict = passed.get(&format!("{NAME}/{LOOKUP}")).await.expect_err("a verdict does without");
+    assert!(verdict.what().contains("left alone"), "{verdict}");
     // A client gets nothing otherwise: for it the database is tried at once, and what works again is known to all.
     record(&passed, LOOKUP).await.expect_err("timed out");
     bench.direct.fail(None);
