@@ -242,6 +242,11 @@ fn private_names_are_refused_with_the_variable_that_helps_and_never_leave() {
             )
         );
     }
+    // One that is defined at run time, and stands in no registry, counts from then on.
+    let upstream = "{\"name\": \"late\", \"kind\": \"git\", \"modules\": [\"late.example.test/*\"]}";
+    let created = client::control(&modvet.home().store(), "POST", "/api/v1/upstreams", upstream);
+    assert_eq!(created.status, 201, "{}", created.text());
+    assert_eq!(ask(&modvet, "lookup/late.example.test/m@v1.0.0").status, 403);
     assert_eq!(world.database.asked(), [""; 0]);
     assert_eq!(ask(&modvet, LOOKUP).status, 200);
 }
