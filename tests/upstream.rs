@@ -43,6 +43,7 @@ fn public_modules_come_through_verified_and_then_from_the_cache_alone() {
     gone.set(Passage::Cut);
     let home = modvet.killed();
     let mut serve = home.command(&["serve", "--config", "modvet.toml", "--upstream", &outside.goproxy]);
+    outside.let_out(&mut serve);
     serve.env("HTTPS_PROXY", gone.url()).env("HTTP_PROXY", gone.url());
     let modvet = home.serve_by(serve);
     let again = outside.download(&go, &modvet.url(), &modules, &without);
