@@ -339,6 +339,12 @@ async fn what_is_private_or_on_trial_does_not_wait() {
     assert_eq!(bench.text(zip("v1.0.0")).await, "v1.0.0");
     let [count] = &bench.rulebook.counts()[..] else { panic!("the cooldown") };
     assert_eq!((count.rule.as_str(), count.denied, count.would_deny), ("cooldown", 0, 2));
+    let pseudo = "v0.0.0-20190813064441-fde4db37ae7a";
+    bench.public.publish(PATH, pseudo, b"pseudo");
+    assert_eq!(bench.text(zip(pseudo)).await, "pseudo");
+    bench.days(7);
+    bench.rulebook.replace(cooling(cooldown(FirstSight::Wait)));
+    assert_eq!(bench.text(zip(pseudo)).await, "pseudo", "what was seen on trial is old when it counts");
 }
 
 #[tokio::test]
