@@ -172,7 +172,7 @@ fn listening_elsewhere_without_tls_is_refused_unless_it_is_said() {
     for listen in ["0.0.0.0:0", "[::]:0"] {
         let home = home(&tree, &format!("listen = '{listen}'"));
         let expected = format!(
-            "modvet: listening on {listen} without TLS (expected an address of this machine)\n\
+            "modvet: listening on {listen} without TLS (expected a loopback address such as 127.0.0.1:3000)\n\
              name a certificate in [tls], or say tls = \"terminated\" where a proxy in front speaks TLS\n\
              and make a token: modvet token create --scope read\n\
              or let anybody read: open = true, or --open\n"
@@ -187,6 +187,29 @@ fn listening_elsewhere_without_tls_is_refused_unless_it_is_said() {
     let command = home.command(&["serve", "--config", "modvet.toml", "--open"]);
     let modvet = home.serve_by(command);
     assert_eq!(client::get(([127, 0, 0, 1], modvet.address().port()).into(), LIST).status, 200);
+}
+
+#[test]
+fn a_registry_that_is_deleted_takes_its_tokens_with_it() {
+    let tree = tree();
+    let modvet = here(&tree).serve();
+    let store = modvet.home().store();
+    let make = || {
+        let body = "{\"name\": \"short\", \"upstreams\": [\"tree\"]}";
+        assert_eq!(client::control(&store, "POST", "/api/v1/registries", body).status, 201);
+    };
+    make();
+    let short = create(modvet.home(), &["--scope", "read", "--registry", "short"]);
+    let ci = create(modvet.home(), &["--scope", "read", "--registry", "ci"]);
+    let list = format!("/registries/short{LIST}");
+    assert_eq!(ask(&modvet, "GET", &list, &short).status, 200);
+    assert_eq!(client::control(&store, "DELETE", "/api/v1/registries/short", "").status, 204);
+    make();
+    let answered = ask(&modvet, "GET", &list, &short);
+    assert_eq!((answered.status, answered.text().starts_with("the token was revoked\n")), (401, true));
+    assert_eq!(ask(&modvet, "GET", &format!("/registries/ci{LIST}"), &ci).status, 200, "others are left alone");
+    let modvet = modvet.killed().serve();
+    assert_eq!(ask(&modvet, "GET", &list, &short).status, 401, "after a restart too");
 }
 
 #[test]

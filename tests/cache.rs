@@ -227,7 +227,7 @@ fn strangers_neither_see_nor_remove_anything() {
         ("POST", "/api/v1/cache/verify"),
     ] {
         let answered = client::request(modvet.address(), method, path, &[("Content-Type", "application/json")]);
-        assert_eq!(answered.status, 403, "{path}: {}", answered.text());
+        assert_eq!(answered.status, 401, "{path}: {}", answered.text());
     }
     assert_eq!(zip_of(&modvet, "v1.0.0"), "hit");
 }

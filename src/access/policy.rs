@@ -40,7 +40,9 @@ impl Exposure {
         }
         let listen = self.listen;
         if self.encryption == Encryption::Nobody {
-            let error = Error::gone(format!("listening on {listen} without TLS (expected an address of this machine)"));
+            let error = Error::gone(format!(
+                "listening on {listen} without TLS (expected a loopback address such as 127.0.0.1:3000)"
+            ));
             return Err(error
                 .remedy("name a certificate in [tls], or say tls = \"terminated\" where a proxy in front speaks TLS")
                 .remedy("and make a token: modvet token create --scope read")

@@ -193,6 +193,23 @@ impl Tokens {
         Ok(())
     }
 
+    /// Takes back all of a registry that is gone, and says how many there were: the next one of its name is another
+    /// one. Blocking.
+    pub fn revoke_of(&self, registry: &str) -> Result<usize> {
+        let _changing = self.changing();
+        let mut next = (*self.snapshot()).clone();
+        let mut keys = Vec::new();
+        for (id, row) in &mut next.rows {
+            if row.record.registry.as_deref() == Some(registry) && row.record.revoked_at.is_none() {
+                row.record.revoked_at = Some(self.clock.now());
+                row.record.last_used = row.used();
+                keys.push(key_of(*id));
+            }
+        }
+        self.rewrite(&keys, next)?;
+        Ok(keys.len())
+    }
+
     /// Who bears this token. Some microseconds, and nothing of the store.
     pub fn check(&self, text: &str) -> Result<Guest, Denial> {
         let token = Token::parse(text).ok_or(Denial::Malformed)?;
@@ -223,8 +240,9 @@ impl Tokens {
         self.snapshot().rows.values().any(|row| row.record.state(now) == TokenState::Valid)
     }
 
-    /// Writes down when tokens were used last, by one flush of the store. Blocking.
+    /// Writes down when tokens were used last, by one flush of the store, and forgets what ended long ago. Blocking.
     pub fn settle(&self) -> Result<()> {
+        self.sweep()?;
         let _changing = self.changing();
         let mut next = (*self.snapshot()).clone();
         let mut keys = Vec::new();
@@ -235,10 +253,15 @@ impl Tokens {
                 keys.push(key_of(*id));
             }
         }
+        self.rewrite(&keys, next)
+    }
+
+    /// Writes these rows down as they are next, by one flush, and lets that be what counts.
+    fn rewrite(&self, keys: &[String], next: Snapshot) -> Result<()> {
         if keys.is_empty() {
             return Ok(());
         }
-        self.store.update_metas(&keys, &mut |key, _| {
+        self.store.update_metas(keys, &mut |key, _| {
             let id = Id::parse(key.strip_prefix(ROWS)?)?;
             serde_json::to_vec(&next.rows.get(&id)?.record).ok()
         })?;

@@ -196,10 +196,10 @@ fn allow(need: Need<'_>, guest: &Guest) -> Result<()> {
     let Some(own) = guest.registry.as_deref().filter(|_| !fits) else { return Ok(()) };
     Err(match need {
         Need::Registry(_) | Need::AdminOf(_) => Error::forbidden(format!("this token is for registry {own} alone"))
-            .remedy(format!("ask below /registries/{own}/")),
-        _ => Error::forbidden(format!("this concerns all registries, and the token is for registry {own} alone")),
-    }
-    .remedy("or use a token without --registry"))
+            .remedy(format!("ask below /registries/{own}/, or use a token without --registry")),
+        _ => Error::forbidden(format!("this concerns all registries, and the token is for registry {own} alone"))
+            .remedy("use a token without --registry"),
+    })
 }
 
 /// Refuses what a page of another site sends in a browser's name: who once gave the browser a token sends it along.

@@ -94,5 +94,8 @@ fn described(view: &TokenView) -> String {
         None => text.push_str(", never expires"),
     }
     text.push_str("\nit is shown this once: keep it where only its user reads it");
+    if view.scope == Right::Read {
+        text.push_str("\nfrom now on nobody reads without a token, unless open = true or --open says so");
+    }
     text
 }

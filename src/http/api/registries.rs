@@ -47,7 +47,17 @@ pub async fn change(call: Call) -> Result<Reply> {
 
 pub async fn delete(call: Call) -> Result<Reply> {
     let (catalog, name) = (call.site.catalog().clone(), call.name("registry").to_owned());
-    blocking(move || catalog.delete_registry(&name)).await?;
+    let tokens = call.site.tokens().clone();
+    let revoked = blocking(move || {
+        catalog.delete_registry(&name)?;
+        // The one at `/` is there all the same when nobody defines it.
+        let is_gone = !catalog.current().registries.contains_key(&name);
+        if is_gone { tokens.revoke_of(&name) } else { Ok(0) }
+    });
+    match revoked.await? {
+        0 => {}
+        tokens => tracing::info!(registry = call.name("registry"), tokens, "the registry's tokens are revoked"),
+    }
     Ok(Reply::Done)
 }
 
