@@ -218,3 +218,18 @@ fn the_go_command_gets_the_toolchain_that_it_switches_to() {
     }
     assert_eq!(modvet.get(MODULE, "@v/list").status, 403);
 }
+
+#[test]
+fn what_alone_may_pass_is_had_although_its_parent_paths_are_denied() {
+    let rules =
+        "[rules]\ndefault = \"deny\"\n[[rule]]\nname = \"ours\"\naction = \"allow\"\nmodules = [\"example.test/m\"]\n";
+    let (double, modvet) = world(&["v1.0.0"], rules);
+    double.add(&Release::new("example.test/other", "v1.0.0"));
+    let go = Go::new("http://127.0.0.1:9/", &[]);
+    let project = Project::new(&go, &modvet.url());
+    project.go(&["get", "example.test/m@latest"]).well();
+    assert!(project.read("go.mod").contains("example.test/m v1.0.0"), "{}", project.read("go.mod"));
+    let other = project.go(&["get", "example.test/other@v1.0.0"]);
+    assert!(other.stderr.contains("denied by rule default: no rule lets it pass"), "{}", other.stderr);
+    assert!(double.asked().iter().all(|asked| asked.path.starts_with("example.test/m/")), "{:?}", double.asked());
+}

@@ -166,6 +166,8 @@ impl Gate<'_> {
         let Some(cooldown) = self.relevant.waits(version, self.now) else { return Ok(verdict) };
         let seen = match self.seen(version).await {
             Ok(seen) => seen,
+            // The mode refuses it, and says which one is right.
+            Err(error) if error.kind() == Kind::Wrong => return Ok(verdict),
             // On trial, it must not be the reason of a failure.
             Err(_) if cooldown.dry_run => return Ok(verdict),
             Err(error) => return Err(error),

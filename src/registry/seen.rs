@@ -21,8 +21,7 @@ impl Gate<'_> {
         }
         let at = match self.registry().unruled(self.module(), &info(version), self.reach()).await {
             Ok(answer) => self.said_since(&answer.upstream, version).await?,
-            // There is such a revision, and its .mod is served under that name in some modes.
-            Err(error) if error.kind() == Kind::Wrong => None,
+            Err(error) if error.kind() == Kind::Wrong => return Err(error),
             // What is kept of it may be served all the same.
             Err(error) => match self.holder().await? {
                 Some(member) => match self.kept_since(member, version).await? {

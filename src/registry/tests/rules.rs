@@ -339,6 +339,12 @@ async fn what_is_private_or_on_trial_does_not_wait() {
     assert_eq!(bench.text(zip("v1.0.0")).await, "v1.0.0");
     let [count] = &bench.rulebook.counts()[..] else { panic!("the cooldown") };
     assert_eq!((count.rule.as_str(), count.denied, count.would_deny), ("cooldown", 0, 2));
+    let pseudo = "v0.0.0-20190813064441-fde4db37ae7a";
+    bench.public.publish(PATH, pseudo, b"pseudo");
+    assert_eq!(bench.text(zip(pseudo)).await, "pseudo");
+    bench.days(7);
+    bench.rulebook.replace(cooling(cooldown(FirstSight::Wait)));
+    assert_eq!(bench.text(zip(pseudo)).await, "pseudo", "what was seen on trial is old when it counts");
 }
 
 #[tokio::test]
@@ -407,4 +413,31 @@ async fn what_is_not_there_costs_no_list() {
     let bench = bench(cooling(cooldown(FirstSight::Trust)));
     assert_eq!(bench.refusal(info("v1.0.0")).await.kind(), Kind::NotFound);
     assert_eq!(bench.public.count(PATH, "@v/list"), 0, "the go command asks for every parent path");
+}
+
+#[tokio::test]
+async fn a_wrong_name_is_called_wrong_and_not_young() {
+    const WRONG: &str = "v0.0.0-20190813064442-fde4db37ae7a";
+    const RIGHT: &str = "v0.0.0-20190813064441-fde4db37ae7a";
+    let bench = bench(cooling(cooldown(FirstSight::Trust)));
+    bench.public.misname(PATH, WRONG, RIGHT);
+    let strict = registry(&bench.public, &bench.store, &bench.clock, &bench.rulebook, Mode::Strict);
+    for question in [info(WRONG), zip(WRONG)] {
+        let error = strict.answer(&module(PATH), &question, Reach::Upstream).await.expect_err("wrong");
+        assert_eq!((error.kind(), error.right_version()), (Kind::Wrong, Some(RIGHT)));
+    }
+}
+
+#[tokio::test]
+async fn who_asks_at_the_same_time_sees_the_same() {
+    let bench = bench(cooling(cooldown(FirstSight::Trust)));
+    bench.publish(&["v1.0.0"]);
+    bench.public.publish(PATH, "v1.1.0", b"not listed");
+    let path = module(PATH);
+    let (old, new) = (zip("v1.0.0"), zip("v1.1.0"));
+    let ask = |question| bench.registry.answer(&path, question, Reach::Upstream);
+    let (a, b, c, d) = tokio::join!(ask(&old), ask(&new), ask(&old), ask(&new));
+    assert!(a.is_ok() && c.is_ok());
+    assert!([b, d].iter().all(|young| young.as_ref().is_err_and(|error| error.rule_name() == Some("cooldown"))));
+    assert_eq!(bench.public.count(PATH, "@v/list"), 1);
 }
