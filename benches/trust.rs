@@ -68,7 +68,7 @@ fn main() {
 /// Rules of all kinds that let the module pass; the last one is about it.
 fn rule(number: usize) -> String {
     let modules = if number + 1 == RULES { "bench.test/*".to_owned() } else { format!("other{number}.test/*") };
-    let action = if number % 2 == 0 { "deny" } else { "allow" };
+    let action = if number.is_multiple_of(2) { "deny" } else { "allow" };
     format!("[[rule]]\nname = 'rule-{number}'\naction = '{action}'\nmodules = ['{modules}']\nversions = '>=0.1.0'\n")
 }
 
