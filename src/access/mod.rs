@@ -3,5 +3,7 @@
 //! Rules: docs/api.md, DESIGN.md.
 
 pub mod guest;
+pub mod ledger;
 
 pub use guest::{Guest, Right};
+pub use ledger::{Ledger, Ledgers};

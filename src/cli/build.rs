@@ -11,6 +11,7 @@ use url::Url;
 
 use super::environment;
 use super::identity::Identity;
+use crate::access::Ledgers;
 use crate::error::{Error, Kind, Result};
 use crate::git::{Options, Repositories};
 use crate::http::site::Counter;
@@ -48,6 +49,7 @@ pub struct Builder {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub folders: Arc<Folders>,
+    pub ledgers: Arc<Ledgers>,
     pub scratch: PathBuf,
     /// The checksum database, and what it is never asked for.
     pub database: Option<(String, String)>,
@@ -191,6 +193,7 @@ impl Build<Counter> for Builder {
             })
             .collect();
         let mut registry = Registry::new(&definition.name, policy, members, book);
+        registry = registry.with_ledger(self.ledgers.of(&definition.name));
         let passed = || sumdb::Passed::new(proxies.clone(), self.store.clone(), self.clock.clone());
         if let Some((name, not_modules)) = self.database.clone() {
             registry = registry.with_database(ChecksumDatabase { name, records: Arc::new(passed()), not_modules });

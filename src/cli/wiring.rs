@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
 use super::{environment, identity, stock};
+use crate::access::Ledgers;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
 use crate::http::site::Counter;
@@ -36,6 +37,8 @@ pub struct Works {
     pub folders: Arc<Folders>,
     /// Who looks after what is kept.
     pub stock: Arc<Stock>,
+    /// What every registry served first.
+    pub ledgers: Arc<Ledgers>,
 }
 
 /// The runtime of every command.
@@ -56,7 +59,9 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let store = open_store(settings.store.path.clone(), settings.store.spill, lock).await?;
     let (store, growth) = stock::watched(store);
     let folders = Arc::new(Folders::new(&settings.store.path, client.clone(), clock.clone()));
-    let builder = Builder { asker, ..builder(identity, settings, client, &store, &clock, &folders)? };
+    let ledgers = Arc::new(Ledgers::new(store.clone(), clock.clone()));
+    let base = Base { store: &store, clock: &clock, folders: &folders, ledgers: &ledgers };
+    let builder = Builder { asker, ..builder(identity, settings, client, base)? };
     let (written, seal, kept) = (written(settings), seal(settings)?, store.clone());
     let opening = tokio::task::spawn_blocking(move || Catalog::open(kept, written, Arc::new(builder), seal));
     let catalog = opening.await.map_err(|error| Error::internal("opening ended early").because(error))??;
@@ -65,7 +70,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let catalog = Arc::new(catalog);
     let limits = stock::limits(&settings.store);
     let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders);
-    Ok(Works { catalog, counter, store, clock, folders, stock })
+    Ok(Works { catalog, counter, store, clock, folders, stock, ledgers })
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -74,7 +79,8 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         identity.refuse(upstream).await?;
     }
     let client = client(settings)?;
-    let builder = Arc::new(builder(identity, settings, client, &works.store, &works.clock, &works.folders)?);
+    let Works { store, clock, folders, ledgers, .. } = &**works;
+    let builder = Arc::new(builder(identity, settings, client, Base { store, clock, folders, ledgers })?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
     let limits = stock::limits(&settings.store);
     let reloading = tokio::task::spawn_blocking(move || {
@@ -85,21 +91,23 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
     reloading.await.map_err(|error| Error::internal("reloading ended early").because(error))?
 }
 
-fn builder(
-    identity: &identity::Identity,
-    settings: &Settings,
-    client: Client,
-    store: &Arc<dyn Store>,
-    clock: &Arc<dyn Clock>,
-    folders: &Arc<Folders>,
-) -> Result<Builder> {
+/// What stays over changes of the configuration.
+struct Base<'a> {
+    store: &'a Arc<dyn Store>,
+    clock: &'a Arc<dyn Clock>,
+    folders: &'a Arc<Folders>,
+    ledgers: &'a Arc<Ledgers>,
+}
+
+fn builder(identity: &identity::Identity, settings: &Settings, client: Client, base: Base<'_>) -> Result<Builder> {
     Ok(Builder {
         asker: Asker::Clients,
         identity: identity.clone(),
         client,
-        store: store.clone(),
-        clock: clock.clone(),
-        folders: folders.clone(),
+        store: base.store.clone(),
+        clock: base.clock.clone(),
+        folders: base.folders.clone(),
+        ledgers: base.ledgers.clone(),
         scratch: settings.store.path.join("tmp"),
         database: environment::checksum_database(),
         mark: mark(settings)?,

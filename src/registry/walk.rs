@@ -13,6 +13,7 @@ use super::cached::{Cached, Reach};
 use super::entry::{Entry, Freshness};
 use super::member::{Judgement, Member};
 use super::order::Order;
+use crate::access::Ledger;
 use crate::error::{Error, Result, Said};
 use crate::ports::{Blob, Sumdb};
 use crate::spec::path::ModulePath;
@@ -30,6 +31,8 @@ pub struct Registry {
     pub(super) book: Arc<Book>,
     /// Who is asked whether the checksum database knows a version.
     pub(super) database: Option<ChecksumDatabase>,
+    /// What was served under this name first.
+    pub(super) ledger: Option<Arc<Ledger>>,
     /// Wrong names that were served as asked.
     served_wrong: AtomicU64,
 }
@@ -89,12 +92,22 @@ impl Registry {
     /// `book` holds the bindings made under this name.
     pub fn new(name: impl Into<String>, policy: impl Into<Policy>, members: Vec<Member>, book: Arc<Book>) -> Registry {
         let (name, policy) = (name.into(), policy.into());
-        Registry { name, policy, members, book, database: None, served_wrong: AtomicU64::new(0) }
+        Registry { name, policy, members, book, database: None, ledger: None, served_wrong: AtomicU64::new(0) }
     }
 
     /// The same registry with a checksum database as a witness for what its proxies say.
     pub fn with_database(self, database: ChecksumDatabase) -> Registry {
         Registry { database: Some(database), ..self }
+    }
+
+    /// The same registry, which serves nothing but the first content of a version.
+    pub fn with_ledger(self, ledger: Arc<Ledger>) -> Registry {
+        Registry { ledger: Some(ledger), ..self }
+    }
+
+    /// What was served first.
+    pub fn ledger(&self) -> Option<&Arc<Ledger>> {
+        self.ledger.as_ref()
     }
 
     /// How many answers gave a wrong name as it was asked for, since the start.
@@ -186,8 +199,9 @@ impl Registry {
                 if version.is_pseudo() && member.judgement == Judgement::Own {
                     life = self.judge(source, module, question, version, reach).await?;
                 }
+                self.refused_lately(module, question)?;
                 let entry = source.ask(module, question, reach).await?;
-                Ok((Answer::kept(source, entry, life), true))
+                Ok((self.first(member, module, question, entry, life).await?, true))
             }
             Question::List | Question::Latest => {
                 let entry = source.ask(module, question, reach).await?;
@@ -251,7 +265,7 @@ impl Registry {
 }
 
 impl Answer {
-    fn kept(source: &Cached, entry: Entry, life: Life) -> Answer {
+    pub(super) fn kept(source: &Cached, entry: Entry, life: Life) -> Answer {
         Answer {
             body: AnswerBody::Blob(entry.blob),
             life,
@@ -263,6 +277,6 @@ impl Answer {
 }
 
 /// A refusal that rests on what is known of an upstream.
-fn said(error: Error, source: &Cached, freshness: Freshness, age: Duration) -> Error {
+pub(super) fn said(error: Error, source: &Cached, freshness: Freshness, age: Duration) -> Error {
     error.said(Said { upstream: source.name().to_owned(), cache: freshness.as_str(), age })
 }

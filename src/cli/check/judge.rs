@@ -91,6 +91,7 @@ impl Judge {
             faults: Vec::new(),
             why: Some(error.chain()),
             evidence: vec![Evidence::Syntax],
+            drift: None,
         })
     }
 

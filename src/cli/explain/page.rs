@@ -159,6 +159,7 @@ mod tests {
             faults: Vec::new(),
             why: Some("unknown revision main".to_owned()),
             evidence: vec![Evidence::Syntax],
+            drift: None,
         };
         let explanation = Explanation::new(verdict, None);
         let plain = of(&explanation, Ink::Plain);

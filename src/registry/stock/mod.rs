@@ -29,6 +29,7 @@ pub use list::{Page, Wanted};
 pub use prune::{Freed, Pruning};
 pub use remove::{Removal, Removed, Unbind};
 pub use tenant::{InMemory, Repositories, Repository, Tenant};
+pub(super) use verify::zip_h1;
 pub use verify::{Checkup, Damage};
 
 use crate::error::Result;

@@ -124,7 +124,7 @@ impl Stock {
         let Some(seal) = Seal::of(&stored) else { return Ok(None) };
         let found = match row.path.rsplit_once('.') {
             Some((_, "mod")) => go_mod_h1(&stored.blob.read_all(LARGEST_MOD)?),
-            Some((_, "zip")) => match zip_h1(row, stored.blob) {
+            Some((_, "zip")) => match h1_of(row, stored.blob) {
                 Ok(h1) => h1,
                 Err(why) => return Ok(Some((why, seal))),
             },
@@ -153,13 +153,17 @@ impl Seal {
     }
 }
 
-fn zip_h1(row: &Row, blob: Blob) -> Result<String, String> {
+fn h1_of(row: &Row, blob: Blob) -> Result<String, String> {
     let module = ModulePath::parse(&row.module).map_err(|error| error.to_string())?;
     let Some(version) = row.version.as_deref().and_then(Version::parse) else {
         return Err("no version stands in its name".to_owned());
     };
-    let verified = zip::verify(Reader::new(blob), &module, &version).map_err(|error| error.chain())?;
-    Ok(verified.h1)
+    zip_h1(blob, &module, &version).map_err(|error| error.chain())
+}
+
+/// The hash of a module zip, which is read whole. Blocking.
+pub(in crate::registry) fn zip_h1(blob: Blob, module: &ModulePath, version: &Version) -> Result<String> {
+    Ok(zip::verify(Reader::new(blob), module, version)?.h1)
 }
 
 const PIECE: usize = 256 << 10;

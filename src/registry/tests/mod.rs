@@ -3,6 +3,7 @@ mod binding;
 mod cached;
 mod changes;
 mod direct;
+mod first;
 mod private;
 mod steps;
 mod validity;
