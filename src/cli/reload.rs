@@ -30,12 +30,13 @@ impl Reloader {
 
     /// The keys whose new values wait for a restart.
     fn waiting(&self, new: &Settings) -> Vec<String> {
-        let Settings { listen, store, admin_token, .. } = &self.started;
+        let Settings { listen, store, admin_token, ledger, .. } = &self.started;
         let waits = [
             ("listen", *listen != new.listen),
             ("store.path", store.path != new.store.path),
             ("store.spill", store.spill != new.store.spill),
             ("api", *admin_token != new.admin_token),
+            ("ledger.drift_check", *ledger != new.ledger),
         ];
         waits.iter().filter(|(_, waits)| *waits).map(|(key, _)| (*key).to_owned()).collect()
     }

@@ -15,7 +15,7 @@ use super::environment::{self, Sources};
 use super::exit::{Exit, Failure};
 use super::identity::Identity;
 use super::reload::{Read, Reloader};
-use super::{control, logging, wiring};
+use super::{control, drift, logging, wiring};
 use crate::config::Settings;
 use crate::config::settings::parse_listen;
 use crate::error::{Error, Result};
@@ -101,6 +101,7 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
         }
     });
     let folder = settings.store.path.clone();
+    let drift_check = settings.ledger.drift_check;
     let opened = match site(&identity, settings, Some(Arc::new(move || self::settings(&arguments)))).await {
         Ok(site) => {
             open.send_replace(Some(site.clone()));
@@ -111,6 +112,7 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
             if let Some(stock) = site.stock() {
                 tokio::spawn(keep(stock));
             }
+            tokio::spawn(drift::watch(site.catalog().clone(), drift_check));
             Ok((controlling, tokio::spawn(reload(site.clone(), reloads)), site))
         }
         Err(error) => {
@@ -153,6 +155,7 @@ pub async fn site(identity: &Identity, settings: Settings, read: Option<Read>) -
     let asker = if read.is_some() { Asker::Clients } else { Asker::Command };
     let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse, asker).await?);
     let site = Site::new(works.catalog.clone()).kept_by(works.stock.clone());
+    let site = site.with_ledgers(works.ledgers.clone());
     Ok(Arc::new(match read {
         Some(read) => site.reloaded_by(Arc::new(Reloader::new(read, identity.clone(), works, settings))),
         None => site,

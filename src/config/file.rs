@@ -19,6 +19,7 @@ pub struct File {
     pub net: NetTable,
     pub git: GitTable,
     pub api: ApiTable,
+    pub ledger: LedgerTable,
     pub upstream: Vec<UpstreamTable>,
     pub registry: Vec<RegistryTable>,
 }
@@ -66,6 +67,12 @@ pub struct ApiTable {
     pub admin_token_file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_token_env: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct LedgerTable {
+    pub drift_check: Option<String>,
 }
 
 impl File {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use super::file::{File, GitTable, StoreTable};
+use super::file::{File, GitTable, LedgerTable, StoreTable};
 use super::lines::{Lines, Placed};
-use super::settings::{AllowInsecure, Given, Settings, StoreSettings, parse_listen};
+use super::settings::{AllowInsecure, Given, LedgerSettings, Settings, StoreSettings, parse_listen};
 use crate::error::Error;
 use crate::registry::definition::{
     DEFAULT, Fault, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable,
-    is_host, mode, size, strict_mod,
+    duration, is_host, mode, size, strict_mod,
 };
 use crate::vet::mode::Policy;
 
@@ -48,6 +48,7 @@ impl Reader {
         };
         self.note("pseudo_versions", &faults);
         let store = self.store(file.store, &given);
+        let ledger = self.ledger(&file.ledger);
         self.allow_private(&file.net.allow_private);
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
         Settings {
@@ -58,9 +59,17 @@ impl Reader {
             allow_insecure: self.allow_insecure(&file.git),
             instead_of: self.instead_of(file.git.instead_of),
             admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
+            ledger,
             upstreams,
             registries,
         }
+    }
+
+    fn ledger(&mut self, written: &LedgerTable) -> LedgerSettings {
+        let (mut faults, default) = (Vec::new(), LedgerSettings::default().drift_check);
+        let drift_check = duration("drift_check", written.drift_check.as_deref(), default, &mut faults);
+        self.note("ledger", &faults);
+        LedgerSettings { drift_check }
     }
 
     fn store(&mut self, written: StoreTable, given: &Given) -> StoreSettings {

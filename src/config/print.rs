@@ -2,10 +2,11 @@
 
 use url::Url;
 
-use super::file::{ApiTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable};
+use super::file::{ApiTable, File, GitTable, LedgerTable, NetTable, PseudoVersionsTable, StoreTable};
 use super::settings::{AllowInsecure, Settings};
 use crate::registry::definition::{
-    DEFAULT, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, mode_word, printed_size, strict_mod_word,
+    DEFAULT, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, mode_word, printed_duration,
+    printed_size, strict_mod_word,
 };
 
 impl Settings {
@@ -37,6 +38,7 @@ impl Settings {
                 }),
                 instead_of: self.instead_of.iter().map(shown).collect(),
             },
+            ledger: LedgerTable { drift_check: Some(printed_duration(self.ledger.drift_check)) },
             api: ApiTable { admin_token_file, admin_token_env },
             upstream: self.upstreams.iter().map(UpstreamDefinition::table).collect(),
             registry: self.all_registries().iter().map(|registry| self.table(registry)).collect(),

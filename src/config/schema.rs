@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::registry::definition::keys::{self, Keys, Shape, nearest};
 
 /// A table of the file and its keys; `*` stands for keys that the user chooses.
-pub const TABLES: [(&str, Keys); 11] = [
+pub const TABLES: [(&str, Keys); 12] = [
     (
         "",
         &[
@@ -17,6 +17,7 @@ pub const TABLES: [(&str, Keys); 11] = [
             ("net", Shape::Table),
             ("git", Shape::Table),
             ("api", Shape::Table),
+            ("ledger", Shape::Table),
             ("upstream", Shape::Tables),
             ("registry", Shape::Tables),
         ],
@@ -37,6 +38,7 @@ pub const TABLES: [(&str, Keys); 11] = [
     ("git", &[("allow_insecure", Shape::TextsOrAll), ("instead_of", Shape::Table)]),
     ("git.instead_of", &[("*", Shape::Text)]),
     ("api", &[("admin_token_file", Shape::Text), ("admin_token_env", Shape::Text)]),
+    ("ledger", &[("drift_check", Shape::Text)]),
     ("upstream", keys::UPSTREAM),
     ("upstream.auth", keys::AUTH),
     ("upstream.timeouts", keys::TIMEOUTS),

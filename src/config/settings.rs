@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::file::File;
 use super::meant::Reader;
@@ -22,6 +23,7 @@ pub struct Settings {
     pub instead_of: Vec<(String, String)>,
     /// The token of the administration over TCP.
     pub admin_token: Option<SecretRef>,
+    pub ledger: LedgerSettings,
     /// In the order of the walk.
     pub upstreams: Vec<UpstreamDefinition>,
     pub registries: Vec<RegistryDefinition>,
@@ -38,6 +40,18 @@ pub struct StoreSettings {
     pub keep_days: Option<u32>,
     /// What secrets that were handed over are sealed with.
     pub key: Option<SecretRef>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// So often the tags of all served versions are looked at; no time at all: never.
+    pub drift_check: Duration,
+}
+
+impl Default for LedgerSettings {
+    fn default() -> LedgerSettings {
+        LedgerSettings { drift_check: Duration::from_secs(60 * 60) }
+    }
 }
 
 /// For which hosts plain http is allowed.

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::access::Ledger;
 use crate::error::{Error, Result};
 use crate::registry::Cached;
 use crate::registry::stock::Figures;
@@ -32,6 +33,7 @@ pub struct Reading {
     pub upstreams: Vec<UpstreamReading>,
     /// Registries and how many answers gave a wrong name as asked.
     pub wrong_served: Vec<(String, u64)>,
+    pub ledgers: Vec<LedgerReading>,
     /// `None` until somebody counted.
     pub store: Option<StoreReading>,
 }
@@ -73,6 +75,23 @@ impl UpstreamReading {
             up: was_asked.then_some(health.consecutive_failures == 0),
             latency: health.latency_ms.map(Duration::from_millis),
         }
+    }
+}
+
+/// What one registry served first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerReading {
+    pub registry: String,
+    /// Answers that were refused since the start.
+    pub refusals: u64,
+    /// Tags that are not where they were.
+    pub drifted: u64,
+}
+
+impl LedgerReading {
+    pub fn of(ledger: &Ledger) -> LedgerReading {
+        let registry = ledger.registry().to_owned();
+        LedgerReading { registry, refusals: ledger.refusals(), drifted: ledger.drifted() }
     }
 }
 
@@ -173,6 +192,7 @@ impl Metrics {
             wrong.get_or_create(&Registered { registry: registry.clone() }).inc_by(*count);
         }
         own.register("wrong_versions_served", "Answers that gave a wrong pseudo-version as asked", wrong);
+        ledgers(own, &reading.ledgers);
         let store = Family::<Part, Gauge>::default();
         if let Some(StoreReading { live, dead, files, git }) = reading.store {
             for (part, bytes) in [("live", live), ("dead", dead), ("files", files), ("git", git)] {
@@ -225,6 +245,18 @@ fn upstreams(page: &mut Registry, upstreams: &[UpstreamReading]) {
     page.register_with_unit("upstream_latency", "How long its last answer took", Unit::Seconds, latency);
 }
 
+fn ledgers(page: &mut Registry, readings: &[LedgerReading]) {
+    let refusals = Family::<Registered, Counter>::default();
+    let drift = Family::<Registered, Gauge>::default();
+    for LedgerReading { registry, refusals: refused, drifted } in readings {
+        let labels = Registered { registry: registry.clone() };
+        refusals.get_or_create(&labels).inc_by(*refused);
+        drift.get_or_create(&labels).set(i64::try_from(*drifted).unwrap_or(i64::MAX));
+    }
+    page.register("ledger_refusals", "Answers refused because a version was not what was first served", refusals);
+    page.register("tag_drift", "Tags that are not where they were when their version was first served", drift);
+}
+
 fn gauge(value: i64) -> Gauge {
     let gauge = Gauge::default();
     gauge.set(value);
@@ -261,6 +293,7 @@ mod tests {
             ready: true,
             upstreams: vec![corp, silent],
             wrong_served: vec![("default".to_owned(), 10)],
+            ledgers: vec![LedgerReading { registry: "default".to_owned(), refusals: 15, drifted: 16 }],
             store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
         };
         let page = metrics.page(&reading).expect("a page");
@@ -285,6 +318,8 @@ mod tests {
             "modvet_upstream_up{upstream=\"corp\"} 0",
             "modvet_upstream_latency_seconds{upstream=\"corp\"} 0.25",
             "modvet_wrong_versions_served_total{registry=\"default\"} 10",
+            "modvet_ledger_refusals_total{registry=\"default\"} 15",
+            "modvet_tag_drift{registry=\"default\"} 16",
             "modvet_store_bytes{part=\"live\"} 12",
             "modvet_store_bytes{part=\"dead\"} 13",
             "modvet_store_bytes{part=\"files\"} 14",

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::metrics::{Reading, StoreReading, UpstreamReading};
+use super::metrics::{LedgerReading, Reading, StoreReading, UpstreamReading};
 use super::route::RegistryName;
+use crate::access::Ledgers;
 use crate::error::{Error, Result};
 use crate::registry::Registry;
 use crate::registry::catalog::Catalog;
@@ -24,6 +25,7 @@ pub struct Site {
     catalog: Arc<Catalog<Counter>>,
     reload: Option<Arc<dyn Reload>>,
     stock: Option<Arc<Stock>>,
+    ledgers: Option<Arc<Ledgers>>,
 }
 
 /// Reads the configuration again.
@@ -44,7 +46,7 @@ pub struct Reloaded {
 
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>) -> Site {
-        Site { catalog, reload: None, stock: None }
+        Site { catalog, reload: None, stock: None, ledgers: None }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -65,6 +67,16 @@ impl Site {
         self.stock.clone()
     }
 
+    /// The same, with what every registry served first.
+    pub fn with_ledgers(self, ledgers: Arc<Ledgers>) -> Site {
+        Site { ledgers: Some(ledgers), ..self }
+    }
+
+    /// What every registry served first.
+    pub fn ledgers(&self) -> Option<Arc<Ledgers>> {
+        self.ledgers.clone()
+    }
+
     /// For `/metrics`.
     pub fn reading(&self) -> Reading {
         let current = self.catalog.current();
@@ -73,6 +85,12 @@ impl Site {
             ready: true,
             upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
+            ledgers: current
+                .registries
+                .values()
+                .filter_map(|c| c.registry.ledger())
+                .map(|l| LedgerReading::of(l))
+                .collect(),
             // As last counted: to count anew is to look at every entry.
             store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
         }

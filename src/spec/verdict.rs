@@ -46,6 +46,18 @@ pub struct Drift {
     pub seen_at: DateTime<Utc>,
 }
 
+impl Drift {
+    /// In words.
+    pub fn reason(&self) -> String {
+        let Drift { was, now, upstream, seen_at } = self;
+        let day = seen_at.format("%F");
+        match now {
+            Some(now) => format!("the tag of upstream {upstream} names commit {now} since {day} (expected {was})"),
+            None => format!("upstream {upstream} has no such tag since {day} (expected one of commit {was})"),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {

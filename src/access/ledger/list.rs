@@ -74,7 +74,7 @@ pub fn visit(
 ) -> Result<()> {
     let after = after.map(|after| format!("{PREFIX}{after}"));
     store.scan_entries(&wanted.prefix(), after.as_deref(), &mut |entry| {
-        let Some(entered) = read(entry.key, entry.meta) else { return true };
+        let Some(entered) = entered(entry.key, entry.meta) else { return true };
         if !wanted.takes(&entered) {
             return true;
         }
@@ -93,7 +93,7 @@ pub fn figures(store: &dyn Store) -> Result<Figures> {
     Ok(figures)
 }
 
-fn read(key: &str, meta: &[u8]) -> Option<Entered> {
+fn entered(key: &str, meta: &[u8]) -> Option<Entered> {
     let (registry, rest) = key.strip_prefix(PREFIX)?.split_once('/')?;
     let (module, version) = rest.rsplit_once("/@v/")?;
     let module = ModulePath::unescape(module).ok()?.to_string();
@@ -103,6 +103,11 @@ fn read(key: &str, meta: &[u8]) -> Option<Entered> {
 }
 
 impl Ledgers {
+    /// What is written down of a version, be there such a registry or not any more.
+    pub fn row(&self, registry: &str, module: &ModulePath, version: &Version) -> Result<Option<Row>> {
+        super::read(&**self.store(), registry, module, version)
+    }
+
     /// So many rows from behind `after` on.
     pub fn page(&self, wanted: &Wanted, after: Option<&str>, limit: usize) -> Result<Page> {
         let (mut rows, mut last, mut is_more) = (Vec::new(), None, false);

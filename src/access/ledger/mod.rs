@@ -267,10 +267,6 @@ impl Ledger {
         let _ = self.drifted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
-    fn key(&self, module: &ModulePath, version: &Version) -> String {
-        format!("{PREFIX}{}/{}/@v/{}", self.registry, module.escaped(), version.escaped())
-    }
-
     fn turn(&self, module: &ModulePath, version: &Version) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         (module.as_str(), version.as_str()).hash(&mut hasher);
@@ -278,19 +274,27 @@ impl Ledger {
         turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A row that cannot be read is no absence: another content would pass.
     fn read(&self, module: &ModulePath, version: &Version) -> Result<Option<Row>> {
-        let key = self.key(module, version);
-        let Some(stored) = self.store.get(&key)? else { return Ok(None) };
-        let row = serde_json::from_slice(&stored.meta);
-        row.map(Some).map_err(|cause| {
-            let error = Error::internal("what the ledger says of it cannot be read").because(cause);
-            error.about(format!("{module}@{version}"))
-        })
+        read(&*self.store, &self.registry, module, version)
     }
 
     fn write(&self, module: &ModulePath, version: &Version, row: &Row) -> Result<()> {
         let meta = serde_json::to_vec(row).expect("times and strings always serialize");
-        self.store.put(&self.key(module, version), &meta, Body::Bytes(Bytes::new())).map(drop)
+        let key = key(&self.registry, module, version);
+        self.store.put(&key, &meta, Body::Bytes(Bytes::new())).map(drop)
     }
+}
+
+fn key(registry: &str, module: &ModulePath, version: &Version) -> String {
+    format!("{PREFIX}{registry}/{}/@v/{}", module.escaped(), version.escaped())
+}
+
+/// A row that cannot be read is no absence: another content would pass.
+fn read(store: &dyn Store, registry: &str, module: &ModulePath, version: &Version) -> Result<Option<Row>> {
+    let Some(stored) = store.get(&key(registry, module, version))? else { return Ok(None) };
+    let row = serde_json::from_slice(&stored.meta);
+    row.map(Some).map_err(|cause| {
+        let error = Error::internal("what the ledger says of it cannot be read").because(cause);
+        error.about(format!("{module}@{version}"))
+    })
 }

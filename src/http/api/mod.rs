@@ -8,6 +8,7 @@ mod call;
 mod changes;
 mod document;
 mod entries;
+mod ledger;
 mod registries;
 mod reply;
 mod upstreams;
@@ -266,6 +267,41 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Admin,
         query: &[],
         handler: |call| Box::pin(cache::verify(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/cache/accept",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(ledger::accept(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/ledger",
+        access: Access::Admin,
+        query: ledger::QUERY,
+        handler: |call| Box::pin(ledger::list(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/ledger/{subject...}",
+        access: Access::Admin,
+        query: &[Parameter::text("registry")],
+        handler: |call| Box::pin(ledger::show(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/registries/{registry}/ledger",
+        access: Access::Admin,
+        query: ledger::OF_REGISTRY,
+        handler: |call| Box::pin(ledger::list(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/registries/{registry}/ledger/{subject...}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(ledger::show(call)),
     },
 ];
 

@@ -20,7 +20,7 @@ use crate::secret::Secret;
 use crate::vet::mode::{Mode, Policy};
 
 pub use fault::Fault;
-pub use print::{mode_word, size as printed_size, strict_mod_word};
+pub use print::{duration as printed_duration, mode_word, size as printed_size, strict_mod_word};
 pub use read::{duration, is_host, mode, proxy_url, size, strict_mod};
 pub use table::{AuthTable, RegistryTable, TimeoutsTable, UpstreamTable};
 

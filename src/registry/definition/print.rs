@@ -92,7 +92,7 @@ fn hours(validity: Option<Duration>) -> u32 {
 }
 
 /// A time in the largest unit that holds it exactly: `1m`, `24h`, `90s`.
-fn duration(time: Duration) -> String {
+pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match () {
         () if time.subsec_nanos() != 0 => humantime::format_duration(time).to_string(),

@@ -32,6 +32,7 @@ pub use tenant::{InMemory, Repositories, Repository, Tenant};
 pub(super) use verify::zip_h1;
 pub use verify::{Checkup, Damage};
 
+use crate::access::ledger::Entered;
 use crate::error::Result;
 use crate::ports::{Clock, Store};
 use crate::registry::Change;
@@ -83,6 +84,8 @@ pub enum Said {
     Damaged(Damage),
     /// The record of a released version that came back different.
     Changed(Box<Change>),
+    /// A version of which other contents came than the one that was served first, or whose tag is not where it was.
+    Ledger(Box<Entered>),
     /// The last line of `rm`.
     Removed(Removed),
     /// The last line of `prune`.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::{Address, PREFIX, Row};
 use super::list::Wanted;
 use super::{Doing, Said, Say, Stock};
+use crate::access::ledger;
 use crate::error::Result;
 use crate::ports::{Blob, Progress, Stored};
 use crate::registry::{Meta, change, shelf};
@@ -33,6 +34,12 @@ pub struct Checkup {
     pub damaged: u64,
     /// Recorded differences of released versions.
     pub changed: u64,
+    /// Versions of which other contents came than the one that was served first.
+    #[serde(default)]
+    pub refused: u64,
+    /// Versions whose tag is not where it was when they were first served.
+    #[serde(default)]
+    pub drifted: u64,
 }
 
 /// A go.mod is no larger.
@@ -86,8 +93,28 @@ impl Stock {
             said.is_ok()
         })?;
         said?;
+        self.verify_ledger(upstream, &mut checkup, say)?;
         say(Said::Verified(checkup.clone()))?;
         Ok(checkup)
+    }
+
+    /// What the ledgers have that somebody has to look at.
+    fn verify_ledger(&self, upstream: Option<&str>, checkup: &mut Checkup, say: Say<'_>) -> Result<()> {
+        let wanted = ledger::Wanted { refused: true, drifted: true, ..ledger::Wanted::default() };
+        let is_meant = |found: &str| upstream.is_none_or(|upstream| upstream == found);
+        let mut said = Ok(());
+        ledger::visit(&*self.store, &wanted, None, &mut |_, entered| {
+            let is_refused = |held: &ledger::Held| held.refusals.iter().any(|refusal| is_meant(&refusal.upstream));
+            let refused = entered.row.files().any(|(_, held)| is_refused(held));
+            let drifted = entered.row.drift.as_ref().is_some_and(|drift| is_meant(&drift.upstream));
+            checkup.refused += u64::from(refused);
+            checkup.drifted += u64::from(drifted);
+            if refused || drifted {
+                said = say(Said::Ledger(Box::new(entered)));
+            }
+            said.is_ok()
+        })?;
+        said
     }
 
     /// The store's own look at its bodies.
