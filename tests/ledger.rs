@@ -318,6 +318,60 @@ fn a_tag_that_moves_is_reported_though_nobody_asks_for_its_version() {
     assert!(well(world.modvet.home(), &["verify"]).contains("0 damaged"));
 }
 
+const TAGS: &str = "# Tags of a module in a folder, of a major version, and of one that has no go.mod.
+at 2019-01-01T00:00:00Z
+file old.go
+  package tags
+commit old; tag v3.0.0
+file go.mod
+  module github.com/modvet-fixtures/tags/v2
+file sub/go.mod
+  module github.com/modvet-fixtures/tags/sub
+commit first; tag v2.0.0; tag sub/v1.0.0
+at 2019-01-02T00:00:00Z
+file sub/added.go
+  package sub
+commit second";
+
+#[test]
+fn tags_of_folders_of_major_versions_and_of_incompatible_versions_are_looked_at_by_one_look_at_the_refs() {
+    let world = World::with(&[fixture::parse("tags", TAGS)], |server| {
+        let git = modvet::over_git(&server.url(), "rewrite", "");
+        // The first look comes after a while; the refs are older then.
+        Modvet::start(&format!("{git}list_validity = \"1s\"\n\n[ledger]\ndrift_check = \"2s\"\n"))
+    });
+    let path = "github.com/modvet-fixtures/tags";
+    let versions =
+        [(path.to_owned(), "v3.0.0+incompatible"), (format!("{path}/v2"), "v2.0.0"), (format!("{path}/sub"), "v1.0.0")];
+    for (module, version) in &versions {
+        body(&world.modvet, module, &format!("@v/{version}.zip"));
+    }
+    for tag in ["v3.0.0", "v2.0.0", "sub/v1.0.0"] {
+        world.tag("tags", tag, "second");
+    }
+    wait_for_drift(&world.modvet, "3");
+    for (module, version) in &versions {
+        let row = told(&world.modvet, &format!("/api/v1/ledger/{module}@{version}"));
+        // With a go.mod there is no v3.0.0+incompatible any more.
+        let now = (!version.ends_with("+incompatible")).then(|| world.names("tags").commit("second"));
+        assert_eq!(row["drift"]["now"].as_str(), now.as_deref(), "{row}");
+    }
+}
+
+#[test]
+fn the_go_command_shows_a_refusal_with_the_way_out() {
+    let world = world("0");
+    body(&world.modvet, MODULE, "@v/v1.0.0.zip");
+    world.tag("moved", "v1.0.0", "second");
+    well(world.modvet.home(), &["rm", VERSION]);
+    body(&world.modvet, MODULE, "@v/list");
+    let project = world.project();
+    project.write("go.mod", &format!("module example.test/own\n\ngo 1.20\n\nrequire {MODULE} v1.0.0\n"));
+    let ran = project.go(&["mod", "download", MODULE]);
+    let shown = format!("{}{}", ran.stderr, ran.stdout);
+    assert!(shown.contains("502") && shown.contains(&format!("modvet cache accept {VERSION} --h1 h1:")), "{shown}");
+}
+
 #[test]
 fn a_check_of_its_own_remembers_where_a_tag_was() {
     let world = world("0");

@@ -123,6 +123,22 @@ mod tests {
     }
 
     #[test]
+    fn how_often_tags_are_looked_at_is_a_duration() {
+        let hour = Duration::from_secs(60 * 60);
+        let table =
+            [("", hour), ("drift_check = '90s'", Duration::from_secs(90)), ("drift_check = '0'", Duration::ZERO)];
+        for (written, expected) in table {
+            let found = settings(&format!("[ledger]\n{written}")).expect(written);
+            assert_eq!(found.ledger.drift_check, expected, "{written}");
+            assert!(found.file().ledger.drift_check.is_some(), "{written}");
+        }
+        let faults = settings("[ledger]\ndrift_check = 'often'").expect_err("no duration");
+        assert_eq!(faults, ["line 2: ledger.drift_check: \"often\" (expected a duration such as 30s, 1m or 24h)"]);
+        let faults = settings("[ledger]\ndrift_chek = '1h'").expect_err("unknown");
+        assert_eq!(faults, ["line 2: unknown key `drift_chek` in [ledger]\ndid you mean `drift_check`?"]);
+    }
+
+    #[test]
     fn a_folder_that_is_gone_keeps_no_server_from_starting() {
         let text = "[[upstream]]\nname = 'b'\nkind = 'dir'\npath = '/nobody/has/this'";
         assert_eq!(settings(text).expect("an upstream that fails").upstreams.len(), 1);

@@ -43,7 +43,7 @@ impl Registry {
     /// What was refused just now is refused again without asking anybody.
     pub(super) fn refused_lately(&self, module: &ModulePath, question: &Question) -> Result<()> {
         let Some((ledger, (version, file))) = self.ledger.as_ref().zip(released(question)) else { return Ok(()) };
-        ledger.lately(module, version, file).map_or(Ok(()), Err)
+        ledger.refused_lately(module, version, file).map_or(Ok(()), Err)
     }
 
     /// The answer that a file becomes: a first one is written down before, and another one is none.
@@ -132,7 +132,7 @@ impl Given<'_> {
             let (module, version) = about;
             let kept = held_elsewhere(&inner, &module, &question_, &first)?;
             // One line in row and log for all who ask within some seconds.
-            if ledger_.lately(&module, &version, file).is_none() {
+            if !ledger_.is_noted(&module, &version, file) {
                 tracing::error!(
                     registry = ledger_.registry(),
                     subject = %format!("{module}@{version}"),
@@ -155,9 +155,12 @@ impl Given<'_> {
         .await?;
         let error = said(error, source, entry.freshness, entry.age);
         let Some(kept) = kept else {
-            ledger.remember(module, version, file, &error);
+            ledger.note(module, version, file, Some(&error));
             return Err(error);
         };
+        if !ledger.is_noted(module, version, file) {
+            ledger.note(module, version, file, None);
+        }
         let entry = kept.entry(Freshness::Stale, source.inner.clock.now());
         Ok(Answer { upstream: held.upstream, ..Answer::kept(source, entry, life) })
     }

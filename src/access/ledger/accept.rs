@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Content, Held, Ledger, Probe, Row};
+use super::{Content, Held, Ledger, Probe, Refusal, Row};
 use crate::error::{Error, Result};
 use crate::ports::ReleasedFile;
 use crate::spec::path::ModulePath;
@@ -50,46 +50,28 @@ impl Ledger {
             let what = format!("registry {} never served it", self.registry);
             return Err(Error::not_found(what).about(subject));
         };
-        let found = row.files().find(|(file, held)| is_meant(acceptance, *file) && offers(held, h1));
-        let file = match (found.map(|(file, _)| file), acceptance) {
-            (Some(file), _) => file,
-            (None, Acceptance { force: true, file: Some(file), .. }) => *file,
-            (None, _) => return Err(self.unseen(&row, acceptance, subject)),
-        };
-        let drifted = row.drift.take();
+        let file = self.meant(&row, acceptance).map_err(|error| error.about(&subject))?;
+        let drift = row.drift.clone();
         let Some(held) = row.place(file) else {
             let what = format!("registry {} never served its .{}", self.registry, file.as_str());
             return Err(Error::not_found(what).about(subject));
         };
         let was = held.h1.clone();
-        let now_at = drifted.as_ref().and_then(|drift| drift.now.clone());
+        let now_at = drift.and_then(|drift| drift.now);
         if was == h1 {
             held.commit = now_at.or(held.commit.take());
         } else {
-            let refusal = held.refusals.iter().find(|refusal| refusal.h1 == h1);
-            let content = match refusal.cloned() {
-                Some(refusal) => {
-                    Content { h1: refusal.h1, upstream: refusal.upstream, shelf: refusal.shelf, commit: refusal.commit }
-                }
-                None => {
-                    let (upstream, shelf) = (held.upstream.clone(), held.shelf.clone());
-                    Content { h1: h1.to_owned(), upstream, shelf, commit: None }
-                }
-            };
+            let content = offered(held, h1);
             held.replace(content, &acceptance.by, self.clock.now());
         }
         let commit = held.commit.clone();
-        // The tag went where it may be now, or is looked for anew.
-        let still = drifted.filter(|drift| row.tagged().is_some_and(|(_, at)| drift.now.as_deref() != Some(at)));
-        let healed = still.is_none();
-        row.drift = still;
-        self.write(module, version, &row)?;
-        if healed {
-            self.recount_drift()?;
+        if row.settle() {
+            self.count_drift(-1);
         }
+        self.write(module, version, &row)?;
         let probe = Probe { module, version, file };
         self.known.insert(probe.key(), h1.into());
-        self.refused.remove(&probe);
+        self.noted.remove(&probe);
         tracing::warn!(
             registry = self.registry,
             subject,
@@ -110,23 +92,41 @@ impl Ledger {
         })
     }
 
-    fn unseen(&self, row: &Row, acceptance: &Acceptance, subject: String) -> Error {
+    /// The file that is to be another one.
+    fn meant(&self, row: &Row, acceptance: &Acceptance) -> Result<ReleasedFile> {
+        let is_meant = |file: ReleasedFile| acceptance.file.is_none_or(|meant| meant == file);
+        let found = row.files().find(|(file, held)| is_meant(*file) && offers(held, &acceptance.h1));
+        match (found, acceptance) {
+            (Some((file, _)), _) => Ok(file),
+            (None, Acceptance { force: true, file: Some(file), .. }) => Ok(*file),
+            (None, _) => Err(self.unseen(row, acceptance)),
+        }
+    }
+
+    fn unseen(&self, row: &Row, acceptance: &Acceptance) -> Error {
         let mut refused = Vec::new();
         for (file, held) in row.files() {
             refused.extend(held.refusals.iter().map(|refusal| format!("refused .{}: {}", file.as_str(), refusal.h1)));
         }
         let what = format!("{} was never refused in registry {}", acceptance.h1, self.registry);
-        let error = refused.into_iter().fold(Error::not_found(what).about(subject), Error::remedy);
+        let error = refused.into_iter().fold(Error::not_found(what), Error::remedy);
         error.remedy("a content that never came is accepted with --force and --file mod or --file zip")
     }
 }
 
-fn is_meant(acceptance: &Acceptance, file: ReleasedFile) -> bool {
-    acceptance.file.is_none_or(|meant| meant == file)
-}
-
 fn offers(held: &Held, h1: &str) -> bool {
     held.h1 == h1 || held.refusals.iter().any(|refusal| refusal.h1 == h1)
+}
+
+/// The content with this hash, as far as it is known.
+fn offered(held: &Held, h1: &str) -> Content {
+    match held.refusals.iter().find(|refusal| refusal.h1 == h1).cloned() {
+        Some(Refusal { h1, upstream, shelf, commit, .. }) => Content { h1, upstream, shelf, commit },
+        None => {
+            let (upstream, shelf) = (held.upstream.clone(), held.shelf.clone());
+            Content { h1: h1.to_owned(), upstream, shelf, commit: None }
+        }
+    }
 }
 
 /// 32 bytes in base64.

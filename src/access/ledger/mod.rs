@@ -8,7 +8,7 @@ mod row;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,8 +44,10 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     /// The hashes of what is asked for most.
     known: Cache<Key, Arc<str>>,
-    /// What was refused just now.
-    refused: Cache<Key, (Error, DateTime<Utc>)>,
+    /// Of what another content came just now, and what was said; nothing where the first one was served.
+    noted: Cache<Key, (Option<Error>, DateTime<Utc>)>,
+    /// Whether that ever happened: most ledgers need not look.
+    has_noted: AtomicBool,
     /// Reading and writing the row of one version take turns.
     turns: [Mutex<()>; TURNS],
     /// How often something was refused, since the start.
@@ -77,7 +79,7 @@ pub enum OnOther {
 /// What the history says of a content that came with `on_change = "replace"`.
 const BY_CONFIGURATION: &str = "on_change = \"replace\"";
 
-const KNOWN: usize = 20_000;
+const KNOWN: usize = 10_000;
 const TURNS: usize = 16;
 
 /// How long a refusal is given again without asking anybody.
@@ -134,7 +136,8 @@ impl Ledger {
             store,
             clock,
             known: Cache::new(KNOWN),
-            refused: Cache::new(KNOWN / 10),
+            noted: Cache::new(KNOWN / 10),
+            has_noted: AtomicBool::new(false),
             turns: Default::default(),
             refusals: AtomicU64::new(0),
             drifted: AtomicU64::new(0),
@@ -178,11 +181,25 @@ impl Ledger {
                 return Ok(Ruling::Same);
             }
             Some(held) if on_other == OnOther::Follow && held.upstream == content.upstream => {
+                let (was, found, upstream) = (held.h1.clone(), &content.h1, &content.upstream);
+                let (registry, subject) = (&self.registry, format!("{module}@{version}"));
+                tracing::warn!(
+                    registry,
+                    subject,
+                    file = file.as_str(),
+                    upstream,
+                    was,
+                    found,
+                    "replaced, as on_change says"
+                );
                 held.replace(content, BY_CONFIGURATION, now);
                 Ruling::Followed
             }
             Some(held) => return Ok(Ruling::Other(Box::new(held.clone()))),
         };
+        if row.settle() {
+            self.count_drift(-1);
+        }
         self.write(module, version, &row)?;
         self.known.insert(key, h1);
         Ok(ruling)
@@ -197,23 +214,31 @@ impl Ledger {
         self.write(module, version, &row)
     }
 
-    /// Counts a refusal, and gives it again for a while.
-    pub fn remember(&self, module: &ModulePath, version: &Version, file: ReleasedFile, error: &Error) {
-        self.refusals.fetch_add(1, Ordering::Relaxed);
-        self.refused.insert(Probe { module, version, file }.key(), (error.clone(), self.clock.now()));
+    /// Remembers for a while that another content came: a refusal, which is counted, is given again meanwhile.
+    pub fn note(&self, module: &ModulePath, version: &Version, file: ReleasedFile, refusal: Option<&Error>) {
+        self.has_noted.store(true, Ordering::Relaxed);
+        self.refusals.fetch_add(u64::from(refusal.is_some()), Ordering::Relaxed);
+        self.noted.insert(Probe { module, version, file }.key(), (refusal.cloned(), self.clock.now()));
     }
 
-    /// What was refused just now is refused without asking anybody.
-    pub fn lately(&self, module: &ModulePath, version: &Version, file: ReleasedFile) -> Option<Error> {
-        if self.refused.is_empty() {
+    /// Whether it is remembered that another content came.
+    pub fn is_noted(&self, module: &ModulePath, version: &Version, file: ReleasedFile) -> bool {
+        self.lately(Probe { module, version, file }).is_some()
+    }
+
+    /// What was refused just now is refused, and counted, without asking anybody.
+    pub fn refused_lately(&self, module: &ModulePath, version: &Version, file: ReleasedFile) -> Option<Error> {
+        let refusal = self.lately(Probe { module, version, file })?;
+        self.refusals.fetch_add(u64::from(refusal.is_some()), Ordering::Relaxed);
+        refusal
+    }
+
+    fn lately(&self, probe: Probe<'_>) -> Option<Option<Error>> {
+        if !self.has_noted.load(Ordering::Relaxed) {
             return None;
         }
-        let (error, since) = self.refused.get(&Probe { module, version, file })?;
-        if (self.clock.now() - since).to_std().is_ok_and(|age| age < LATELY) {
-            self.refusals.fetch_add(1, Ordering::Relaxed);
-            return Some(error);
-        }
-        None
+        let (refusal, since) = self.noted.get(&probe)?;
+        (self.clock.now() - since).to_std().is_ok_and(|age| age < LATELY).then_some(refusal)
     }
 
     /// How often something was refused, since the start.

@@ -100,6 +100,12 @@ impl Row {
         Some((held, held.commit.as_deref()?))
     }
 
+    /// Forgets a drift to the very commit that is served now; `true` if there was one.
+    pub(super) fn settle(&mut self) -> bool {
+        let served = self.tagged().map(|(_, commit)| commit.to_owned());
+        self.drift.take_if(|drift| drift.now.is_some() && drift.now == served).is_some()
+    }
+
     pub fn is_refused(&self) -> bool {
         self.files().any(|(_, held)| !held.refusals.is_empty())
     }

@@ -254,6 +254,24 @@ async fn with_replace_the_ledger_follows_the_upstream_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_tag_that_was_followed_is_where_it_was() {
+    let world = World { on_change: OnChange::Replace, judgement: Judgement::Own, ..World::new() };
+    world.source.tell_apart_by(Apart::Revision);
+    world.source.publish(PATH, V, b"first");
+    tag(&world, "one");
+    body(&world.registry("default"), zip(V)).await;
+    world.source.publish(PATH, V, b"second");
+    tag(&world, "two");
+    let registry = world.registry("default");
+    assert_eq!(registry.check_drift().await.expect("looked"), 1);
+    world.evict();
+    let registry = world.registry("default");
+    assert_eq!(body(&registry, zip(V)).await, b"second");
+    assert_eq!(world.row(&registry, V).drift, None);
+    assert_eq!(registry.check_drift().await.expect("looked"), 0);
+}
+
+#[tokio::test]
 async fn replace_lets_no_other_upstream_in() {
     let world = World { on_change: OnChange::Replace, ..World::new() };
     world.source.publish(PATH, V, b"first");
@@ -279,6 +297,12 @@ async fn an_edited_address_changes_no_version() {
     assert_eq!((answer.freshness, answer.upstream.as_str()), (Freshness::Stale, "corp"));
     assert_eq!(body(&registry, zip(V)).await, b"first");
     assert!(world.row(&registry, V).is_refused(), "and written down that another one came");
+    assert_eq!(registry.ledger().expect("a ledger").refusals(), 0, "nobody was refused");
+    let writes = world.store.writes.load(Ordering::SeqCst);
+    for _ in 0..20 {
+        body(&registry, zip(V)).await;
+    }
+    assert_eq!(world.store.writes.load(Ordering::SeqCst), writes, "not for each answer");
     world.evict();
     let registry = world.moved(&elsewhere);
     assert_eq!(ask(&registry, zip(V)).await.expect_err("refused").kind(), Kind::BadGateway);
