@@ -113,6 +113,16 @@ pub enum ReleasedFile {
     Zip,
 }
 
+impl ReleasedFile {
+    /// As in addresses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReleasedFile::Mod => "mod",
+            ReleasedFile::Zip => "zip",
+        }
+    }
+}
+
 /// What a witness says of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]

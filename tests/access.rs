@@ -328,6 +328,8 @@ const OF_ONE: &[&str] = &[
     "DELETE /api/v1/registries/{registry}/upstreams/{upstream}",
     "GET /api/v1/registries/{registry}/bindings",
     "DELETE /api/v1/registries/{registry}/bindings/{module}",
+    "GET /api/v1/registries/{registry}/ledger",
+    "GET /api/v1/registries/{registry}/ledger/{subject}",
 ];
 
 /// An address, and who may ask for it.

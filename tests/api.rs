@@ -262,6 +262,20 @@ const EXAMPLES: &[Example] = &[
     Example("GET /api/v1/cache/entries", "/api/v1/cache/entries?stream", "", 200),
     Example("GET /api/v1/cache/entries", "/api/v1/cache/entries?upstream=none", "", 404),
     Example("POST /api/v1/cache/verify", "/api/v1/cache/verify", "", 200),
+    Example("GET /api/v1/ledger", "/api/v1/ledger", "", 200),
+    Example("GET /api/v1/ledger", "/api/v1/ledger?registry=default&module=example.test%2Fm&limit=1", "", 200),
+    Example("GET /api/v1/ledger", "/api/v1/ledger?module=nonsense", "", 410),
+    Example("GET /api/v1/ledger/{subject}", "/api/v1/ledger/example.test/m@v1.0.0", "", 200),
+    Example("GET /api/v1/ledger/{subject}", "/api/v1/ledger/example.test/m@v1.0.0?registry=none", "", 404),
+    Example("GET /api/v1/registries/{registry}/ledger", "/api/v1/registries/default/ledger?refused", "", 200),
+    Example(
+        "GET /api/v1/registries/{registry}/ledger/{subject}",
+        "/api/v1/registries/default/ledger/example.test/m@v1.0.0",
+        "",
+        200,
+    ),
+    Example("POST /api/v1/cache/accept", "/api/v1/cache/accept", ACCEPT, 200),
+    Example("POST /api/v1/cache/accept", "/api/v1/cache/accept", "{\"subject\": \"example.test/m@v1.0.0\"}", 400),
     Example("POST /api/v1/cache/prune", "/api/v1/cache/prune", "{\"max_size\": \"1B\", \"dry_run\": true}", 200),
     Example("POST /api/v1/cache/rm", "/api/v1/cache/rm", "{\"subject\": \"example.test/m@v1.0.0\"}", 200),
     Example("POST /api/v1/cache/rm", "/api/v1/cache/rm", "", 400),
@@ -335,6 +349,9 @@ versions = '=1.0.0'
 until = '2100-01-01'
 reason = 'for the example'
 ";
+
+const ACCEPT: &str = "{\"subject\": \"example.test/m@v1.0.0\", \"file\": \"zip\", \"force\": true, \
+                      \"h1\": \"h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"}";
 
 const UPSTREAM: &str = "{\"name\": \"other\", \"kind\": \"proxy\", \"url\": \"http://127.0.0.1:1/\"}";
 

@@ -227,7 +227,18 @@ fn what_was_kept_of_a_changed_version_is_taken_out_by_hand() {
     all(&modvet, "stale", &first());
     let removed = modvet.home().run(&["cache", "rm", "example.test/m@v1.0.0", "--config", "modvet.toml"]);
     assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
-    all(&modvet, "miss", &second());
+    // What was served first is known beyond its bytes: somebody says which files are to take their place.
+    expect(&modvet, FILES[0], "miss", &second().info());
+    for tail in &FILES[1..] {
+        let refused = modvet.get(MODULE, tail);
+        assert_eq!(refused.status, 502, "{tail}: {}", refused.text());
+        let text = refused.text();
+        let (_, way_out) = text.split_once("modvet cache accept ").expect("the way out");
+        let arguments = ["cache", "accept", "--config", "modvet.toml"].into_iter().chain(way_out.split_whitespace());
+        let accepted = modvet.home().run(&arguments.collect::<Vec<_>>());
+        assert!(accepted.status.success(), "{}", String::from_utf8_lossy(&accepted.stderr));
+        expect(&modvet, tail, "miss", &content(&second(), tail));
+    }
     told(&modvet, "keep");
 }
 

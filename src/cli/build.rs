@@ -11,6 +11,7 @@ use url::Url;
 
 use super::environment;
 use super::identity::Identity;
+use crate::access::Ledgers;
 use crate::access::rules::Rulebook;
 use crate::error::{Error, Kind, Result};
 use crate::git::{Options, Repositories};
@@ -53,6 +54,7 @@ pub struct Builder {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub folders: Arc<Folders>,
+    pub ledgers: Arc<Ledgers>,
     pub scratch: PathBuf,
     /// The checksum databases that are passed on and asked.
     pub databases: Arc<sumdb::Databases>,
@@ -217,6 +219,7 @@ impl Build<Counter> for Builder {
         let sights = self.folders.sights(&definition.name, &self.store);
         let gates = Gates::new(self.rulebook.clone(), sights, &not_modules);
         let mut registry = Registry::new(&definition.name, policy, members, book).with_rules(gates);
+        registry = registry.with_ledger(self.ledgers.of(&definition.name));
         if let Some(first) = self.databases.first() {
             let (name, records) = (first.name().to_owned(), passed.clone());
             registry = registry.with_database(ChecksumDatabase { name, records, not_modules });

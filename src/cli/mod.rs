@@ -11,6 +11,7 @@ mod clock;
 mod completions;
 mod config;
 mod control;
+mod drift;
 mod environment;
 mod exit;
 mod explain;

@@ -40,7 +40,7 @@ impl Reloader {
 
     /// The keys whose new values wait for a restart.
     fn waiting(&self, new: &Settings) -> Vec<String> {
-        let Settings { listen, tls, trusted_proxies, store, audit, sumdb, .. } = &self.started;
+        let Settings { listen, tls, trusted_proxies, store, audit, ledger, sumdb, .. } = &self.started;
         let waits = [
             ("listen", *listen != new.listen),
             ("tls", *tls != new.tls),
@@ -50,6 +50,7 @@ impl Reloader {
             ("open", self.admission.would_weaken(new.open)),
             ("audit", *audit != new.audit),
             ("sumdb.databases", sumdb.databases != new.sumdb.databases),
+            ("ledger.drift_check", *ledger != new.ledger),
         ];
         waits.iter().filter(|(_, waits)| *waits).map(|(key, _)| (*key).to_owned()).collect()
     }

@@ -16,7 +16,7 @@ use super::exit::{Exit, Failure};
 use super::identity::Identity;
 use super::reload::{Read, Reloader};
 use super::tls::Entrance;
-use super::{control, logging, wiring};
+use super::{control, drift, logging, wiring};
 use crate::access::tokens::tend;
 use crate::access::{Encryption, Exposure};
 use crate::config::Settings;
@@ -119,6 +119,7 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
     });
     let folder = settings.store.path.clone();
     let read: Read = Arc::new(move || self::settings(&arguments));
+    let drift_check = settings.ledger.drift_check;
     let opened = match site(&identity, settings, Some((read, admission.clone()))).await.and_then(|site| {
         // What is refused now has answered nobody yet.
         admission.begin(site.tokens())?;
@@ -130,14 +131,7 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
             let controlling = control::serve_socket(&folder, desk, end(stopped));
             // Only now it is true: while another process holds the store, nothing would be answered.
             println!("listening on {url}");
-            if let Some(stock) = site.stock() {
-                tokio::spawn(keep(stock));
-            }
-            tokio::spawn(tend(site.tokens().clone()));
-            if let Some(proofs) = site.proofs() {
-                let catalog = site.catalog();
-                tokio::spawn(proof::keep(proofs.clone(), catalog.store().clone(), later(catalog)));
-            }
+            look_after(&site, drift_check);
             Ok((controlling, tokio::spawn(reload(site.clone(), certificates, reloads)), site))
         }
         Err(error) => {
@@ -156,6 +150,19 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
     settle(&site).await;
     tracing::info!("stopped");
     Ok(Exit::Well)
+}
+
+/// What goes on beside the answers, for as long as the server runs.
+fn look_after(site: &Site, drift_check: Duration) {
+    let catalog = site.catalog();
+    if let Some(stock) = site.stock() {
+        tokio::spawn(keep(stock));
+    }
+    tokio::spawn(tend(site.tokens().clone()));
+    if let Some(proofs) = site.proofs() {
+        tokio::spawn(proof::keep(proofs.clone(), catalog.store().clone(), later(catalog)));
+    }
+    tokio::spawn(drift::watch(catalog.clone(), drift_check));
 }
 
 /// How a file that was served unverified is held against the checksum database again: by the first registry that its
@@ -219,6 +226,7 @@ pub async fn site(identity: &Identity, settings: Settings, read: Option<(Read, A
         None => site,
     };
     let site = site.vouched_by(works.databases.clone()).proving(works.proofs.clone());
+    let site = site.with_ledgers(works.ledgers.clone());
     Ok(Arc::new(match read {
         Some((read, admission)) => {
             let reloader = Reloader::new(read, identity.clone(), works, admission, settings);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
 use super::{environment, identity, stock};
-use crate::access::Tokens;
 use crate::access::audit::{self, Auditor, Records, What};
 use crate::access::rules::Rulebook;
+use crate::access::{Ledgers, Tokens};
 use crate::config::settings::AuditSettings;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
@@ -57,6 +57,8 @@ pub struct Works {
     pub proofs: Arc<Proofs>,
     /// What may pass.
     pub rulebook: Arc<Rulebook>,
+    /// What every registry served first.
+    pub ledgers: Arc<Ledgers>,
 }
 
 /// The runtime of every command.
@@ -80,7 +82,9 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let databases = open_databases(identity, settings, &client, &store, &clock).await?;
     let proofs = Arc::new(Proofs::new(clock.clone()));
     let rulebook = Rulebook::new(settings.rules.clone());
+    let ledgers = Arc::new(Ledgers::new(store.clone(), clock.clone()));
     let parts = Parts {
+        ledgers: &ledgers,
         store: &store,
         clock: &clock,
         folders: &folders,
@@ -99,7 +103,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let tokens = Arc::new(tokens(&store, &clock).await?);
     let records = records(settings, asker, &clock)?;
     let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders, &databases);
-    Ok(Works { catalog, counter, store, clock, folders, stock, tokens, records, databases, proofs, rulebook })
+    Ok(Works { catalog, counter, store, clock, folders, stock, tokens, records, databases, proofs, rulebook, ledgers })
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -108,8 +112,8 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         identity.refuse(upstream).await?;
     }
     let client = client(settings)?;
-    let Works { store, clock, folders, databases, proofs, rulebook, .. } = &**works;
-    let parts = Parts { store, clock, folders, databases, proofs, rulebook };
+    let Works { store, clock, folders, databases, proofs, rulebook, ledgers, .. } = &**works;
+    let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers };
     let builder = Arc::new(builder(identity, settings, client, parts)?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
     let (limits, rules) = (stock::limits(&settings.store), settings.rules.clone());
@@ -137,6 +141,7 @@ struct Parts<'a> {
     databases: &'a Arc<Databases>,
     proofs: &'a Arc<Proofs>,
     rulebook: &'a Arc<Rulebook>,
+    ledgers: &'a Arc<Ledgers>,
 }
 
 fn builder(identity: &identity::Identity, settings: &Settings, client: Client, parts: Parts<'_>) -> Result<Builder> {
@@ -147,6 +152,7 @@ fn builder(identity: &identity::Identity, settings: &Settings, client: Client, p
         store: parts.store.clone(),
         clock: parts.clock.clone(),
         folders: parts.folders.clone(),
+        ledgers: parts.ledgers.clone(),
         scratch: settings.store.path.join("tmp"),
         databases: parts.databases.clone(),
         proofs: parts.proofs.clone(),

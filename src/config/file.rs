@@ -29,6 +29,7 @@ pub struct File {
     pub api: ApiTable,
     pub audit: AuditTable,
     pub sumdb: SumdbTable,
+    pub ledger: LedgerTable,
     pub upstream: Vec<UpstreamTable>,
     pub registry: Vec<RegistryTable>,
     pub rules: RulesTable,
@@ -112,6 +113,12 @@ pub struct SumdbTable {
     pub databases: Option<Vec<String>>,
     pub verify: Option<String>,
     pub private: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct LedgerTable {
+    pub drift_check: Option<String>,
 }
 
 impl File {

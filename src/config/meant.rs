@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::file::{AuditTable, File, GitTable, StoreTable, SumdbTable};
+use super::file::{AuditTable, File, GitTable, LedgerTable, StoreTable, SumdbTable};
 use super::lines::{Lines, Placed};
 use super::secure;
-use super::settings::{AllowInsecure, AuditSettings, Given, Settings, StoreSettings, SumdbSettings, parse_listen};
+use super::settings::{
+    AllowInsecure, AuditSettings, Given, LedgerSettings, Settings, StoreSettings, SumdbSettings, parse_listen,
+};
 use crate::error::{Error, Result};
 use crate::registry::definition::{
     DEFAULT, Fault, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable,
@@ -60,6 +62,7 @@ impl Reader {
         let store = self.store(file.store, &given);
         let audit = self.audit(file.audit);
         let sumdb = self.sumdb(file.sumdb, &given.databases);
+        let ledger = self.ledger(&file.ledger);
         self.allow_private(&file.net.allow_private);
         let rules = super::rules::read(file.rules, file.rule, file.cooldown, &file.registry, |above, faults| {
             self.note(above, faults);
@@ -78,10 +81,18 @@ impl Reader {
             audit,
             admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
             sumdb,
+            ledger,
             upstreams,
             registries,
             rules,
         }
+    }
+
+    fn ledger(&mut self, written: &LedgerTable) -> LedgerSettings {
+        let (mut faults, default) = (Vec::new(), LedgerSettings::default().drift_check);
+        let drift_check = duration("drift_check", written.drift_check.as_deref(), default, &mut faults);
+        self.note("ledger", &faults);
+        LedgerSettings { drift_check }
     }
 
     fn store(&mut self, written: StoreTable, given: &Given) -> StoreSettings {

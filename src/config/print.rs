@@ -2,7 +2,9 @@
 
 use url::Url;
 
-use super::file::{ApiTable, AuditTable, File, GitTable, NetTable, PseudoVersionsTable, StoreTable, SumdbTable};
+use super::file::{
+    ApiTable, AuditTable, File, GitTable, LedgerTable, NetTable, PseudoVersionsTable, StoreTable, SumdbTable,
+};
 use super::rules;
 use super::secure;
 use super::settings::{AllowInsecure, Settings};
@@ -43,6 +45,7 @@ impl Settings {
                 }),
                 instead_of: self.instead_of.iter().map(shown).collect(),
             },
+            ledger: LedgerTable { drift_check: Some(printed_duration(self.ledger.drift_check)) },
             api: ApiTable { admin_token_file, admin_token_env },
             audit: AuditTable {
                 enabled: Some(self.audit.enabled),

@@ -34,6 +34,7 @@ pub struct Settings {
     /// The token of the administration over TCP.
     pub admin_token: Option<SecretRef>,
     pub sumdb: SumdbSettings,
+    pub ledger: LedgerSettings,
     /// In the order of the walk.
     pub upstreams: Vec<UpstreamDefinition>,
     pub registries: Vec<RegistryDefinition>,
@@ -117,6 +118,18 @@ pub struct SumdbSettings {
     pub private: Vec<String>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// So often the tags of all served versions are looked at; no time at all: never.
+    pub drift_check: Duration,
+}
+
+impl Default for LedgerSettings {
+    fn default() -> LedgerSettings {
+        LedgerSettings { drift_check: Duration::from_secs(60 * 60) }
+    }
+}
+
 /// For which hosts plain http is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowInsecure {
@@ -186,6 +199,22 @@ mod tests {
         assert_eq!((settings.store.spill, settings.policy.mode), (8 << 20, Mode::Rewrite));
         assert_eq!(settings.upstreams.iter().map(|upstream| upstream.name.as_str()).collect::<Vec<_>>(), ["direct"]);
         assert!(settings.registries.is_empty());
+    }
+
+    #[test]
+    fn how_often_tags_are_looked_at_is_a_duration() {
+        let hour = Duration::from_secs(60 * 60);
+        let table =
+            [("", hour), ("drift_check = '90s'", Duration::from_secs(90)), ("drift_check = '0'", Duration::ZERO)];
+        for (written, expected) in table {
+            let found = settings(&format!("[ledger]\n{written}")).expect(written);
+            assert_eq!(found.ledger.drift_check, expected, "{written}");
+            assert!(found.file().ledger.drift_check.is_some(), "{written}");
+        }
+        let faults = settings("[ledger]\ndrift_check = 'often'").expect_err("no duration");
+        assert_eq!(faults, ["line 2: ledger.drift_check: \"often\" (expected a duration such as 30s, 1m or 24h)"]);
+        let faults = settings("[ledger]\ndrift_chek = '1h'").expect_err("unknown");
+        assert_eq!(faults, ["line 2: unknown key `drift_chek` in [ledger]\ndid you mean `drift_check`?"]);
     }
 
     #[test]

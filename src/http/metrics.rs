@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::access::Ledger;
 use crate::access::audit::Auditor;
 use crate::access::rules::Count;
 use crate::error::{Error, Result};
@@ -39,6 +40,7 @@ pub struct Reading {
     pub certificate_expiry: Option<DateTime<Utc>>,
     /// How often rules said no, or would have.
     pub denials: Vec<Count>,
+    pub ledgers: Vec<LedgerReading>,
     /// `None` until somebody counted.
     pub store: Option<StoreReading>,
     /// `None` where no audit log is written.
@@ -100,6 +102,23 @@ impl UpstreamReading {
             up: was_asked.then_some(health.consecutive_failures == 0),
             latency: health.latency_ms.map(Duration::from_millis),
         }
+    }
+}
+
+/// What one registry served first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerReading {
+    pub registry: String,
+    /// Answers that were refused since the start.
+    pub refusals: u64,
+    /// Tags that are not where they were.
+    pub drifted: u64,
+}
+
+impl LedgerReading {
+    pub fn of(ledger: &Ledger) -> LedgerReading {
+        let registry = ledger.registry().to_owned();
+        LedgerReading { registry, refusals: ledger.refusals(), drifted: ledger.drifted() }
     }
 }
 
@@ -222,6 +241,7 @@ impl Metrics {
             own.register("sumdb_unverified", "Kept files that no checksum database could vouch for yet", gauge);
         }
         denials(own, &reading.denials);
+        ledgers(own, &reading.ledgers);
         let store = Family::<Part, Gauge>::default();
         if let Some(StoreReading { live, dead, files, git }) = reading.store {
             for (part, bytes) in [("live", live), ("dead", dead), ("files", files), ("git", git)] {
@@ -318,6 +338,18 @@ fn denials(page: &mut Registry, denials: &[Count]) {
     }
     page.register("rules_denied", "Requests that a rule refused", denied);
     page.register("rules_would_deny", "Requests that a rule on trial would have refused", would);
+}
+
+fn ledgers(page: &mut Registry, readings: &[LedgerReading]) {
+    let refusals = Family::<Registered, Counter>::default();
+    let drift = Family::<Registered, Gauge>::default();
+    for LedgerReading { registry, refusals: refused, drifted } in readings {
+        let labels = Registered { registry: registry.clone() };
+        refusals.get_or_create(&labels).inc_by(*refused);
+        drift.get_or_create(&labels).set(i64::try_from(*drifted).unwrap_or(i64::MAX));
+    }
+    page.register("ledger_refusals", "Answers refused because a version was not what was first served", refusals);
+    page.register("tag_drift", "Tags that are not where they were when their version was first served", drift);
 }
 
 fn gauge(value: i64) -> Gauge {

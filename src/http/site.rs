@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::metrics::{AuditReading, Reading, StoreReading, UpstreamReading};
+use super::metrics::{AuditReading, LedgerReading, Reading, StoreReading, UpstreamReading};
 use super::route::RegistryName;
-use crate::access::Tokens;
 use crate::access::audit::Records;
+use crate::access::{Ledgers, Tokens};
 use crate::error::{Error, Result};
 use crate::registry::catalog::Catalog;
 use crate::registry::stock::Stock;
@@ -29,6 +29,7 @@ pub struct Site {
     records: Option<Records>,
     proofs: Option<Arc<Proofs>>,
     databases: Arc<sumdb::Databases>,
+    ledgers: Option<Arc<Ledgers>>,
 }
 
 /// Reads the configuration again.
@@ -50,7 +51,7 @@ pub struct Reloaded {
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>, tokens: Arc<Tokens>) -> Site {
         let databases = Arc::default();
-        Site { catalog, tokens, reload: None, stock: None, records: None, proofs: None, databases }
+        Site { catalog, tokens, reload: None, stock: None, records: None, proofs: None, databases, ledgers: None }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -103,9 +104,20 @@ impl Site {
         self.proofs.as_ref()
     }
 
+    /// The same, with what every registry served first.
+    pub fn with_ledgers(self, ledgers: Arc<Ledgers>) -> Site {
+        Site { ledgers: Some(ledgers), ..self }
+    }
+
+    /// What every registry served first.
+    pub fn ledgers(&self) -> Option<Arc<Ledgers>> {
+        self.ledgers.clone()
+    }
+
     /// For `/metrics`.
     pub fn reading(&self) -> Reading {
         let current = self.catalog.current();
+        let ledgers = current.registries.values().filter_map(|counter| counter.registry.ledger());
         let wrong = |counter: &Arc<Counter>| (counter.registry.name().to_owned(), counter.registry.served_wrong());
         Reading {
             ready: true,
@@ -115,6 +127,7 @@ impl Site {
             unverified: self.proofs.as_ref().map(|proofs| proofs.unverified()),
             databases: self.databases.status(),
             denials: current.registries.values().flat_map(|counter| counter.registry.denials()).collect(),
+            ledgers: ledgers.map(|ledger| LedgerReading::of(ledger)).collect(),
             // As last counted: to count anew is to look at every entry.
             store: self.stock.as_ref().and_then(|stock| stock.figures()).map(|figures| StoreReading::of(&figures)),
             audit: self.records.as_ref().and_then(|records| records.auditor.as_deref()).map(AuditReading::of),

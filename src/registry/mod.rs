@@ -13,7 +13,9 @@ pub mod definition;
 pub mod direct;
 #[cfg(test)]
 pub(crate) mod doubles;
+mod drift;
 pub mod entry;
+mod first;
 mod flight;
 mod keep;
 pub mod member;

@@ -47,6 +47,7 @@ impl Registry {
             faults: Vec::new(),
             why: None,
             evidence: vec![Evidence::Syntax],
+            drift: self.told_drift(module, version, reach).await?,
         };
         let finding = match self.find_out(module, version, reach).await {
             Ok(finding) => finding,

@@ -15,6 +15,7 @@ use super::member::{Judgement, Member};
 use super::order::Order;
 use super::proof::{Proof, Prover};
 use super::ruled::Gates;
+use crate::access::Ledger;
 use crate::error::{Error, Result, Said};
 use crate::ports::{Blob, Sumdb};
 use crate::spec::path::ModulePath;
@@ -36,6 +37,8 @@ pub struct Registry {
     pub(super) prover: Option<Prover>,
     /// What may pass.
     pub(super) gates: Option<Gates>,
+    /// What was served under this name first.
+    pub(super) ledger: Option<Arc<Ledger>>,
     /// Wrong names that were served as asked.
     served_wrong: AtomicU64,
 }
@@ -102,7 +105,8 @@ impl Registry {
     pub fn new(name: impl Into<String>, policy: impl Into<Policy>, members: Vec<Member>, book: Arc<Book>) -> Registry {
         let (name, policy) = (name.into(), policy.into());
         let served_wrong = AtomicU64::new(0);
-        Registry { name, policy, members, book, database: None, prover: None, gates: None, served_wrong }
+        let (database, prover, gates, ledger) = (None, None, None, None);
+        Registry { name, policy, members, book, database, prover, gates, ledger, served_wrong }
     }
 
     /// The same registry with a checksum database as a witness for what its proxies say.
@@ -118,6 +122,16 @@ impl Registry {
     /// The same registry, which lets pass what the rules let pass.
     pub fn with_rules(self, gates: Gates) -> Registry {
         Registry { gates: Some(gates), ..self }
+    }
+
+    /// The same registry, which serves nothing but the first content of a version.
+    pub fn with_ledger(self, ledger: Arc<Ledger>) -> Registry {
+        Registry { ledger: Some(ledger), ..self }
+    }
+
+    /// What was served first.
+    pub fn ledger(&self) -> Option<&Arc<Ledger>> {
+        self.ledger.as_ref()
     }
 
     /// How many answers gave a wrong name as it was asked for, since the start.
@@ -209,9 +223,11 @@ impl Registry {
                 if version.is_pseudo() && member.judgement == Judgement::Own {
                     (life, right) = self.judge(source, module, question, version, reach).await?;
                 }
+                self.refused_lately(module, question)?;
                 let entry = source.ask(module, question, reach).await?;
                 let proof = self.prove(member, module, question, &entry, life).await?;
-                Ok((Answer { right, ..Answer::kept(source, entry, life).proven(proof) }, true))
+                let answer = self.first(member, module, question, entry, proof, life).await?;
+                Ok((Answer { right, ..answer }, true))
             }
             Question::List | Question::Latest => {
                 let entry = source.ask(module, question, reach).await?;
@@ -280,7 +296,7 @@ impl Registry {
 }
 
 impl Answer {
-    fn kept(source: &Cached, entry: Entry, life: Life) -> Answer {
+    pub(super) fn kept(source: &Cached, entry: Entry, life: Life) -> Answer {
         Answer {
             body: AnswerBody::Blob(entry.blob),
             life,
@@ -293,7 +309,7 @@ impl Answer {
         }
     }
 
-    fn proven(self, proof: Option<Proof>) -> Answer {
+    pub(super) fn proven(self, proof: Option<Proof>) -> Answer {
         let life = match (proof, self.life) {
             // It may be found to be another one yet.
             (Some(Proof::Unverified), Life::Forever) => Life::Short,
@@ -304,6 +320,6 @@ impl Answer {
 }
 
 /// A refusal that rests on what is known of an upstream.
-fn said(error: Error, source: &Cached, freshness: Freshness, age: Duration) -> Error {
+pub(super) fn said(error: Error, source: &Cached, freshness: Freshness, age: Duration) -> Error {
     error.said(Said { upstream: source.name().to_owned(), cache: freshness.as_str(), age })
 }

@@ -1,6 +1,7 @@
 //! What modvet says of a version.
 //! Rules: DESIGN.md, "Verdicts on pseudo-versions".
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::info::Info;
@@ -26,6 +27,35 @@ pub struct Verdict {
     pub why: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// Where the version's tag is now, if it is not where it was when the version was first served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+}
+
+/// A tag that names another commit than it did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// The commit that the served files are made of.
+    pub was: String,
+    /// The commit that the tag names; `None` where there is no such tag any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<String>,
+    /// Whose tag it is.
+    pub upstream: String,
+    /// When that was first seen.
+    pub seen_at: DateTime<Utc>,
+}
+
+impl Drift {
+    /// In words.
+    pub fn reason(&self) -> String {
+        let Drift { was, now, upstream, seen_at } = self;
+        let day = seen_at.format("%F");
+        match now {
+            Some(now) => format!("the tag of upstream {upstream} names commit {now} since {day} (expected {was})"),
+            None => format!("upstream {upstream} has no such tag since {day} (expected one of commit {was})"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

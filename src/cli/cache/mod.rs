@@ -1,5 +1,6 @@
 //! `modvet cache`: what is kept, beside a running server or without one.
 
+mod accept;
 mod list;
 pub(super) mod print;
 mod prune;
@@ -18,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::registry::stock::Said;
 use print::Output;
 
-/// Look after what is kept: figures, entries, removal, eviction, a look at every body.
+/// Look after what is kept: figures, entries, removal, eviction, a look at every body, what is served first.
 ///
 /// Beside a running server its control socket is asked; without one the store is opened here. Of both the
 /// configuration says which store it is, as for `modvet serve`.
@@ -34,7 +35,8 @@ const EXAMPLES: &str = "Examples:
   modvet cache list --upstream corp example.com/module
   modvet cache rm example.com/module@v1.2.3
   modvet cache prune --max-size 20GiB --dry-run
-  modvet cache verify";
+  modvet cache verify
+  modvet cache accept example.com/module@v1.2.3 --h1 h1:wGRKDxbQEWgB6HfG8Yq6MThKvQ0rYxCnpqdyiVCCZsE=";
 
 #[derive(Subcommand)]
 enum Work {
@@ -43,6 +45,7 @@ enum Work {
     Rm(rm::Arguments),
     Prune(prune::Arguments),
     Verify(verify::Arguments),
+    Accept(accept::Arguments),
 }
 
 pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
@@ -55,6 +58,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
             Work::Rm(arguments) => rm::run(&arguments, &mut output).await,
             Work::Prune(arguments) => prune::run(&arguments, &mut output).await,
             Work::Verify(arguments) => verify::run(&arguments, &mut output).await,
+            Work::Accept(arguments) => accept::run(&arguments, &mut output).await,
         }
     }));
     // Who reads only the first lines has what was wanted.

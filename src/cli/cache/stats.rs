@@ -88,6 +88,7 @@ fn totals(total: &Total) -> Vec<Vec<Cell>> {
         row("tables", total.tables, format!("of these dead: {}", size(total.dead))),
         row("files", total.files, String::new()),
         row("git", total.repository_bytes, String::new()),
+        row("ledger", total.ledger_bytes, count(total.ledger_rows, "version", "versions")),
         row("on disk", total.disk, limits(total.max_size, total.keep_days)),
     ]
 }

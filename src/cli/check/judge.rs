@@ -15,7 +15,7 @@ use crate::registry::{AnswerBody, Question, Reach};
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
-use crate::spec::verdict::{Evidence, Standing, Verdict};
+use crate::spec::verdict::{Drift, Evidence, Standing, Verdict};
 use crate::spec::version::Version;
 
 /// How many modules are asked about at a time.
@@ -91,6 +91,7 @@ impl Judge {
             faults: Vec::new(),
             why: Some(error.chain()),
             evidence: vec![Evidence::Syntax],
+            drift: None,
         })
     }
 
@@ -101,6 +102,19 @@ impl Judge {
             return Ok(verdict);
         }
         self.counter.registry.verdict(module, version).await
+    }
+
+    /// Where the tag of a version is now, if it is not where it was: on the server, else in the own cache.
+    pub async fn drift(&self, module: &ModulePath, version: &Version) -> Result<Option<Drift>> {
+        if version.is_pseudo() {
+            return Ok(None);
+        }
+        if let Some(server) = &self.server
+            && let Some(verdict) = server.verdict(module, version).await?
+        {
+            return Ok(verdict.drift);
+        }
+        self.counter.registry.drift(module, version, Reach::Upstream).await
     }
 
     /// The released and pre-released versions of a module, in ascending order.

@@ -84,7 +84,10 @@ async fn of_module(judge: &Judge, module: &str, used: &[Used]) -> Result<Vec<(Ve
                 Some(retraction) => Some(retracted(judge, &path, retraction).await),
                 None => None,
             },
-            drift(judge, &path, used).await?,
+            match drift(judge, &path, used).await? {
+                Some(warning) => Some(warning),
+                None => moved(judge, &path, version).await?,
+            },
             incompatible(judge, &path, version).await,
         ];
         found.extend(warnings.into_iter().flatten().map(|warning| (version.clone(), warning)));
@@ -136,6 +139,12 @@ async fn drift(judge: &Judge, module: &ModulePath, used: &Used) -> Result<Option
     let reason = format!("the tag gives another go.mod than go.sum says: {now} (expected {kept})");
     let warning = Warning { rule: Rule::TagDrift, reason, better: None };
     Ok((kept.starts_with("h1:") && now != kept).then_some(warning))
+}
+
+/// Whether the tag names another commit than when the version was first served.
+async fn moved(judge: &Judge, module: &ModulePath, version: &Version) -> Result<Option<Warning>> {
+    let drift = judge.drift(module, version).await?;
+    Ok(drift.map(|drift| Warning { rule: Rule::TagDrift, reason: drift.reason(), better: None }))
 }
 
 /// Whether the major version has a module of its own.

@@ -43,6 +43,9 @@ pub fn of(explanation: &Explanation, ink: Ink) -> String {
     if let Some(why) = &verdict.why {
         line(&mut page, why);
     }
+    if let Some(drift) = &verdict.drift {
+        line(&mut page, &ink.paint(YELLOW, &drift.reason()));
+    }
     if let Some(parts) = &explanation.parts {
         let rows = [("base", &parts.base), ("time", &parts.time), ("revision", &parts.revision)];
         page.push('\n');
@@ -159,6 +162,7 @@ mod tests {
             faults: Vec::new(),
             why: Some("unknown revision main".to_owned()),
             evidence: vec![Evidence::Syntax],
+            drift: None,
         };
         let explanation = Explanation::new(verdict, None);
         let plain = of(&explanation, Ink::Plain);

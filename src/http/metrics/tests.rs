@@ -47,11 +47,11 @@ fn every_figure_stands_on_the_page_under_its_name() {
         latency: Some(Duration::from_millis(250)),
         ..UpstreamReading::default()
     };
-    let silent = UpstreamReading { name: "never asked".to_owned(), ..UpstreamReading::default() };
     let reading = Reading {
         ready: true,
-        upstreams: vec![corp, silent],
+        upstreams: vec![corp, UpstreamReading { name: "never asked".to_owned(), ..UpstreamReading::default() }],
         wrong_served: vec![("default".to_owned(), 10)],
+        ledgers: vec![LedgerReading { registry: "default".to_owned(), refusals: 15, drifted: 16 }],
         store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),
         ..Reading::default()
     };
@@ -77,6 +77,8 @@ fn every_figure_stands_on_the_page_under_its_name() {
         "modvet_upstream_up{upstream=\"corp\"} 0",
         "modvet_upstream_latency_seconds{upstream=\"corp\"} 0.25",
         "modvet_wrong_versions_served_total{registry=\"default\"} 10",
+        "modvet_ledger_refusals_total{registry=\"default\"} 15",
+        "modvet_tag_drift{registry=\"default\"} 16",
         "modvet_store_bytes{part=\"live\"} 12",
         "modvet_store_bytes{part=\"dead\"} 13",
         "modvet_store_bytes{part=\"files\"} 14",

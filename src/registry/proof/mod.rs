@@ -122,6 +122,11 @@ impl Prover {
     }
 
     /// What is known of a file after all that is possible was done to know it; an error where it must not be given.
+    /// Whether nothing goes out that nobody vouched for.
+    pub(super) fn is_required(&self) -> bool {
+        self.demand == Demand::Required
+    }
+
     async fn prove(&self, source: &Arc<Cached>, asked: Asked<'_>, entry: &Entry) -> Result<Proof> {
         let Asked { module, question, life } = asked;
         let is_misnamed = life == Life::Never;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Address, PREFIX, is_unverified, used_at};
 use super::{Stock, Tenant};
+use crate::access::ledger;
 use crate::error::Result;
 use crate::ports::Usage;
 use crate::registry::{Meta, shelf};
@@ -62,6 +63,11 @@ pub struct Total {
     pub unverified: u64,
     /// Verdicts, bindings, definitions: what is kept besides and never evicted.
     pub facts: u64,
+    /// Of these, versions whose first content is written down, and the bytes that it takes.
+    #[serde(default)]
+    pub ledger_rows: u64,
+    #[serde(default)]
+    pub ledger_bytes: u64,
     /// Bytes that the tables take on disk.
     pub tables: u64,
     /// Of these, what would go if the store were compacted.
@@ -102,7 +108,7 @@ impl Stock {
             }
         }
         let upstreams: Vec<Share> = shares.into_values().collect();
-        let total = self.total(&upstreams, self.store.usage()?);
+        let total = self.total(&upstreams, self.store.usage()?, ledger::figures(&*self.store)?);
         let figures = Figures { counted_at: self.clock.now(), upstreams, total };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(figures.clone()));
         Ok(figures)
@@ -124,7 +130,7 @@ impl Stock {
         Ok(shares)
     }
 
-    fn total(&self, upstreams: &[Share], usage: Usage) -> Total {
+    fn total(&self, upstreams: &[Share], usage: Usage, ledger: ledger::Figures) -> Total {
         let sum = |of: fn(&Share) -> u64| upstreams.iter().map(of).sum::<u64>();
         let entries = sum(|share| share.entries);
         let repository_bytes = sum(|share| share.repository_bytes);
@@ -136,6 +142,8 @@ impl Stock {
             changed: sum(|share| share.changed),
             unverified: sum(|share| share.unverified),
             facts: usage.entries.saturating_sub(entries),
+            ledger_rows: ledger.rows,
+            ledger_bytes: ledger.bytes,
             tables: usage.tables,
             dead: usage.tables.saturating_sub(usage.live_in_tables),
             files: usage.files,

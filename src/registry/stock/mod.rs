@@ -30,8 +30,10 @@ pub use list::{Page, Wanted};
 pub use prune::{Freed, Pruning};
 pub use remove::{Removal, Removed, Unbind};
 pub use tenant::{InMemory, Repositories, Repository, Tenant};
+pub(super) use verify::zip_h1;
 pub use verify::{Checkup, Damage};
 
+use crate::access::ledger::Entered;
 use crate::error::Result;
 use crate::ports::{Clock, Store};
 use crate::registry::Change;
@@ -88,6 +90,8 @@ pub enum Said {
     Unverified(Box<Row>),
     /// The record of a file that was refused: the checksum database knows another one.
     Mismatch(Box<Mismatch>),
+    /// A version of which other contents came than the one that was served first, or whose tag is not where it was.
+    Ledger(Box<Entered>),
     /// The last line of `rm`.
     Removed(Removed),
     /// The last line of `prune`.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::{Address, PREFIX, Row};
 use super::list::Wanted;
 use super::{Doing, Said, Say, Stock};
+use crate::access::ledger;
 use crate::error::Result;
 use crate::ports::{Blob, Progress, Stored};
 use crate::registry::proof::mismatch;
@@ -40,6 +41,12 @@ pub struct Checkup {
     /// Recorded files that were refused: the checksum database knows others.
     #[serde(default)]
     pub mismatches: u64,
+    /// Versions of which other contents came than the one that was served first.
+    #[serde(default)]
+    pub refused: u64,
+    /// Versions whose tag is not where it was when they were first served.
+    #[serde(default)]
+    pub drifted: u64,
 }
 
 /// A go.mod is no larger.
@@ -109,6 +116,26 @@ impl Stock {
             said = say(Said::Mismatch(Box::new(found)));
             said.is_ok()
         })?;
+        said?;
+        self.verify_ledger(upstream, checkup, say)
+    }
+
+    /// What the ledgers have that somebody has to look at.
+    fn verify_ledger(&self, upstream: Option<&str>, checkup: &mut Checkup, say: Say<'_>) -> Result<()> {
+        let wanted = ledger::Wanted { refused: true, drifted: true, ..ledger::Wanted::default() };
+        let is_meant = |found: &str| upstream.is_none_or(|upstream| upstream == found);
+        let mut said = Ok(());
+        ledger::visit(&*self.store, &wanted, None, &mut |_, entered| {
+            let is_refused = |held: &ledger::Held| held.refusals.iter().any(|refusal| is_meant(&refusal.upstream));
+            let refused = entered.row.files().any(|(_, held)| is_refused(held));
+            let drifted = entered.row.drift.as_ref().is_some_and(|drift| is_meant(&drift.upstream));
+            checkup.refused += u64::from(refused);
+            checkup.drifted += u64::from(drifted);
+            if refused || drifted {
+                said = say(Said::Ledger(Box::new(entered)));
+            }
+            said.is_ok()
+        })?;
         said
     }
 
@@ -146,7 +173,7 @@ impl Stock {
         let Some(seal) = Seal::of(&stored) else { return Ok(None) };
         let found = match row.path.rsplit_once('.') {
             Some((_, "mod")) => go_mod_h1(&stored.blob.read_all(LARGEST_MOD)?),
-            Some((_, "zip")) => match zip_h1(row, stored.blob) {
+            Some((_, "zip")) => match h1_of(row, stored.blob) {
                 Ok(h1) => h1,
                 Err(why) => return Ok(Some((why, seal))),
             },
@@ -175,13 +202,17 @@ impl Seal {
     }
 }
 
-fn zip_h1(row: &Row, blob: Blob) -> Result<String, String> {
+fn h1_of(row: &Row, blob: Blob) -> Result<String, String> {
     let module = ModulePath::parse(&row.module).map_err(|error| error.to_string())?;
     let Some(version) = row.version.as_deref().and_then(Version::parse) else {
         return Err("no version stands in its name".to_owned());
     };
-    let verified = zip::verify(Reader::new(blob), &module, &version).map_err(|error| error.chain())?;
-    Ok(verified.h1)
+    zip_h1(blob, &module, &version).map_err(|error| error.chain())
+}
+
+/// The hash of a module zip, which is read whole. Blocking.
+pub(in crate::registry) fn zip_h1(blob: Blob, module: &ModulePath, version: &Version) -> Result<String> {
+    Ok(zip::verify(Reader::new(blob), module, version)?.h1)
 }
 
 const PIECE: usize = 256 << 10;

@@ -4,6 +4,7 @@ mod cached;
 mod changes;
 mod court;
 mod direct;
+mod first;
 mod private;
 mod proof;
 mod proof_later;
