@@ -14,8 +14,8 @@ use crate::secret::Secret;
 
 /// Tell the go command which token to send where: a command for its GOAUTH.
 ///
-/// The token is that of MODVET_TOKEN, else of the file that MODVET_TOKEN_FILE names. It is for the first https address
-/// of GOPROXY, as the go command knows it; with --host or MODVET_HOST for the servers named there and no other.
+/// The token is that of MODVET_TOKEN, else of the file that MODVET_TOKEN_FILE names. It is for the first server of
+/// GOPROXY if that is asked over https; with --host or MODVET_HOST for the servers named there and no other.
 /// GOAUTH is heeded from Go 1.24 on.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -45,7 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     let servers: Vec<String> = servers.map_err(Failure::usage)?;
     if servers.is_empty() {
-        eprintln!("modvet: GOPROXY names no https server, and no other is named by --host or MODVET_HOST");
+        eprintln!("modvet: GOPROXY names no https server first, and no other is named by --host or MODVET_HOST");
         return Ok(Exit::Well);
     }
     if arguments.url.as_deref().is_some_and(|url| !servers.iter().any(|server| is_below(server, url))) {
@@ -73,9 +73,11 @@ fn token() -> Result<Secret> {
     }
 }
 
-/// The first https address of a GOPROXY list: the token is for one server, and the others of the list are strangers.
+/// The first server of a GOPROXY list: the token is for one, and the others of the list are strangers. Where that one
+/// cannot be told it, as over plain http, the next one must not be told instead.
 fn listed_server(list: &str) -> Option<String> {
-    list.split([',', '|']).find_map(|entry| server(entry.trim()))
+    let is_server = |entry: &&str| !matches!(*entry, "" | "direct" | "off") && !entry.starts_with("file:");
+    list.split([',', '|']).map(str::trim).find(is_server).and_then(server)
 }
 
 fn host_server(text: &str) -> Result<String> {
@@ -121,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_is_for_the_first_https_address_of_a_list() {
+    fn the_token_is_for_the_first_server_of_a_list_and_no_other() {
         let table = [
             ("one", "https://proxy.example", Some("https://proxy.example")),
             ("a slash at its end", "https://proxy.example/", Some("https://proxy.example")),
@@ -138,6 +140,9 @@ mod tests {
             ("no server", "direct", None),
             ("off", "off", None),
             ("credentials of its own", "https://user:pass@a.example", None),
+            ("plain http before a stranger", "http://127.0.0.1:3000,https://b.example,direct", None),
+            ("credentials of its own before a stranger", "https://user:pass@a.example,https://b.example", None),
+            ("git before it", "direct,https://a.example", Some("https://a.example")),
             ("nothing", "", None),
             ("more than an address", "https://a.example\nb", None),
         ];
