@@ -366,6 +366,10 @@ fn who_terminates_tls_and_trusts_nobody_is_warned_and_on_other_addresses_refused
     let expected = "tls: \"terminated\" on 0.0.0.0:0 without trusted_proxies (expected who stands in front)\n\
                     name addresses or ranges: trusted_proxies = [\"10.0.0.0/8\"]\n";
     assert!(said.ends_with(expected), "{said}");
+    home.write("modvet.toml", &lines.replace("127.0.0.1:0", "0.0.0.0:0"));
+    let checked = home.run(&["config", "check", "modvet.toml"]);
+    let checked = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.contains(&format!("warning: {expected}")), "{checked}");
 }
 
 #[test]

@@ -92,6 +92,9 @@ fn check(file: Option<&Path>) -> Result<Exit, Failure> {
     if let Some(Err(error)) = settings.tls.files().map(|named| tls::files(named).check()) {
         println!("{name}: warning: {error}");
     }
+    if let Some(error) = tls::missing_proxies(&settings) {
+        println!("{name}: warning: {error}");
+    }
     if let Err(error) = exposure(&settings).admit(None) {
         // `--open` may say otherwise.
         println!("{name}: warning: {error}");

@@ -29,7 +29,12 @@ pub struct Entrance {
 impl Entrance {
     /// Binds what the settings name and reads the certificate, if there is one.
     pub async fn open(settings: &Settings) -> Result<Entrance> {
-        look_for_proxies(settings)?;
+        if let Some(missing) = missing_proxies(settings) {
+            if !is_loopback(settings) {
+                return Err(missing);
+            }
+            tracing::warn!("tls is terminated in front, but trusted_proxies is empty: all addresses are the proxy's");
+        }
         let (mut certificates, mut redirect) = (None, None);
         if let Some(named) = settings.tls.files() {
             certificates = Some(Certificates::open(files(named), Arc::new(SystemClock)).await?);
@@ -82,19 +87,19 @@ impl Entrance {
     }
 }
 
-/// Behind a proxy that nobody named, every client has the proxy's address; and who listens to other machines
-/// has to know which of them is the proxy.
-fn look_for_proxies(settings: &Settings) -> Result<()> {
+/// What is missing where TLS ends at a proxy that nobody named: every client has the proxy's address then; and who
+/// listens to other machines has to know which of them is the proxy.
+pub fn missing_proxies(settings: &Settings) -> Option<Error> {
     if settings.tls != Tls::Terminated || !settings.trusted_proxies.is_empty() {
-        return Ok(());
+        return None;
     }
     let listen = settings.listen;
-    if listen.ip().to_canonical().is_loopback() {
-        tracing::warn!("tls is terminated in front, but trusted_proxies is empty: all addresses are the proxy's");
-        return Ok(());
-    }
     let what = format!("tls: \"terminated\" on {listen} without trusted_proxies (expected who stands in front)");
-    Err(Error::gone(what).remedy("name addresses or ranges: trusted_proxies = [\"10.0.0.0/8\"]"))
+    Some(Error::gone(what).remedy("name addresses or ranges: trusted_proxies = [\"10.0.0.0/8\"]"))
+}
+
+fn is_loopback(settings: &Settings) -> bool {
+    settings.listen.ip().to_canonical().is_loopback()
 }
 
 /// The files of a certificate, as the listener reads them.
