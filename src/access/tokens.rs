@@ -229,6 +229,17 @@ impl Tokens {
         }
     }
 
+    /// What the log calls who bears this token, whether it opens anything any more or not; empty where nobody ever did.
+    pub fn name_of(&self, text: &str) -> String {
+        let Some(token) = Token::parse(text) else { return String::new() };
+        let snapshot = self.snapshot();
+        let (Some(key), Some(row)) = (&snapshot.key, snapshot.rows.get(&token.id)) else { return String::new() };
+        match hmac::verify(key, &token.bytes(), &row.hmac) {
+            Ok(()) => row.guest.name.clone(),
+            Err(_) => String::new(),
+        }
+    }
+
     /// Whether there ever was a token for reading: then nobody reads without one, for ever.
     pub fn is_guarded(&self) -> bool {
         self.snapshot().is_guarded

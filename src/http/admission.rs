@@ -84,21 +84,26 @@ impl Admission {
         self.exposure().is_open(tokens.is_some_and(Tokens::is_guarded))
     }
 
-    /// Who asks, if they may.
-    pub fn admit(&self, need: Need<'_>, asked: &Asked, tokens: &Tokens) -> Result<Guest, Refusal> {
-        if asked.peer == Peer::Control {
-            return Ok(Guest::owner());
-        }
-        let guest = self.guest(need, asked, tokens)?;
+    /// Who asks, if they may. `name` becomes what the log calls them, also where they may not.
+    pub fn admit(&self, need: Need<'_>, asked: &Asked, tokens: &Tokens, name: &mut String) -> Result<Guest, Refusal> {
+        let guest = match asked.peer {
+            Peer::Control => Guest::owner(),
+            Peer::Network => self.guest(need, asked, tokens, name)?,
+        };
+        name.clone_from(&guest.name);
         allow(need, &guest).map_err(Refusal::Error)?;
         Ok(guest)
     }
 
-    fn guest(&self, need: Need<'_>, asked: &Asked, tokens: &Tokens) -> Result<Guest, Refusal> {
+    fn guest(&self, need: Need<'_>, asked: &Asked, tokens: &Tokens, name: &mut String) -> Result<Guest, Refusal> {
         let credentials = Credentials::of(&asked.headers);
         let checked = match credentials.token() {
             Some(token) => match tokens.check(token) {
                 Err(Denial::Malformed | Denial::Unknown) if self.is_named(token) => return Ok(named_guest()),
+                Err(denial @ (Denial::Expired(_) | Denial::Revoked)) => {
+                    *name = tokens.name_of(token);
+                    Err(denial)
+                }
                 checked => checked,
             },
             None => Err(Denial::Malformed),

@@ -193,9 +193,7 @@ impl Desk {
 
     /// Who asks, if they may.
     fn admit(&self, need: Need<'_>, asked: &Asked, site: &Site, line: &mut Line) -> Result<Guest, Refusal> {
-        let guest = self.admission.admit(need, asked, site.tokens())?;
-        line.guest.clone_from(&guest.name);
-        Ok(guest)
+        self.admission.admit(need, asked, site.tokens(), &mut line.guest)
     }
 
     async fn follow(

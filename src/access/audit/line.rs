@@ -12,7 +12,7 @@ pub struct Line {
     /// Always in milliseconds, so that lines are put in order, and found, by their text.
     #[serde(serialize_with = "in_milliseconds")]
     pub time: DateTime<Utc>,
-    /// A token's label; empty for somebody without a token.
+    /// A token's label, also where it opened nothing; empty for somebody without a token.
     pub who: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
