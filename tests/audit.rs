@@ -305,3 +305,59 @@ fn a_line_names_the_token_and_the_rule_and_says_who_was_sent_away() {
     let by_who = client::control(&modvet.home().store(), "GET", "/api/v1/audit?who=ci", "");
     assert_eq!(by_who.text().matches("\"who\": \"ci\"").count(), 2, "{}", by_who.text());
 }
+
+#[test]
+fn who_bears_a_token_that_does_not_open_is_written_down_too() {
+    let tree = tree();
+    let home = Home::new();
+    let registry = "[[registry]]\nname = 'ci'\nupstreams = ['tree']\n";
+    home.configure(&format!("{}{registry}", tree.settings()));
+    let modvet = home.serve();
+    let token = |arguments: &[&str]| {
+        let create = ["token", "create", "--config", "modvet.toml", "--scope", "read"];
+        let made = modvet.home().run(&[&create, arguments].concat());
+        String::from_utf8(made.stdout).expect("text").trim().to_owned()
+    };
+    let (ci, gone) = (token(&["--registry", "ci", "--label", "runner"]), token(&["--label", "laptop"]));
+    let short = token(&["--label", "visitor", "--expires", "1ns"]);
+    let id = gone.split('_').nth(1).expect("an id");
+    assert!(modvet.home().run(&["token", "revoke", id, "--config", "modvet.toml"]).status.success());
+    let forged = format!("{}{}", &ci[..16], &gone[16..]);
+    let list = "/example.test/m/@v/list";
+    for (path, token, status) in [
+        (list, &ci, 403),
+        ("/api/v1/upstreams", &ci, 403),
+        (list, &gone, 401),
+        (list, &short, 401),
+        (list, &forged, 401),
+    ] {
+        let bearer = format!("Bearer {token}");
+        let answered = client::request(modvet.address(), "GET", path, &[("Authorization", bearer.as_str())]);
+        assert_eq!(answered.status, status, "{}", answered.text());
+    }
+    let noted = noted(&modvet.home().store());
+    let refused = noted.iter().filter(|line| line["verdict"] == "refused");
+    let said: Vec<_> = refused.map(|line| json!([line["who"], line["status"]])).collect();
+    let expected = json!([["runner", 403], ["runner", 403], ["laptop", 401], ["visitor", 401], ["", 401]]);
+    assert_eq!(json!(said), expected);
+}
+
+#[test]
+fn what_strangers_put_into_an_address_does_not_steer_the_terminal() {
+    let tree = tree();
+    let home = Home::new();
+    home.write(
+        "modvet.toml",
+        &format!("listen = '127.0.0.1:0'\nopen = false\n[store]\npath = 'store'\n{}", tree.settings()),
+    );
+    let modvet = home.serve();
+    let address = "/registries/%1b%5b2J%e2%80%ae/example.test/m/@v/v1.0.0.mod";
+    assert_eq!(client::get(modvet.address(), address).status, 401, "{}", modvet.log());
+    let call = "/api/v1/tokens/%1b%5d0;x%07%0anobody";
+    assert_eq!(client::request(modvet.address(), "DELETE", call, &[]).status, 401, "{}", modvet.log());
+    let (code, said, error) = say(modvet.home(), &[]);
+    assert_eq!((code, said.lines().count()), (Some(0), 3), "{said}{error}");
+    assert!(said.contains("?[2J?") && said.contains("?]0;x??nobody"), "{said:?}");
+    let hidden = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    assert!(!said.contains(hidden), "{said:?}");
+}

@@ -57,8 +57,11 @@ pub enum Cell {
 }
 
 impl Cell {
+    /// What others wrote must not steer the terminal, nor look like another line.
     pub fn text(text: impl Into<String>) -> Cell {
-        Cell::Text(text.into())
+        let text = text.into();
+        let is_plain = !text.chars().any(is_hidden);
+        Cell::Text(if is_plain { text } else { text.replace(is_hidden, "?") })
     }
 
     pub fn number(number: impl ToString) -> Cell {
@@ -74,6 +77,12 @@ impl Cell {
             Cell::Text(text) | Cell::Number(text) => text,
         }
     }
+}
+
+/// Controls, and what turns the direction of writing.
+fn is_hidden(c: char) -> bool {
+    use unicode_general_category::{GeneralCategory as G, get_general_category};
+    matches!(get_general_category(c), G::Control | G::Format | G::LineSeparator | G::ParagraphSeparator)
 }
 
 fn aligned(rows: &[Vec<Cell>]) -> String {
