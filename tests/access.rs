@@ -153,6 +153,24 @@ fn a_token_is_there_after_a_kill() {
 }
 
 #[test]
+fn a_whole_token_in_the_place_of_an_id_is_not_repeated() {
+    let tree = tree();
+    let modvet = here(&tree).serve();
+    let admin = create(modvet.home(), &["--scope", "admin", "--label", "boss"]);
+    let answered = ask(&modvet, "DELETE", &format!("/api/v1/tokens/{admin}"), &admin);
+    assert_eq!(answered.status, 404);
+    let shown = format!("modvet_{}_…", id(&admin));
+    assert!(answered.text().contains(&format!("tokens/{shown}: unknown token")), "{}", answered.text());
+    let page = client::control(&modvet.home().store(), "GET", "/api/v1/audit", "").text();
+    assert!(page.contains(&format!("DELETE /api/v1/tokens/{shown}")), "{page}");
+    let log = modvet.log();
+    assert!(log.contains(&shown), "{log}");
+    for said in [answered.text(), page, log] {
+        assert!(!said.contains(&admin[16..40]), "{said}");
+    }
+}
+
+#[test]
 fn a_token_ends_at_its_time() {
     let tree = tree();
     let modvet = here(&tree).serve();

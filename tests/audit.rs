@@ -106,6 +106,8 @@ fn what_is_refused_and_what_is_changed_has_a_line_and_no_token_is_in_it() {
             ["api", "DELETE /api/v1/registries/default/bindings/example.test/m", 204],
         ])
     );
+    let registries: Vec<_> = noted.iter().map(|line| &line["registry"]).collect();
+    assert_eq!(json!(registries), json!(["default", "default", "default"]), "who changed a registry is found by it");
     assert_eq!((noted[1]["verdict"].as_str(), noted[1]["who"].as_str()), (Some("refused"), Some("")));
     assert_eq!(noted[2]["verdict"], "served");
     assert_ne!(noted[2]["who"], "", "whose token it was");

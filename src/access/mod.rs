@@ -14,5 +14,6 @@ pub mod tokens;
 pub use guest::{Guest, Right};
 pub use ledger::{Ledger, Ledgers};
 pub use policy::{Encryption, Exposure};
+pub use token::Token;
 pub use token_record::{TokenState, TokenView};
 pub use tokens::{Denial, Lifetime, Tokens, Wanted};

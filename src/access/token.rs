@@ -1,6 +1,7 @@
 //! A token's text: `modvet_ID_SECRET`, all hexadecimal, so that scanners for secrets know one when they see it.
 //! Its end is a sum over the rest: a typo or half a token is told from one that is not known.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -15,6 +16,9 @@ const PREFIX: &str = "modvet_";
 const ID: usize = 4;
 const SECRET: usize = 32;
 const SUM: usize = 4;
+
+/// So many digits behind an id are part of a token and no name.
+const FEWEST: usize = 12;
 
 /// What a token is called: no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,6 +73,24 @@ impl Token {
         bytes
     }
 
+    /// The same text without what is secret of tokens in it: somebody may put one where an id belongs.
+    pub fn hidden_in(text: &str) -> Cow<'_, str> {
+        let mut shown = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once(PREFIX) {
+            let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_hexdigit()).len();
+            let id = digits(after);
+            let secret = after[id..].strip_prefix('_').map_or(0, digits);
+            let is_secret = secret >= FEWEST;
+            shown.extend([before, PREFIX, &after[..id], if is_secret { "_…" } else { "" }]);
+            rest = &after[if is_secret { id + 1 + secret } else { id }..];
+        }
+        match shown.is_empty() {
+            true => Cow::Borrowed(text),
+            false => Cow::Owned(shown + rest),
+        }
+    }
+
     fn sum(&self) -> [u8; SUM] {
         let digest: [u8; 32] = Sha256::digest(self.bytes()).into();
         [digest[0], digest[1], digest[2], digest[3]]
@@ -97,6 +119,24 @@ mod tests {
         let other = Token::random().expect("random");
         assert_ne!(other.bytes(), token.bytes());
         assert!(!format!("{text:?}").contains(&token.id.to_string()), "{text:?}");
+    }
+
+    #[test]
+    fn of_a_token_in_a_text_only_its_id_is_shown() {
+        let token = Token::random().expect("random");
+        let (id, text) = (token.id, token.text());
+        let text = text.expose();
+        let table = [
+            (format!("/api/v1/tokens/{text}"), format!("/api/v1/tokens/modvet_{id}_…")),
+            (format!("{text}/{}", &text[..40]), format!("modvet_{id}_…/modvet_{id}_…")),
+            (format!("/api/v1/tokens/{id}"), format!("/api/v1/tokens/{id}")),
+            ("example.com/modvet_tools/x".to_owned(), "example.com/modvet_tools/x".to_owned()),
+            ("modvet_dead_end/x".to_owned(), "modvet_dead_end/x".to_owned()),
+            ("modvet_modvet_é".to_owned(), "modvet_modvet_é".to_owned()),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Token::hidden_in(&text), expected);
+        }
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl Tokens {
 
     /// Takes one back, at once and for ever. Blocking.
     pub fn revoke(&self, id: &str) -> Result<()> {
-        let unknown = || Error::not_found("unknown token").about(format!("tokens/{id}"));
+        let unknown = || Error::not_found("unknown token").about(format!("tokens/{}", Token::hidden_in(id)));
         let parsed = Id::parse(id).ok_or_else(unknown)?;
         let _changing = self.changing();
         let mut next = (*self.snapshot()).clone();

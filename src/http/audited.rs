@@ -24,6 +24,8 @@ pub struct Audited {
     pub wanted: Option<(RegistryName, ModulePath, Question)>,
     /// The method of a call of the programming interface.
     pub called: Option<Method>,
+    /// The registry that such a call names.
+    pub registry: Option<String>,
     life: Option<Life>,
     right: Option<String>,
     rule: Option<Arc<str>>,
@@ -122,9 +124,10 @@ impl Audited {
         line.right = line.right.take().or(right);
     }
 
-    fn name_other(&self, line: &mut Line, said: &Said<'_>) {
+    fn name_other(&mut self, line: &mut Line, said: &Said<'_>) {
         match &self.called {
             Some(method) => {
+                line.registry = self.registry.take().map(cut).unwrap_or_default();
                 line.file = Cow::Borrowed("api");
                 line.asked = Some(cut(format!("{method} {}", said.subject)));
             }

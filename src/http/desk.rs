@@ -23,7 +23,7 @@ use super::route::{RegistryName, Route};
 use super::serve::Clerk;
 use super::site::Site;
 use super::tls::Certificates;
-use crate::access::{Encryption, Exposure, Guest};
+use crate::access::{Encryption, Exposure, Guest, Token};
 use crate::error::{Error, Kind, Result, Said};
 use crate::registry::definition::DEFAULT;
 use crate::registry::{Question, Reach};
@@ -175,12 +175,14 @@ impl Desk {
         line: &mut Line,
     ) -> Result<Reply, Refusal> {
         let (row, names) = api::find(self.routes, &asked.method, address)?;
-        line.about(row.path, address.to_owned());
+        line.about(row.path, Token::hidden_in(address).into_owned());
         line.audited.called = Some(row.method.clone());
         let query = Query::parse(row, query)?;
-        let site = self.site().await?;
         let registry = names.iter().find(|(name, _)| *name == "registry").map(|(_, registry)| registry.as_str());
-        let registry = registry.or_else(|| query.text("registry")).unwrap_or(DEFAULT);
+        let registry = registry.or_else(|| query.text("registry"));
+        line.audited.registry = registry.map(str::to_owned);
+        let registry = registry.unwrap_or(DEFAULT);
+        let site = self.site().await?;
         let guest = self.admit(row.access.need(registry), asked, &site, line)?;
         refuse_foreign(asked)?;
         let body = match row.method {
