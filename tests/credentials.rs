@@ -271,6 +271,32 @@ fn no_secret_is_in_anything_that_modvet_wrote() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// It is asked without any proxy, so by nobody's upstream.
+#[test]
+fn a_checksum_database_that_repeats_what_it_was_shown_is_told_without_it() {
+    let (home, echo) = (Home::new(), echo("404"));
+    let folder = home.path().display().to_string();
+    home.configure(&format!(
+        "[sumdb]\ndatabases = ['sum.golang.org https://replaced.test/']\n\n[git]\nallow_insecure = true\n\n\
+         [git.instead_of]\n'https://replaced.test/' = 'http://user:{REPLACED}@{}/'\n\n\
+         [[upstream]]\nname = 'folder'\nkind = 'dir'\npath = '{folder}'\n",
+        echo.url().trim_start_matches("http://"),
+    ));
+    let command_line = command(&home, &["serve", "--config", "modvet.toml"]);
+    let modvet = home.serve_by(command_line);
+    let mut search = Search::default();
+    for tail in ["latest", "lookup/example.test/m@v1.0.0", "tile/8/0/000"] {
+        let answered = client::get(modvet.address(), &format!("/sumdb/sum.golang.org/{tail}"));
+        search.add(tail, answered.text());
+    }
+    assert!(echo.heard().iter().all(|heard| heard.header("authorization").starts_with("Basic ")));
+    let texts: Vec<_> = search.texts.iter().map(|(_, text)| String::from_utf8_lossy(text).into_owned()).collect();
+    assert!(texts.concat().contains("invalid credentials: Basic …"), "{texts:?}");
+    search.add("the log", modvet.log());
+    let found = search.found();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 #[test]
 fn the_search_finds_secrets_however_they_are_written() {
     for (row, text) in [

@@ -23,6 +23,7 @@ use crate::registry::stock::Stock;
 use crate::spec::database::NamedDatabase;
 use crate::store::{self, OnWait, SledStore};
 use crate::sumdb::{Databases, Direct};
+use crate::upstream::Discreet;
 
 /// How long a checksum database may take that is asked directly.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -196,7 +197,8 @@ async fn open_databases(
     let (client, store, clock) = (client.with(Vec::new(), None, FIRST_BYTE, TOTAL), store.clone(), clock.clone());
     let opening = move || {
         let direct = |named: &NamedDatabase| -> Result<Arc<dyn Sumdb>> {
-            Ok(Arc::new(Direct::new(named.name(), named.url.clone(), client.clone(), &pseudonym)?))
+            let direct = Direct::new(named.name(), named.url.clone(), client.clone(), &pseudonym)?;
+            Ok(Arc::new(Discreet::new(Arc::new(direct), client.clone())))
         };
         Databases::open(&list, &direct, &store, &clock).map(Arc::new)
     };
