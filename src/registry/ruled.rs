@@ -155,7 +155,8 @@ impl Gate<'_> {
                 self.named(asked.as_str(), answer).await
             }
             Question::Info(query @ (Query::Prefix(_) | Query::Revision(_))) => self.named(query.as_str(), answer).await,
-            Question::Info(Query::Version(_)) | Question::GoMod(_) | Question::Zip(_) => Ok(answer),
+            Question::GoMod(asked) | Question::Zip(asked) => self.misnamed(asked.as_str(), answer),
+            Question::Info(Query::Version(_)) => Ok(answer),
         }
     }
 
@@ -232,17 +233,30 @@ impl Gate<'_> {
     /// The version that an answer names has to pass, too.
     async fn named(&self, asked: &str, answer: Answer) -> Result<Answer> {
         let (named, answer) = self.read_info(answer).await?;
+        if named.as_str() == asked {
+            return self.misnamed(asked, answer);
+        }
         let verdict = self.judge(&named).await?;
         let rule = self.pass(verdict, asked, &named)?;
         Ok(Answer { rule, ..answer })
     }
 
-    /// Where the latest version does not pass, the highest one that does stands in its place.
+    /// A file that is given under a wrong name is that of the right version: what denies the one denies the other,
+    /// else any slip in a denied version's name would open it. Its age is that of the name.
+    fn misnamed(&self, asked: &str, answer: Answer) -> Result<Answer> {
+        if let Some(right) = &answer.right {
+            let right = version(self.module, right)?;
+            self.pass(self.by_name(&right), asked, &right)?;
+        }
+        Ok(answer)
+    }
+
+    /// Where the latest version does not pass, the highest one below it that does stands in its place.
     async fn latest(&self, asked: &str, answer: Answer) -> Result<Answer> {
         let (named, answer) = self.read_info(answer).await?;
         match self.judge(&named).await? {
             Verdict::Allowed(rule) => Ok(Answer { rule, ..answer }),
-            verdict => match self.moved_back().await? {
+            verdict => match self.moved_back(&named).await? {
                 Some(answer) => Ok(answer),
                 None => Err(self
                     .pass(verdict, asked, &named)
@@ -252,13 +266,15 @@ impl Gate<'_> {
         }
     }
 
-    async fn moved_back(&self) -> Result<Option<Answer>> {
+    async fn moved_back(&self, from: &Version) -> Result<Option<Answer>> {
         let list = match self.registry.unruled(self.module, &Question::List, self.reach).await {
             Ok(list) => self.list(list).await?,
             Err(error) if error.is_absence() => return Ok(None),
             Err(error) => return Err(error),
         };
         let (mut versions, _) = read_list(list).await?;
+        // What is listed above the latest version was taken back, or is of a time before go.mod.
+        versions.retain(|version| version < from);
         // As the go command chooses: a release before any pre-release.
         versions.sort_by(|a, b| (b.is_release(), b).cmp(&(a.is_release(), a)));
         for version in versions.into_iter().take(CLOSELY) {

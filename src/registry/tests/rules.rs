@@ -36,6 +36,17 @@ fn registry(
     mode: Mode,
 ) -> Registry {
     let judgement = if mode == Mode::Rewrite { Judgement::Believed } else { Judgement::Own };
+    judged_by(judgement, public, store, clock, rulebook, mode)
+}
+
+fn judged_by(
+    judgement: Judgement,
+    public: &Arc<Known>,
+    store: &Arc<Drawer>,
+    clock: &Arc<Hands>,
+    rulebook: &Arc<Rulebook>,
+    mode: Mode,
+) -> Registry {
     let member = member("public", public, store, clock, judgement);
     let book = Book::new("default", store.clone(), clock.clone());
     let gates = Gates::new(rulebook.clone(), SightBook::new("default", store.clone()), "corp.example,*.corp.example");
@@ -189,6 +200,14 @@ async fn latest_moves_back_to_the_highest_release_that_passes() {
 }
 
 #[tokio::test]
+async fn latest_does_not_move_to_what_is_listed_above_it() {
+    let bench = bench(rules(vec![deny("no-m", Some("=1.4.0"))]));
+    // A list does not say that v1.9.0 is retracted; latest does.
+    bench.publish(&["v1.3.0", "v1.9.0", "v1.4.0"]);
+    assert_eq!(bench.text(Question::Latest).await, info_of("v1.3.0").to_json());
+}
+
+#[tokio::test]
 async fn the_first_rule_in_the_file_says_what_becomes_of_a_version() {
     let allow = Rule { action: Action::Allow, reason: String::new(), ..deny("but-this", Some("=1.3.0")) };
     let all = rules(vec![allow, deny("no-m", None)]);
@@ -226,6 +245,26 @@ async fn the_right_version_in_the_place_of_a_wrong_name_has_to_pass_too() {
     assert_eq!(error.what(), format!("{RIGHT} is denied by rule not-that: CVE-2026-1"));
     let resolved = bench.registry.resolve(&module(PATH), &Query::parse(WRONG)).await.expect_err("the same");
     assert_eq!(resolved.rule_name(), Some("not-that"));
+}
+
+#[tokio::test]
+async fn a_slip_in_a_denied_name_opens_none_of_its_files() {
+    const WRONG: &str = "v0.0.0-20190813064442-fde4db37ae7a";
+    const RIGHT: &str = "v0.0.0-20190813064441-fde4db37ae7a";
+    let bench = bench(rules(vec![deny("not-that", Some(RIGHT))]));
+    bench.public.misname(PATH, WRONG, RIGHT);
+    for mode in [Mode::Rewrite, Mode::Legacy] {
+        let git = judged_by(Judgement::Own, &bench.public, &bench.store, &bench.clock, &bench.rulebook, mode);
+        for question in [info(WRONG), go_mod(WRONG), zip(WRONG)] {
+            let answer = git.answer(&module(PATH), &question, Reach::Upstream).await;
+            let error = answer.expect_err("the same commit under another name");
+            assert_eq!(error.rule_name(), Some("not-that"), "{mode:?} {question:?}");
+            assert_eq!(error.what(), format!("{RIGHT} is denied by rule not-that: CVE-2026-1"));
+        }
+        bench.rulebook.replace(rules(vec![deny("another", Some("=1.0.0"))]));
+        git.answer(&module(PATH), &zip(WRONG), Reach::Upstream).await.expect("no rule is about it");
+        bench.rulebook.replace(rules(vec![deny("not-that", Some(RIGHT))]));
+    }
 }
 
 #[tokio::test]
