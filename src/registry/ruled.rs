@@ -155,6 +155,9 @@ impl Gate<'_> {
                 self.named(asked.as_str(), answer).await
             }
             Question::Info(query @ (Query::Prefix(_) | Query::Revision(_))) => self.named(query.as_str(), answer).await,
+            Question::GoMod(asked) | Question::Zip(asked) if answer.right.is_some() => {
+                self.misnamed(asked, answer).await
+            }
             Question::Info(Query::Version(_)) | Question::GoMod(_) | Question::Zip(_) => Ok(answer),
         }
     }
@@ -235,6 +238,15 @@ impl Gate<'_> {
         let verdict = self.judge(&named).await?;
         let rule = self.pass(verdict, asked, &named)?;
         Ok(Answer { rule, ..answer })
+    }
+
+    /// What is given under a wrong name is the right version's content, which no other name helps past a rule.
+    async fn misnamed(&self, asked: &Version, answer: Answer) -> Result<Answer> {
+        let Some(right) = &answer.right else { return Ok(answer) };
+        let right = version(self.module, right)?;
+        let verdict = self.judge(&right).await?;
+        self.pass(verdict, asked.as_str(), &right)?;
+        Ok(answer)
     }
 
     /// Where the latest version does not pass, the highest one that does stands in its place.

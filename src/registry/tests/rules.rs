@@ -229,6 +229,25 @@ async fn the_right_version_in_the_place_of_a_wrong_name_has_to_pass_too() {
 }
 
 #[tokio::test]
+async fn no_wrong_name_gives_the_files_of_what_is_denied() {
+    const WRONG: &str = "v0.0.0-20190813064442-fde4db37ae7a";
+    const RIGHT: &str = "v0.0.0-20190813064441-fde4db37ae7a";
+    let all = rules(vec![deny("not-that", Some(RIGHT))]);
+    let bench = bench(all);
+    bench.public.misname(PATH, WRONG, RIGHT);
+    // They are served under their wrong names, where nothing is denied.
+    let legacy = registry(&bench.public, &bench.store, &bench.clock, &bench.rulebook, Mode::Legacy);
+    for question in [go_mod(WRONG), zip(WRONG)] {
+        let refused = legacy.answer(&module(PATH), &question, Reach::Upstream).await.expect_err("denied");
+        assert_eq!(refused.rule_name(), Some("not-that"), "{refused}");
+    }
+    bench.rulebook.replace(Rules::default());
+    for question in [go_mod(WRONG), zip(WRONG)] {
+        legacy.answer(&module(PATH), &question, Reach::Upstream).await.expect("an answer");
+    }
+}
+
+#[tokio::test]
 async fn the_toolchain_passes_but_where_a_rule_names_it() {
     let all = Rule { modules: vec!["golang.org/*".to_owned()], ..deny("no-golang", None) };
     let bench = bench(Rules { default: Action::Deny, ..cooling(cooldown(FirstSight::Wait)) });
