@@ -148,7 +148,8 @@ impl Gate<'_> {
     pub async fn after(&self, question: &Question, answer: Answer) -> Result<Answer> {
         match question {
             Question::List => self.list(answer).await,
-            Question::Latest => self.latest("latest", answer).await,
+            // Asked for by this address it is no query that stands for something.
+            Question::Latest => Ok(Answer { right: None, ..self.latest("latest", answer).await? }),
             Question::Info(Query::Latest) => self.latest("latest", answer).await,
             // The right version stands in the place of a wrong name.
             Question::Info(Query::Version(asked)) if answer.life == Life::Never => {
@@ -278,10 +279,11 @@ impl Gate<'_> {
         // As the go command chooses: a release before any pre-release.
         versions.sort_by(|a, b| (b.is_release(), b).cmp(&(a.is_release(), a)));
         for version in versions.into_iter().take(CLOSELY) {
+            let right = Some(version.to_string());
             let question = Question::Info(Query::Version(version));
             match self.registry.unruled(self.module, &question, self.reach).await {
                 Ok(answer) if answer.life == Life::Forever => {
-                    return Ok(Some(Answer { life: Life::Short, ..answer }));
+                    return Ok(Some(Answer { life: Life::Short, right, ..answer }));
                 }
                 Ok(_) => {}
                 Err(error) if error.is_absence() => {}
