@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
 
+use super::definition::DEFAULT;
 use super::sight::SightBook;
 use super::walk::{Answer, AnswerBody, Life, Registry};
 use super::{Question, Reach};
@@ -99,6 +100,11 @@ impl Registry {
         gate.pass(gate.by_name(version), version.as_str(), version).map(drop)
     }
 
+    /// The name, where it is not the one that commands ask without one.
+    pub(super) fn to_be_named(&self) -> Option<&str> {
+        Some(self.name()).filter(|name| *name != DEFAULT)
+    }
+
     /// `None` where everything of a module passes.
     pub(super) fn gate<'r>(&'r self, module: &'r ModulePath, reach: Reach) -> Option<Gate<'r>> {
         let gates = self.gates.as_ref()?;
@@ -139,7 +145,7 @@ impl Gate<'_> {
                 _ => "",
             };
             self.count(&denial.rule);
-            return Err(denial.error(self.module, asked, None));
+            return Err(denial.error(self.registry.to_be_named(), self.module, asked, None));
         }
         Ok(None)
     }
@@ -207,11 +213,11 @@ impl Gate<'_> {
             Verdict::Allowed(rule) => Ok(rule),
             Verdict::Denied(denial) => {
                 self.count(&denial.rule);
-                Err(denial.error(self.module, asked, right))
+                Err(denial.error(self.registry.to_be_named(), self.module, asked, right))
             }
             Verdict::Young(young) => {
                 self.count(&COOLDOWN.into());
-                Err(young.error(self.module, asked, right, self.now))
+                Err(young.error(self.registry.to_be_named(), self.module, asked, right, self.now))
             }
         }
     }

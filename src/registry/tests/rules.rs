@@ -164,6 +164,16 @@ async fn what_is_denied_by_its_name_is_asked_of_nobody() {
 }
 
 #[tokio::test]
+async fn a_refusal_names_the_registry_whose_rules_they_are() {
+    let bench = bench(rules(vec![deny("no-m", None)]));
+    let book = Book::new("ci", bench.store.clone(), bench.clock.clone());
+    let gates = Gates::new(bench.rulebook.clone(), SightBook::new("ci", bench.store.clone()), "");
+    let ci = Registry::new("ci", Mode::Rewrite, Vec::new(), book).with_rules(gates);
+    let error = ci.answer(&module(PATH), &zip("v1.2.0"), Reach::Upstream).await.expect_err("denied");
+    assert_eq!(error.remedies(), ["why: modvet rules test example.com/m@v1.2.0 --registry ci"]);
+}
+
+#[tokio::test]
 async fn a_module_that_is_denied_as_a_whole_has_no_list_and_no_latest() {
     let bench = bench(rules(vec![Rule { until: Until::parse("2100-01-01"), ..deny("no-m", None) }]));
     bench.publish(&["v1.0.0"]);
