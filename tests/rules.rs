@@ -141,7 +141,8 @@ fn rules_change_without_a_restart_and_faulty_ones_change_nothing() {
     logged(&modvet, "the configuration is not reloaded: all stays as it was");
     let log = modvet.log();
     assert!(log.contains("modvet.toml: line 14: rule.action: \"denny\" (expected allow or deny)"), "{log}");
-    let checked = modvet.home().run(&["config", "check", "modvet.toml"]);
+    assert!(log.contains("rule.versions: \">=1.2.0, <1.x\""), "all of it is named: {log}");
+    let checked = modvet.home().run(&["config", "check", "--config", "modvet.toml"]);
     let text = format!("{}{}", String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
     assert!(text.contains("rule.action") && text.contains("rule.versions: \">=1.2.0, <1.x\""), "{text}");
     assert_eq!(status(), 403, "the old rules stay");
@@ -187,6 +188,8 @@ fn rules_test_says_beside_a_server_and_without_one_what_passes() {
     assert!(exit == 1 && young.contains(": too young\nfirst seen 20"), "{young}");
     assert_eq!(test(modvet.home(), &["example.test/m@v1.5.0", "--at", "2100-01-01"]).0, 0);
     assert_eq!(test(modvet.home(), &["example.test/m@v1.9.0"]).0, 3, "there is no such version");
+    assert_eq!(test(modvet.home(), &["example.test/m@v1.9.0", "--registry", "default"]).0, 3, "nor there");
+    assert_eq!(test(modvet.home(), &["example.test/m@v1.1.0", "--registry", "none"]).0, 2, "no such registry");
     assert_eq!(test(modvet.home(), &["m@v1.9.0"]).0, 2);
     assert_eq!(test(modvet.home(), &["example.test/m@v1.2.0", "--at", "soon"]).0, 2);
     let home = modvet.killed();

@@ -37,6 +37,9 @@ enum Command {
         /// The file [default: what counts without one]
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// The same, as other commands name it
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        config: Option<PathBuf>,
     },
     /// Print the settings that count, every default included, secrets as references only
     #[command(after_help = "Example:\n  modvet config show --config /etc/modvet.toml")]
@@ -55,7 +58,7 @@ enum Command {
 
 pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.command {
-        Command::Check { file } => check(file.as_deref()),
+        Command::Check { file, config } => check(file.or(config).as_deref()),
         Command::Show { config, upstream, json } => show(config.as_deref(), upstream.as_deref(), json),
     }
 }

@@ -29,13 +29,11 @@ pub fn settings(sources: Sources<'_>) -> Result<Settings> {
     read_settings(&text, sources).map_err(|faults| {
         let mut faults = faults.into_iter();
         let first = faults.next().unwrap_or_else(|| Error::internal("no fault is none"));
-        let more = faults.len();
-        let first = match path {
-            Some(path) => first.about(path.display()),
-            None => first,
-        };
-        let name = path.map(|path| path.display().to_string()).unwrap_or_default();
-        if more == 0 { first } else { first.remedy(format!("{more} more: modvet config check {name}")) }
+        let Some(path) = path else { return first };
+        // Who mends one by one restarts or reloads as often.
+        faults.fold(first.about(path.display()), |first, fault| {
+            fault.about(path.display()).to_string().lines().fold(first, |first, line| first.remedy(line))
+        })
     })
 }
 

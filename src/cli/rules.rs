@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::control::{Control, Place, until_interrupted};
 use super::exit::{Exit, Failure};
 use super::{logging, wiring};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::registry::ruling::{Ruling, Word};
 use crate::spec::path;
 
@@ -61,7 +61,10 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
 
 async fn judge(test: &Test) -> Result<Exit, Failure> {
     let control = Control::open(test.place.settings().map_err(Failure::usage)?).await?;
-    let answer = control.ask(Method::GET, &address(test), None::<&()>).await?;
+    let answer = match control.ask(Method::GET, &address(test), None::<&()>).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(refused(&control, test, error).await),
+    };
     let ruling: Ruling = serde_json::from_value(answer.clone())
         .map_err(|error| Error::internal("the server says what this modvet does not know").because(error))?;
     match test.json {
@@ -72,6 +75,18 @@ async fn judge(test: &Test) -> Result<Exit, Failure> {
         Word::Allowed | Word::Depends => Exit::Well,
         Word::Denied | Word::Young => Exit::Wrong,
     })
+}
+
+/// A registry that is not there is a slip of the pen; a version that is not there could not be judged.
+async fn refused(control: &Control, test: &Test, error: Error) -> Failure {
+    if let (Kind::NotFound, Some(name)) = (error.kind(), &test.registry) {
+        let registry = format!("/api/v1/registries/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+        let known = control.ask(Method::GET, &registry, None::<&()>).await;
+        if known.is_err_and(|error| error.kind() == Kind::NotFound) {
+            return Failure::usage(error);
+        }
+    }
+    error.into()
 }
 
 fn address(test: &Test) -> String {

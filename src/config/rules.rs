@@ -106,6 +106,12 @@ fn read_rule(table: RuleTable, known: &[&str], faults: &mut Vec<Fault>) -> Optio
     if dry_run && action == Action::Allow {
         faults.push(Fault::other("dry_run", "true (expected it of a deny rule only: to allow refuses nothing)"));
     }
+    // Whoever has a list written by a program and it comes out empty does not mean all modules.
+    for (key, list) in [("registries", &table.registries), ("modules", &table.modules)] {
+        if list.as_ref().is_some_and(Vec::is_empty) {
+            faults.push(Fault::other(key, "[] (expected at least one; without the key it is about all)"));
+        }
+    }
     let (registries, modules) = (self::registries(table.registries, known, faults), table.modules);
     let modules = definition::patterns("modules", modules, faults);
     let (versions, until) = (range(table.versions, faults), until(table.until, faults));

@@ -457,6 +457,18 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_about_an_empty_list_is_not_one_about_everything() {
+        let text = "[[rule]]\nname = 'a'\naction = 'allow'\nmodules = []\nregistries = []\n";
+        assert_eq!(
+            settings(text).expect_err("nothing may be open by mistake"),
+            [
+                "line 4: rule.modules: [] (expected at least one; without the key it is about all)",
+                "line 5: rule.registries: [] (expected at least one; without the key it is about all)",
+            ]
+        );
+    }
+
+    #[test]
     fn a_limit_of_0_is_no_limit_and_empties_nothing() {
         let text = "[store]\nmax_size = \"0\"\nkeep_days = 0\n\
                     [[upstream]]\nname = \"a\"\nkind = \"git\"\nmax_size = \"0\"\nkeep_days = 0\n";

@@ -95,6 +95,8 @@ impl Audited {
                 (Some(Life::Never), _) => "wrong",
                 (Some(Life::Forever), _) => "valid",
                 (Some(Life::Short), Some((_, _, Question::Info(_)))) => "canonical",
+                // No checksum database has vouched for it yet.
+                (Some(Life::Short), Some((_, _, Question::GoMod(_) | Question::Zip(_)))) => "valid",
                 _ => "served",
             },
         }
@@ -143,4 +145,38 @@ fn cut(mut text: String) -> String {
         text.push('…');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::version::Version;
+
+    #[test]
+    fn a_file_that_nobody_has_vouched_for_yet_is_what_its_name_says() {
+        let module = ModulePath::parse("example.com/m").expect("a path");
+        let version = Version::parse("v1.0.0").expect("a version");
+        let said = Said {
+            route: "zip",
+            guest: "",
+            status: StatusCode::OK,
+            subject: "",
+            cache: "miss",
+            upstream: "public",
+            error: None,
+        };
+        let table = [
+            (Life::Forever, Question::Zip(version.clone()), "valid"),
+            (Life::Short, Question::Zip(version.clone()), "valid"),
+            (Life::Short, Question::GoMod(version.clone()), "valid"),
+            (Life::Never, Question::Zip(version), "wrong"),
+            (Life::Short, Question::Info(Query::parse("main")), "canonical"),
+            (Life::Short, Question::List, "served"),
+        ];
+        for (life, question, expected) in table {
+            let wanted = Some((RegistryName::Default, module.clone(), question.clone()));
+            let audited = Audited { wanted, life: Some(life), ..Audited::default() };
+            assert_eq!(audited.verdict(&said), expected, "{question:?} {life:?}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
 
+use super::definition::DEFAULT;
 use super::sight::SightBook;
 use super::walk::{Answer, AnswerBody, Life, Registry};
 use super::{Question, Reach};
@@ -99,6 +100,11 @@ impl Registry {
         gate.pass(gate.by_name(version), version.as_str(), version).map(drop)
     }
 
+    /// The name, where it is not the one that commands ask without one.
+    pub(super) fn to_be_named(&self) -> Option<&str> {
+        Some(self.name()).filter(|name| *name != DEFAULT)
+    }
+
     /// `None` where everything of a module passes.
     pub(super) fn gate<'r>(&'r self, module: &'r ModulePath, reach: Reach) -> Option<Gate<'r>> {
         let gates = self.gates.as_ref()?;
@@ -139,7 +145,7 @@ impl Gate<'_> {
                 _ => "",
             };
             self.count(&denial.rule);
-            return Err(denial.error(self.module, asked, None));
+            return Err(denial.error(self.registry.to_be_named(), self.module, asked, None));
         }
         Ok(None)
     }
@@ -148,14 +154,16 @@ impl Gate<'_> {
     pub async fn after(&self, question: &Question, answer: Answer) -> Result<Answer> {
         match question {
             Question::List => self.list(answer).await,
-            Question::Latest => self.latest("latest", answer).await,
+            // Asked for by this address it is no query that stands for something.
+            Question::Latest => Ok(Answer { right: None, ..self.latest("latest", answer).await? }),
             Question::Info(Query::Latest) => self.latest("latest", answer).await,
             // The right version stands in the place of a wrong name.
             Question::Info(Query::Version(asked)) if answer.life == Life::Never => {
                 self.named(asked.as_str(), answer).await
             }
             Question::Info(query @ (Query::Prefix(_) | Query::Revision(_))) => self.named(query.as_str(), answer).await,
-            Question::Info(Query::Version(_)) | Question::GoMod(_) | Question::Zip(_) => Ok(answer),
+            Question::GoMod(asked) | Question::Zip(asked) => self.misnamed(asked.as_str(), answer),
+            Question::Info(Query::Version(_)) => Ok(answer),
         }
     }
 
@@ -205,11 +213,11 @@ impl Gate<'_> {
             Verdict::Allowed(rule) => Ok(rule),
             Verdict::Denied(denial) => {
                 self.count(&denial.rule);
-                Err(denial.error(self.module, asked, right))
+                Err(denial.error(self.registry.to_be_named(), self.module, asked, right))
             }
             Verdict::Young(young) => {
                 self.count(&COOLDOWN.into());
-                Err(young.error(self.module, asked, right, self.now))
+                Err(young.error(self.registry.to_be_named(), self.module, asked, right, self.now))
             }
         }
     }
@@ -232,17 +240,30 @@ impl Gate<'_> {
     /// The version that an answer names has to pass, too.
     async fn named(&self, asked: &str, answer: Answer) -> Result<Answer> {
         let (named, answer) = self.read_info(answer).await?;
+        if named.as_str() == asked {
+            return self.misnamed(asked, answer);
+        }
         let verdict = self.judge(&named).await?;
         let rule = self.pass(verdict, asked, &named)?;
         Ok(Answer { rule, ..answer })
     }
 
-    /// Where the latest version does not pass, the highest one that does stands in its place.
+    /// A file that is given under a wrong name is that of the right version: what denies the one denies the other,
+    /// else any slip in a denied version's name would open it. Its age is that of the name.
+    fn misnamed(&self, asked: &str, answer: Answer) -> Result<Answer> {
+        if let Some(right) = &answer.right {
+            let right = version(self.module, right)?;
+            self.pass(self.by_name(&right), asked, &right)?;
+        }
+        Ok(answer)
+    }
+
+    /// Where the latest version does not pass, the highest one below it that does stands in its place.
     async fn latest(&self, asked: &str, answer: Answer) -> Result<Answer> {
         let (named, answer) = self.read_info(answer).await?;
         match self.judge(&named).await? {
             Verdict::Allowed(rule) => Ok(Answer { rule, ..answer }),
-            verdict => match self.moved_back().await? {
+            verdict => match self.moved_back(&named).await? {
                 Some(answer) => Ok(answer),
                 None => Err(self
                     .pass(verdict, asked, &named)
@@ -252,20 +273,23 @@ impl Gate<'_> {
         }
     }
 
-    async fn moved_back(&self) -> Result<Option<Answer>> {
+    async fn moved_back(&self, from: &Version) -> Result<Option<Answer>> {
         let list = match self.registry.unruled(self.module, &Question::List, self.reach).await {
             Ok(list) => self.list(list).await?,
             Err(error) if error.is_absence() => return Ok(None),
             Err(error) => return Err(error),
         };
         let (mut versions, _) = read_list(list).await?;
+        // What is listed above the latest version was taken back, or is of a time before go.mod.
+        versions.retain(|version| version < from);
         // As the go command chooses: a release before any pre-release.
         versions.sort_by(|a, b| (b.is_release(), b).cmp(&(a.is_release(), a)));
         for version in versions.into_iter().take(CLOSELY) {
+            let right = Some(version.to_string());
             let question = Question::Info(Query::Version(version));
             match self.registry.unruled(self.module, &question, self.reach).await {
                 Ok(answer) if answer.life == Life::Forever => {
-                    return Ok(Some(Answer { life: Life::Short, ..answer }));
+                    return Ok(Some(Answer { life: Life::Short, right, ..answer }));
                 }
                 Ok(_) => {}
                 Err(error) if error.is_absence() => {}

@@ -91,8 +91,8 @@ impl Registry {
         let asked = version.as_ref().map(Version::as_str).unwrap_or_default();
         let error = match &verdict {
             Verdict::Allowed(_) => None,
-            Verdict::Denied(denial) => Some(denial.error(module, asked, None)),
-            Verdict::Young(young) => Some(young.error(module, asked, None, now)),
+            Verdict::Denied(denial) => Some(denial.error(self.to_be_named(), module, asked, None)),
+            Verdict::Young(young) => Some(young.error(self.to_be_named(), module, asked, None, now)),
         };
         let (word, rule, passes_from) = match verdict {
             Verdict::Allowed(_) if whole == Some(Whole::Depends) => (Word::Depends, None, None),

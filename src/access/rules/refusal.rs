@@ -48,8 +48,9 @@ impl Denial {
         }
     }
 
-    /// Final: nobody else may be asked in its place. `asked` is what stands behind the `@`, empty for a list.
-    pub fn error(&self, module: &ModulePath, asked: &str, right: Option<&str>) -> Error {
+    /// Final: nobody else may be asked in its place. `registry` is one that has to be named; `asked` is what stands
+    /// behind the `@`, empty for a list.
+    pub fn error(&self, registry: Option<&str>, module: &ModulePath, asked: &str, right: Option<&str>) -> Error {
         let mut what = named(asked, right);
         what.push_str("denied by rule ");
         what.push_str(&self.rule);
@@ -65,13 +66,20 @@ impl Denial {
             true => error,
             false => error.remedy(format!("versions that pass: go list -m -versions {module}")),
         };
-        error.remedy(test_it(module, asked, right))
+        error.remedy(test_it(registry, module, asked, right))
     }
 }
 
 impl Young {
     /// The same for a version that has to wait; `now` says how long.
-    pub fn error(&self, module: &ModulePath, asked: &str, right: Option<&str>, now: DateTime<Utc>) -> Error {
+    pub fn error(
+        &self,
+        registry: Option<&str>,
+        module: &ModulePath,
+        asked: &str,
+        right: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Error {
         let what = format!(
             "{}too young: first seen {}, passes from {} on (rule {COOLDOWN}: {})",
             named(asked, right),
@@ -87,7 +95,7 @@ impl Young {
             .conclusive()
             .remedy(format!("versions that pass: go list -m -versions {module}"))
             .remedy("who runs this proxy can let it pass now: [[cooldown.exception]]")
-            .remedy(test_it(module, asked, right))
+            .remedy(test_it(registry, module, asked, right))
     }
 }
 
@@ -105,9 +113,11 @@ fn named(asked: &str, right: Option<&str>) -> String {
     right.filter(|right| *right != asked).map(|right| format!("{right} is ")).unwrap_or_default()
 }
 
-fn test_it(module: &ModulePath, asked: &str, right: Option<&str>) -> String {
+fn test_it(registry: Option<&str>, module: &ModulePath, asked: &str, right: Option<&str>) -> String {
+    // Another registry has other rules.
+    let registry = registry.map(|name| format!(" --registry {name}")).unwrap_or_default();
     match right.unwrap_or(asked) {
-        "" => format!("why: modvet rules test {module}"),
-        version => format!("why: modvet rules test {module}@{version}"),
+        "" => format!("why: modvet rules test {module}{registry}"),
+        version => format!("why: modvet rules test {module}@{version}{registry}"),
     }
 }

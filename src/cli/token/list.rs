@@ -16,6 +16,7 @@ use crate::ports::Clock as _;
 ///
 /// What has expired or was revoked is shown for 90 days more.
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  modvet token list --config /etc/modvet.toml")]
 pub struct Arguments {
     /// Print JSON, one token a line
     #[arg(long)]

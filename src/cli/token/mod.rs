@@ -39,6 +39,7 @@ enum Work {
 
 /// Take a token back, at once and for ever.
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  modvet token revoke 0a1b2c3d")]
 struct Revoke {
     /// As `modvet token list` shows it: the digits between the first two underscores
     #[arg(value_name = "ID")]

@@ -36,6 +36,17 @@ fn registry(
     mode: Mode,
 ) -> Registry {
     let judgement = if mode == Mode::Rewrite { Judgement::Believed } else { Judgement::Own };
+    judged_by(judgement, public, store, clock, rulebook, mode)
+}
+
+fn judged_by(
+    judgement: Judgement,
+    public: &Arc<Known>,
+    store: &Arc<Drawer>,
+    clock: &Arc<Hands>,
+    rulebook: &Arc<Rulebook>,
+    mode: Mode,
+) -> Registry {
     let member = member("public", public, store, clock, judgement);
     let book = Book::new("default", store.clone(), clock.clone());
     let gates = Gates::new(rulebook.clone(), SightBook::new("default", store.clone()), "corp.example,*.corp.example");
@@ -153,6 +164,16 @@ async fn what_is_denied_by_its_name_is_asked_of_nobody() {
 }
 
 #[tokio::test]
+async fn a_refusal_names_the_registry_whose_rules_they_are() {
+    let bench = bench(rules(vec![deny("no-m", None)]));
+    let book = Book::new("ci", bench.store.clone(), bench.clock.clone());
+    let gates = Gates::new(bench.rulebook.clone(), SightBook::new("ci", bench.store.clone()), "");
+    let ci = Registry::new("ci", Mode::Rewrite, Vec::new(), book).with_rules(gates);
+    let error = ci.answer(&module(PATH), &zip("v1.2.0"), Reach::Upstream).await.expect_err("denied");
+    assert_eq!(error.remedies(), ["why: modvet rules test example.com/m@v1.2.0 --registry ci"]);
+}
+
+#[tokio::test]
 async fn a_module_that_is_denied_as_a_whole_has_no_list_and_no_latest() {
     let bench = bench(rules(vec![Rule { until: Until::parse("2100-01-01"), ..deny("no-m", None) }]));
     bench.publish(&["v1.0.0"]);
@@ -173,7 +194,9 @@ async fn latest_moves_back_to_the_highest_release_that_passes() {
     bench.publish(&["v1.2.0", "v1.3.0", "v1.4.0-rc.1", "v1.4.0"]);
     assert_eq!(bench.text(Question::Latest).await, info_of("v1.3.0").to_json());
     bench.public.point(PATH, "latest", "v1.4.0");
-    assert_eq!(bench.text(info("latest")).await, info_of("v1.3.0").to_json());
+    let answer = bench.ask(info("latest")).await.expect("answer");
+    assert_eq!(answer.right.as_deref(), Some("v1.3.0"), "the audit log names what went out");
+    assert_eq!(text(answer), info_of("v1.3.0").to_json());
     bench.public.point(PATH, "main", "v1.4.0");
     let error = bench.refusal(info("main")).await;
     assert_eq!(
@@ -186,6 +209,14 @@ async fn latest_moves_back_to_the_highest_release_that_passes() {
     assert_eq!(bench.text(Question::List).await, "");
     let error = bench.refusal(Question::Latest).await;
     assert_eq!(error.what(), "v1.4.0 is denied by rule no-m: CVE-2026-1", "403, so that nobody goes on to direct");
+}
+
+#[tokio::test]
+async fn latest_does_not_move_to_what_is_listed_above_it() {
+    let bench = bench(rules(vec![deny("no-m", Some("=1.4.0"))]));
+    // A list does not say that v1.9.0 is retracted; latest does.
+    bench.publish(&["v1.3.0", "v1.9.0", "v1.4.0"]);
+    assert_eq!(bench.text(Question::Latest).await, info_of("v1.3.0").to_json());
 }
 
 #[tokio::test]
@@ -226,6 +257,26 @@ async fn the_right_version_in_the_place_of_a_wrong_name_has_to_pass_too() {
     assert_eq!(error.what(), format!("{RIGHT} is denied by rule not-that: CVE-2026-1"));
     let resolved = bench.registry.resolve(&module(PATH), &Query::parse(WRONG)).await.expect_err("the same");
     assert_eq!(resolved.rule_name(), Some("not-that"));
+}
+
+#[tokio::test]
+async fn a_slip_in_a_denied_name_opens_none_of_its_files() {
+    const WRONG: &str = "v0.0.0-20190813064442-fde4db37ae7a";
+    const RIGHT: &str = "v0.0.0-20190813064441-fde4db37ae7a";
+    let bench = bench(rules(vec![deny("not-that", Some(RIGHT))]));
+    bench.public.misname(PATH, WRONG, RIGHT);
+    for mode in [Mode::Rewrite, Mode::Legacy] {
+        let git = judged_by(Judgement::Own, &bench.public, &bench.store, &bench.clock, &bench.rulebook, mode);
+        for question in [info(WRONG), go_mod(WRONG), zip(WRONG)] {
+            let answer = git.answer(&module(PATH), &question, Reach::Upstream).await;
+            let error = answer.expect_err("the same commit under another name");
+            assert_eq!(error.rule_name(), Some("not-that"), "{mode:?} {question:?}");
+            assert_eq!(error.what(), format!("{RIGHT} is denied by rule not-that: CVE-2026-1"));
+        }
+        bench.rulebook.replace(rules(vec![deny("another", Some("=1.0.0"))]));
+        git.answer(&module(PATH), &zip(WRONG), Reach::Upstream).await.expect("no rule is about it");
+        bench.rulebook.replace(rules(vec![deny("not-that", Some(RIGHT))]));
+    }
 }
 
 #[tokio::test]
