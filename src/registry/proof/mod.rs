@@ -117,9 +117,21 @@ impl Prover {
         Prover { proofs, witness, demand, exempt: Arc::new(Cache::new(EXEMPT_MODULES)) }
     }
 
-    /// Whether nothing goes out that nobody vouched for.
-    pub(super) fn is_required(&self) -> bool {
-        self.demand == Demand::Required
+    /// What is known of bytes that are held of an upstream which the registry has no more, so that nobody looks after
+    /// their mark; `None` where they must not be given.
+    pub(super) async fn prove_held(
+        &self,
+        module: &ModulePath,
+        version: &Version,
+        file: ReleasedFile,
+        h1: &str,
+    ) -> Result<Option<Proof>> {
+        Ok(match (self.witness.testify(module, version, file, h1).await?, self.demand) {
+            (Testimony::Verified { .. }, _) => Some(Proof::Verified),
+            (Testimony::Exempt { .. }, _) => Some(Proof::Exempt),
+            (Testimony::Unverified { .. }, Demand::Auto) => Some(Proof::Unverified),
+            (Testimony::Unverified { .. }, Demand::Required) | (Testimony::Refuted { .. }, _) => None,
+        })
     }
 
     /// What is known of a file after all that is possible was done to know it; an error where it must not be given.
