@@ -155,10 +155,8 @@ impl Gate<'_> {
                 self.named(asked.as_str(), answer).await
             }
             Question::Info(query @ (Query::Prefix(_) | Query::Revision(_))) => self.named(query.as_str(), answer).await,
-            Question::GoMod(asked) | Question::Zip(asked) if answer.right.is_some() => {
-                self.misnamed(asked, answer).await
-            }
-            Question::Info(Query::Version(_)) | Question::GoMod(_) | Question::Zip(_) => Ok(answer),
+            Question::GoMod(asked) | Question::Zip(asked) => self.misnamed(asked, answer),
+            Question::Info(Query::Version(_)) => Ok(answer),
         }
     }
 
@@ -240,12 +238,12 @@ impl Gate<'_> {
         Ok(Answer { rule, ..answer })
     }
 
-    /// What is given under a wrong name is the right version's content, which no other name helps past a rule.
-    async fn misnamed(&self, asked: &Version, answer: Answer) -> Result<Answer> {
+    /// What is given under a wrong name is the content of the right version: no other name helps past a rule. It waits
+    /// by its own first sight, as it is known since then.
+    fn misnamed(&self, asked: &Version, answer: Answer) -> Result<Answer> {
         let Some(right) = &answer.right else { return Ok(answer) };
         let right = version(self.module, right)?;
-        let verdict = self.judge(&right).await?;
-        self.pass(verdict, asked.as_str(), &right)?;
+        self.pass(self.by_name(&right), asked.as_str(), &right)?;
         Ok(answer)
     }
 
