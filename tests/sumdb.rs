@@ -215,7 +215,7 @@ fn a_fork_stops_everything_until_an_administrator_clears_it() {
         assert!(fork[side].as_str().is_some_and(|note| note.contains(&format!("— {NAME} "))), "{fork}");
     }
     let path = format!("/api/v1/sumdb/forks/{NAME}?forget_head");
-    assert_eq!(client::request(modvet.address(), "DELETE", &path, &[]).status, 403, "not without a token");
+    assert_eq!(client::request(modvet.address(), "DELETE", &path, &[]).status, 401, "not without a token");
     assert_eq!(client::control(&modvet.home().store(), "DELETE", &path, "").status, 204);
     let (ran, _) = world.download(&modvet.url(), &MODULES);
     assert!(ran.success, "{}", ran.stderr);
