@@ -133,7 +133,8 @@ pub fn answered(question: &Question, answer: Answer, asked: &Asked) -> Response<
 /// A checksum database's answer.
 pub fn recorded(path: &sumdb::Path, record: sumdb::Record, asked: &Asked) -> Response<Body> {
     let media = if matches!(path.target, sumdb::Target::Tile(_)) { BYTES } else { TEXT };
-    let life = if path.is_lasting() { Life::Forever } else { Life::Short };
+    // A cache on the way would give what nobody proved to all who come later.
+    let life = if path.is_lasting() && record.is_proven { Life::Forever } else { Life::Short };
     let mut response = whole(record.body, media, asked);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(lifetime(life)));

@@ -142,11 +142,6 @@ impl Kept {
         self.meta.validators.revision.as_deref().filter(|_| self.meta.lasting)
     }
 
-    /// Whether somebody vouched for it, or nobody is to be asked.
-    pub fn is_proven(&self) -> bool {
-        matches!(self.meta.sum.as_ref().map(Mark::proof), Some(Proof::Verified | Proof::Exempt))
-    }
-
     pub fn entry(&self, freshness: Freshness, now: DateTime<Utc>) -> Entry {
         Entry {
             blob: self.blob.clone(),

@@ -8,7 +8,7 @@ use super::cached::{Cached, Inner, blocking};
 use super::change::OnChange;
 use super::entry::{Entry, Freshness, Kept, Meta};
 use super::member::Member;
-use super::proof::{Proof, Prover};
+use super::proof::{Mark, Proof, Prover};
 use super::stock::zip_h1;
 use super::walk::{Answer, Life, Registry, said};
 use crate::access::Ledger;
@@ -30,8 +30,8 @@ struct Given<'a> {
     file: ReleasedFile,
     entry: Entry,
     proof: Option<Proof>,
-    /// Whether nothing may go out that no checksum database vouched for.
-    is_proof_required: bool,
+    /// Who holds the bytes that may go out in its place against the checksum database.
+    prover: Option<&'a Prover>,
 }
 
 /// The file that a question is about.
@@ -67,8 +67,8 @@ impl Registry {
         if entry.h1.as_deref().is_some_and(|h1| ledger.is_known(module, version, file, h1)) {
             return Ok(Answer::kept(source, entry, life).proven(proof));
         }
-        let is_proof_required = self.prover.as_ref().is_some_and(Prover::is_required);
-        let given = Given { source, ledger, module, question, version, file, entry, proof, is_proof_required };
+        let prover = self.prover.as_ref();
+        let given = Given { source, ledger, module, question, version, file, entry, proof, prover };
         let content = given.content().await?;
         match given.enter(content.clone()).await? {
             Ruling::First | Ruling::Same | Ruling::Followed => {
@@ -133,13 +133,12 @@ impl Given<'_> {
     /// Another content came than the first one: that is served where it is still held, else nothing is.
     async fn other(self, content: Content, held: Held, life: Life) -> Result<Answer> {
         let error = self.refusal(&content, &held);
-        let Given { source, ledger, module, question, version, file, entry, is_proof_required, .. } = self;
+        let kept = self.held(&held, life).await?;
+        let Given { source, ledger, module, question, version, file, entry, .. } = self;
         let (inner, ledger_, about) = (source.inner.clone(), ledger.clone(), (module.clone(), version.clone()));
-        let (question_, first) = (question.clone(), held.clone());
-        let kept = blocking(move || {
+        let (question_, first, is_held) = (question.clone(), held.clone(), kept.is_some());
+        let noting = move || {
             let (module, version) = about;
-            let is_good = |kept: &Kept| !is_proof_required || kept.is_proven();
-            let kept = held_elsewhere(&inner, &module, &question_, &first)?.filter(is_good);
             // One line in row and log for all who ask within some seconds.
             if !ledger_.is_noted(&module, &version, file) {
                 tracing::error!(
@@ -150,20 +149,20 @@ impl Given<'_> {
                     from = content.upstream,
                     first = first.h1,
                     first_from = first.upstream,
-                    served = if kept.is_some() { "the first one" } else { "nothing" },
+                    served = if is_held { "the first one" } else { "nothing" },
                     "a version is not what it was when it was first served"
                 );
                 let h1 = content.h1.clone();
                 ledger_.refuse(&module, &version, file, content)?;
-                if kept.is_none() {
+                if !is_held {
                     inner.take_away(&module, &question_, &h1)?;
                 }
             }
-            Ok(kept)
-        })
-        .await?;
+            Ok(())
+        };
+        blocking(noting).await?;
         let error = said(error, source, entry.freshness, entry.age);
-        let Some(kept) = kept else {
+        let Some((kept, proof)) = kept else {
             ledger.note(module, version, file, Some(&error));
             return Err(error);
         };
@@ -171,9 +170,28 @@ impl Given<'_> {
             ledger.note(module, version, file, None);
         }
         let entry = kept.entry(Freshness::Stale, source.inner.clock.now());
-        // What is known of the other bytes says nothing of these.
-        let proof = entry.proof;
         Ok(Answer { upstream: held.upstream, ..Answer::kept(source, entry, life).proven(proof) })
+    }
+
+    /// The first content where it may be given in the place of what came, with what is known of it: what is known of the
+    /// other bytes says nothing of these, and whoever kept them may not have asked.
+    async fn held(&self, held: &Held, life: Life) -> Result<Option<(Kept, Option<Proof>)>> {
+        let (inner, module, question) = (self.source.inner.clone(), self.module.clone(), self.question.clone());
+        let first = held.clone();
+        let Some(kept) = blocking(move || held_elsewhere(&inner, &module, &question, &first)).await? else {
+            return Ok(None);
+        };
+        let proof = match self.prover {
+            Some(_) if kept.is_verified() => Some(Proof::Verified),
+            // Its name is nobody's business outside.
+            Some(_) if life == Life::Never => Some(Proof::Exempt),
+            Some(prover) => match prover.prove_held(self.module, self.version, self.file, &held.h1).await? {
+                None => return Ok(None),
+                proof => proof,
+            },
+            None => kept.meta.sum.as_ref().map(Mark::proof),
+        };
+        Ok(Some((kept, proof)))
     }
 
     fn refusal(&self, content: &Content, held: &Held) -> Error {

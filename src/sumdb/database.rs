@@ -252,7 +252,7 @@ impl Database {
         // Nothing proves it here: the client checks it, and nobody else gets it.
         let path = Path { name: self.name().to_owned(), target: Target::Tile(tile) };
         let fetched = self.ways.ask(errand, &path).await?;
-        Ok(self.said(fetched.body, MISS, Duration::ZERO, &fetched.via))
+        Ok(Record { is_proven: false, ..self.said(fetched.body, MISS, Duration::ZERO, &fetched.via) })
     }
 
     async fn kept_record(&self, tile: Tile) -> Result<Option<Record>> {
@@ -271,7 +271,7 @@ impl Database {
     }
 
     fn said(&self, body: Bytes, cache: &'static str, age: Duration, upstream: &str) -> Record {
-        Record { body, said: Said { upstream: upstream.to_owned(), cache, age } }
+        Record { body, is_proven: true, said: Said { upstream: upstream.to_owned(), cache, age } }
     }
 
     fn age(&self, since: DateTime<Utc>) -> Duration {

@@ -38,6 +38,13 @@ pub(super) struct Fork {
     pub theirs: String,
 }
 
+impl Fork {
+    /// Whether this key signed what contradicts what it had signed.
+    fn is_of(&self, key: &VerifierKey) -> bool {
+        note::open(self.theirs.as_bytes(), std::slice::from_ref(key)).is_ok()
+    }
+}
+
 #[derive(Default)]
 struct State {
     head: Option<Signed>,
@@ -77,8 +84,13 @@ impl Remembered {
         }
         if let Some(stored) = store.get(&format!("{prefix}fork"))? {
             let body = stored.blob.read_all(LIMIT)?;
-            let fork = serde_json::from_slice(&body);
-            state.fork = Some(fork.map_err(|cause| Error::internal("a fork's record cannot be read").because(cause))?);
+            let fork: Fork = serde_json::from_slice(&body)
+                .map_err(|cause| Error::internal("a fork's record cannot be read").because(cause))?;
+            match fork.is_of(key) {
+                true => state.fork = Some(fork),
+                // It stays written down for the time that the old key is named again.
+                false => tracing::warn!(database = key.name(), "a contradiction is not this key's: it does not count"),
+            }
         }
         Ok(Remembered { store, prefix, state: Mutex::new(state), change: tokio::sync::Mutex::default() })
     }

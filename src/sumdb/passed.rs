@@ -35,6 +35,8 @@ pub struct Passed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub body: Bytes,
+    /// Whether it was held against the signed tree; else only whoever asked for it can do that.
+    pub is_proven: bool,
     /// Who it came from, and when.
     pub said: Said,
 }

@@ -132,6 +132,10 @@ impl Ways {
                 }
                 Ok(None) => {}
                 Err(error) if error.is_absence() => {
+                    // It is no word of the database where the proxy does not hand it through any more.
+                    if !self.is_handed_through_still(way, errand.asker).await {
+                        continue;
+                    }
                     self.reached(shelf(way));
                     return Err(error);
                 }
@@ -180,6 +184,19 @@ impl Ways {
         };
         self.memory().supports.insert(proxy.shelf.clone(), (answer, self.clock.now()));
         Ok(answer)
+    }
+
+    /// The same after a proxy said that something is not there: it is asked anew, unless it was just now.
+    async fn is_handed_through_still(&self, way: Option<&Proxy>, asker: Asker) -> bool {
+        let Some(proxy) = way else { return true };
+        let now = self.clock.now();
+        let is_old = |at: DateTime<Utc>| (now - at).to_std().is_ok_and(|age| age >= NO);
+        if !self.memory().supports.get(&proxy.shelf).is_none_or(|(_, at)| is_old(*at)) {
+            return true;
+        }
+        self.memory().supports.remove(&proxy.shelf);
+        // Who does not answer now has said its word before.
+        self.is_handed_through(proxy, asker).await.unwrap_or(true)
     }
 
     async fn get(&self, way: Option<&Proxy>, asker: Asker, path: &Path) -> Result<Bytes> {

@@ -38,7 +38,8 @@ pub struct Accepted {
 impl Ledger {
     /// Puts the content with this hash in the place of what stands there. Blocking.
     ///
-    /// The hash that stands there already confirms the commit that the tag names now: it has the same files.
+    /// The hash that stands there already confirms the commit that the tag names now, which has the same files, and
+    /// settles what was refused of the file.
     pub fn accept(&self, module: &ModulePath, version: &Version, acceptance: &Acceptance) -> Result<Accepted> {
         let subject = format!("{module}@{version}");
         let h1 = acceptance.h1.as_str();
@@ -59,7 +60,11 @@ impl Ledger {
         let was = held.h1.clone();
         let now_at = drift.and_then(|drift| drift.now);
         if was == h1 {
-            held.commit = now_at.or(held.commit.take());
+            // A commit of which other files came has not the same.
+            let has_others = |now: &String| held.refusals.iter().any(|refusal| refusal.commit.as_ref() == Some(now));
+            held.commit = now_at.filter(|now| !has_others(now)).or(held.commit.take());
+            // Who says that this is the right one has looked at the others.
+            held.refusals.clear();
         } else {
             let content = offered(held, h1);
             held.replace(content, &acceptance.by, self.clock.now());
@@ -70,7 +75,8 @@ impl Ledger {
         }
         self.write(module, version, &row)?;
         let probe = Probe { module, version, file };
-        self.known.insert(probe.key(), h1.into());
+        // The next answer says of which commit it is, where that is not known here.
+        self.known.remove(&probe);
         self.noted.remove(&probe);
         tracing::warn!(
             registry = self.registry,

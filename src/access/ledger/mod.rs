@@ -176,6 +176,10 @@ impl Ledger {
                 *place = Some(Held::first(content, now));
                 Ruling::First
             }
+            Some(held) if held.h1 == content.h1 && held.learns(&content) => {
+                held.commit = content.commit;
+                Ruling::Same
+            }
             Some(held) if held.h1 == content.h1 => {
                 self.known.insert(key, h1);
                 return Ok(Ruling::Same);

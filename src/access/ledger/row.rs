@@ -122,6 +122,11 @@ impl Held {
         Held { h1, upstream, shelf, commit, since: now, history: Vec::new(), refusals: Vec::new() }
     }
 
+    /// Whether the same content says of which commit it is, where that was not known: its tag can be looked after then.
+    pub(super) fn learns(&self, content: &Content) -> bool {
+        self.commit.is_none() && content.commit.is_some() && self.shelf == content.shelf
+    }
+
     /// Puts another content in the place of what stood there.
     pub(super) fn replace(&mut self, content: Content, by: &str, now: DateTime<Utc>) {
         let Content { h1, upstream, shelf, commit } = content;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 ///
 /// A registry serves only the first content of a version and refuses any other. This puts the one with
 /// the given hash in its place, for a file of which it was refused; `modvet cache verify` shows
-/// the refusals. The hash that stands there already confirms the commit of a tag that moved.
+/// the refusals. The hash that stands there already confirms the commit of a tag that moved, and settles what was refused.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {

@@ -43,6 +43,8 @@ async fn records_are_passed_through_and_kept() {
         assert_eq!((reply.header("cache-control"), reply.header("x-modvet-upstream")), (life, upstream), "{path}");
         bodies.push(reply.body.clone());
     }
+    // Full as well, but of a height at which nothing is proven here.
+    assert_eq!(get(&running, "tile/2/0/000").await.header("cache-control"), short);
     // One more server over the same store, the upstream cut off.
     world.log.fail(Some(Error::bad_gateway("timed out")));
     let offline = start(&world).await;

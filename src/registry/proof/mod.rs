@@ -60,6 +60,9 @@ pub struct Prover {
     proofs: Arc<Proofs>,
     witness: Arc<dyn Witness>,
     demand: Demand,
+    /// Modules of which the witness lately said that they are none of its business. What one registry keeps to itself
+    /// may be public in another one.
+    exempt: Arc<Cache<String, DateTime<Utc>>>,
 }
 
 /// What is being proven, and what waits for it. One for all registries of a process: what is kept of an upstream is
@@ -67,8 +70,6 @@ pub struct Prover {
 pub struct Proofs {
     clock: Arc<dyn Clock>,
     flights: Flights<Mark>,
-    /// Modules of which the witness lately said that they are none of its business.
-    exempt: Cache<String, DateTime<Utc>>,
     waiting: WaitingRoom,
 }
 
@@ -97,7 +98,7 @@ const EXEMPT_MODULES: usize = 10_000;
 impl Proofs {
     pub fn new(clock: Arc<dyn Clock>) -> Proofs {
         let (flights, waiting) = (Flights::default(), WaitingRoom::default());
-        Proofs { clock, flights, exempt: Cache::new(EXEMPT_MODULES), waiting }
+        Proofs { clock, flights, waiting }
     }
 
     /// How many kept files wait to be checked.
@@ -109,30 +110,37 @@ impl Proofs {
     pub fn waiting(&self, limit: usize) -> Vec<Waiting> {
         self.waiting.list(limit)
     }
-
-    fn is_exempt(&self, module: &ModulePath) -> bool {
-        let since = self.exempt.get(module.as_str());
-        since.is_some_and(|since| (self.clock.now() - since).to_std().is_ok_and(|age| age < EXEMPT_FOR))
-    }
 }
 
 impl Prover {
     pub fn new(proofs: Arc<Proofs>, witness: Arc<dyn Witness>, demand: Demand) -> Prover {
-        Prover { proofs, witness, demand }
+        Prover { proofs, witness, demand, exempt: Arc::new(Cache::new(EXEMPT_MODULES)) }
+    }
+
+    /// What is known of bytes that are held of an upstream which the registry has no more, so that nobody looks after
+    /// their mark; `None` where they must not be given.
+    pub(super) async fn prove_held(
+        &self,
+        module: &ModulePath,
+        version: &Version,
+        file: ReleasedFile,
+        h1: &str,
+    ) -> Result<Option<Proof>> {
+        Ok(match (self.witness.testify(module, version, file, h1).await?, self.demand) {
+            (Testimony::Verified { .. }, _) => Some(Proof::Verified),
+            (Testimony::Exempt { .. }, _) => Some(Proof::Exempt),
+            (Testimony::Unverified { .. }, Demand::Auto) => Some(Proof::Unverified),
+            (Testimony::Unverified { .. }, Demand::Required) | (Testimony::Refuted { .. }, _) => None,
+        })
     }
 
     /// What is known of a file after all that is possible was done to know it; an error where it must not be given.
-    /// Whether nothing goes out that nobody vouched for.
-    pub(super) fn is_required(&self) -> bool {
-        self.demand == Demand::Required
-    }
-
     async fn prove(&self, source: &Arc<Cached>, asked: Asked<'_>, entry: &Entry) -> Result<Proof> {
         let Asked { module, question, life } = asked;
         let is_misnamed = life == Life::Never;
         match entry.proof {
             Some(Proof::Verified) => return Ok(Proof::Verified),
-            Some(Proof::Exempt) if is_misnamed || self.proofs.is_exempt(module) => return Ok(Proof::Exempt),
+            Some(Proof::Exempt) if is_misnamed || self.is_exempt(module) => return Ok(Proof::Exempt),
             _ => {}
         }
         let released = Released::given(source, module, question, entry)?;
@@ -149,6 +157,11 @@ impl Prover {
         }
     }
 
+    fn is_exempt(&self, module: &ModulePath) -> bool {
+        let since = self.exempt.get(module.as_str());
+        since.is_some_and(|since| (self.proofs.clock.now() - since).to_std().is_ok_and(|age| age < EXEMPT_FOR))
+    }
+
     /// Whether a client need not wait for another try: it comes by itself.
     fn is_put_off(&self, key: &str) -> bool {
         self.demand == Demand::Auto && self.proofs.waiting.has(key)
@@ -156,7 +169,8 @@ impl Prover {
 
     /// Asks the witness; whoever wants the same file meanwhile waits for the same answer.
     async fn testified(&self, released: &Released) -> Result<Mark> {
-        let flight = format!("{} {}", released.key, released.h1);
+        // Who keeps a module to itself does not answer for others.
+        let flight = format!("{} {} {:p}", released.key, released.h1, Arc::as_ptr(&self.witness));
         let (prover, released) = (self.clone(), released.clone());
         self.proofs.flights.join(&flight, || async move { prover.ask(&released).await }).await
     }
@@ -169,7 +183,7 @@ impl Prover {
             Ok(Testimony::Verified { database }) => Mark::Verified { database, at: now },
             Ok(Testimony::Unverified { why }) => Mark::Unverified { why, since: now },
             Ok(Testimony::Exempt { why }) => {
-                self.proofs.exempt.insert(module.as_str().to_owned(), now);
+                self.exempt.insert(module.as_str().to_owned(), now);
                 Mark::Exempt { why }
             }
             Ok(Testimony::Refuted { database, h1 }) => return Err(self.proofs.refuted(released, &database, &h1).await),

@@ -371,6 +371,38 @@ fn what_is_accepted_stands_and_what_was_is_told() {
     assert_eq!(ledger.accept(&module, &version, &forced).expect("forced").now, whole('D'));
 }
 
+#[test]
+fn a_refusal_is_settled_by_who_says_that_the_first_one_is_right() {
+    use crate::access::ledger::OnOther;
+    let (world, module, version) = (World::new(), module(PATH), version(V));
+    let ledger = Ledger::new("default", world.store.clone(), world.clock.clone());
+    let first = whole('A');
+    let entered = content(&first, Some("one"));
+    ledger.enter(&module, &version, ReleasedFile::Zip, entered, OnOther::Refuse).expect("entered");
+    ledger.note_commit(&module, &version, Some("two")).expect("noted");
+    ledger.refuse(&module, &version, ReleasedFile::Zip, content(&whole('B'), Some("two"))).expect("written");
+    let is_refused = || ledger.row(&module, &version).expect("read").expect("a row").is_refused();
+    assert!(is_refused(), "also once the upstream gives the first one again");
+    let accepted = ledger.accept(&module, &version, &accepting(&first)).expect("accepted");
+    assert!(!is_refused());
+    assert_eq!((accepted.commit.as_deref(), ledger.drifted()), (Some("one"), 1), "the tag is not where it was still");
+}
+
+#[test]
+fn the_commit_of_what_was_forced_in_is_learned_when_it_comes() {
+    use crate::access::ledger::{OnOther, Ruling};
+    let (world, module, version) = (World::new(), module(PATH), version(V));
+    let ledger = Ledger::new("default", world.store.clone(), world.clock.clone());
+    let enter = |content| ledger.enter(&module, &version, ReleasedFile::Zip, content, OnOther::Refuse).expect("ruled");
+    enter(content(&whole('A'), Some("one")));
+    let forced = Acceptance { force: true, file: Some(ReleasedFile::Zip), ..accepting(&whole('D')) };
+    assert_eq!(ledger.accept(&module, &version, &forced).expect("forced").commit, None);
+    assert!(!ledger.is_known(&module, &version, ReleasedFile::Zip, &whole('D')), "there is more to know");
+    assert_eq!(enter(content(&whole('D'), Some("two"))), Ruling::Same);
+    let row = ledger.row(&module, &version).expect("read").expect("a row");
+    assert_eq!(row.tagged().map(|(_, commit)| commit), Some("two"), "its tag is looked after again");
+}
+
 #[tokio::test]
 async fn a_forced_acceptance_lets_the_kept_bytes_go() {
     let world = World::new();

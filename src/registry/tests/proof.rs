@@ -5,10 +5,14 @@ use std::sync::atomic::Ordering;
 
 use super::bench::{go_mod, zip};
 use super::court::{CONTENT, Court, DAY, PATH, VERSION, WRONG, files, misnamed, replacing};
+use crate::access::Ledger;
 use crate::error::Kind;
 use crate::ports::ReleasedFile::{Mod, Zip};
-use crate::registry::doubles::{Drawer, Hands, Known, h1_of, member, module};
-use crate::registry::{Book, Demand, Judgement, Life, Mark, Mode, OnFailure, Proof, Reach, Registry};
+use crate::registry::doubles::{Drawer, Hands, Known, Notary, h1_of, member, member_over, module};
+use crate::registry::{
+    Book, Cached, Demand, Freshness, Judgement, Life, Mark, Mode, OnFailure, Proof, Prover, Reach, Registry, Shelf,
+    Validity,
+};
 
 #[tokio::test]
 async fn what_the_witness_knows_is_given_and_asked_about_once() {
@@ -278,6 +282,50 @@ async fn private_modules_are_exempt_and_their_exemption_is_looked_at_again() {
         court.clock.forward(61);
         assert_eq!(court.proof(&zip(VERSION)).await, Some(Proof::Verified));
     }
+}
+
+#[tokio::test]
+async fn bytes_of_an_address_that_is_no_more_are_held_against_the_witness_too() {
+    let court = Court::new(Demand::Auto);
+    let (store, clock, elsewhere) = (&court.store, &court.clock, Known::new());
+    let over = |member| {
+        let (book, ledger) =
+            (Book::new("default", store.clone(), clock.clone()), Ledger::new("default", store.clone(), clock.clone()));
+        Registry::new("default", Mode::Rewrite, vec![member], book).with_ledger(ledger)
+    };
+    // First served while nobody verified.
+    let old = over(member("corp", &court.source, store, clock, Judgement::Believed));
+    old.answer(&module(PATH), &zip(VERSION), Reach::Upstream).await.expect("an answer");
+    elsewhere.publish(PATH, VERSION, b"second");
+    let moved = || {
+        let shelf = Shelf::new("corp", "double", "elsewhere");
+        let cached = Cached::new(shelf, elsewhere.clone(), store.clone(), clock.clone(), Validity::default());
+        over(member_over(cached, Judgement::Believed)).with_prover(court.prover.clone())
+    };
+    court.lose(true);
+    let given = moved().answer(&module(PATH), &zip(VERSION), Reach::Upstream).await.expect("the first one");
+    assert_eq!((given.freshness, given.proof), (Freshness::Stale, Some(Proof::Unverified)));
+    court.lose(false);
+    court.know(Zip, b"second");
+    let refused = moved().answer(&module(PATH), &zip(VERSION), Reach::Upstream).await.expect_err("another file");
+    assert!(refused.what().contains("is not what was first served"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_one_registry_keeps_to_itself_is_verified_in_another_one() {
+    let court = Court::new(Demand::Auto);
+    court.notary.is_private.store(true, Ordering::SeqCst);
+    assert_eq!(court.proof(&zip(VERSION)).await, Some(Proof::Exempt));
+    // To the other registry the module is public, and what everybody else gets is not this.
+    let public = Notary::new();
+    public.enter(&format!("{PATH}@{VERSION}"), Zip, b"another");
+    let Court { source, store, clock, proofs, .. } = &court;
+    let members = vec![member("corp", source, store, clock, Judgement::Believed)];
+    let book = Book::new("other", store.clone(), clock.clone());
+    let prover = Prover::new(proofs.clone(), public, Demand::Auto);
+    let other = Registry::new("other", Mode::Rewrite, members, book).with_prover(prover);
+    let refused = other.answer(&module(PATH), &zip(VERSION), Reach::Upstream).await.expect_err("another file");
+    assert_eq!(refused.kind(), Kind::BadGateway, "{refused}");
 }
 
 #[tokio::test]

@@ -146,3 +146,24 @@ async fn a_fork_stays_until_somebody_clears_it() {
     assert_eq!(record(&passed, LOOKUP).await.expect("a record").said.cache, "miss");
     record(&bench.open(), "latest").await.expect("a tree");
 }
+
+#[tokio::test]
+async fn a_contradiction_is_the_old_keys_and_not_the_new_ones() {
+    let bench = Bench::new();
+    let passed = bench.open();
+    record(&passed, LOOKUP).await.expect("a record");
+    bench.direct.fork(5);
+    record(&passed, "latest").await.expect_err("a fork");
+    let other = crate::spec::note::signer::Signer::new(NAME, 2).key.to_string();
+    let named = crate::spec::database::NamedDatabase::parse(&other).expect("a key");
+    let (store, clock): (Arc<dyn Store>, Arc<dyn Clock>) = (bench.store.clone(), bench.clock.clone());
+    let direct = bench.direct.clone();
+    let open = move |_: &_| -> Result<Arc<dyn Sumdb>> { Ok(direct.clone()) };
+    let databases = Arc::new(Databases::open(&[named], &open, &store, &clock).expect("an open store"));
+    assert!(databases.status()[0].fork.is_none(), "another database");
+    bench.direct.lie(Lie::OtherKey);
+    record(&Passed::new(databases, Vec::new(), ""), LOOKUP).await.expect("signed by the new key");
+    // The old one is as bad as it was.
+    bench.direct.lie(None);
+    assert_refused(&bench.open(), "the old key").await;
+}

@@ -184,7 +184,8 @@ async fn what_nothing_proves_is_passed_on_and_not_kept() {
     let bench = Bench::new();
     let passed = bench.open();
     for (rest, size) in [("tile/2/0/000", 128), ("tile/2/0/001.p/2", 64)] {
-        assert_eq!(record(&passed, rest).await.expect("a tile").body.len(), size, "{rest}");
+        let tile = record(&passed, rest).await.expect("a tile");
+        assert_eq!((tile.body.len(), tile.is_proven), (size, false), "{rest}");
     }
     assert_eq!(bench.kept(), [""; 0]);
 }

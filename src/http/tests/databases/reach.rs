@@ -35,6 +35,22 @@ async fn what_a_proxy_says_is_not_there_is_asked_of_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_stopped_handing_it_through_says_nothing_of_a_record() {
+    let mut bench = Bench::new();
+    let public = Double::new(NAME);
+    public.enter("example.com/o", "v1.0.0");
+    bench.proxies = vec![proxy("public", &public, "")];
+    let passed = bench.open();
+    assert!(record(&passed, LOOKUP).await.expect_err("absent").is_absence());
+    public.fail(Some(Error::not_found("404 page not found")));
+    bench.clock.forward(61);
+    assert_eq!(record(&passed, LOOKUP).await.expect("a record").said.upstream, NAME);
+    public.asked();
+    record(&passed, "lookup/filler.example/m@v1.0.0").await.expect("a record");
+    assert_eq!(public.asked(), [""; 0], "it is known now");
+}
+
+#[tokio::test]
 async fn where_a_proxy_fails_the_next_way_is_taken() {
     let mut bench = Bench::new();
     let broken = Double::new(NAME);
