@@ -108,11 +108,10 @@ impl Admission {
             },
             None => Err(Denial::Malformed),
         };
-        let is_free = !need.is_admin() && self.is_open(Some(tokens));
         let why = match (credentials, checked) {
             (_, Ok(guest)) => return Ok(guest),
             // What is no token may be meant for a proxy in front.
-            (_, Err(Denial::Malformed)) if is_free => {
+            (_, Err(Denial::Malformed)) if !need.is_admin() && self.is_open(Some(tokens)) => {
                 self.watch(&asked.headers);
                 return Ok(Guest::anonymous());
             }

@@ -15,8 +15,15 @@ use crate::ports::Clock;
 /// So many lines may wait for the disk; further ones are lost.
 const WAITING: usize = 16 * 1024;
 
+/// So many requests of strangers, who have shown no token, are written down at once; then one for each second. Else
+/// whoever reaches the port could fill the disk.
+const STRANGERS: u32 = 1000;
+
 /// So many are written at once, without waiting for the next flush.
 const BATCH: usize = 2048;
+
+/// What is answered to whoever shows no token that is known.
+const UNAUTHORIZED: u16 = 401;
 
 /// How long a line waits at most for others to go with.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -53,6 +60,28 @@ struct Held {
     /// Somebody waits for what is held.
     is_wanted: bool,
     ends: bool,
+    strangers: Strangers,
+}
+
+/// How many lines of strangers may still come.
+#[derive(Default)]
+struct Strangers {
+    used: u32,
+    /// When the first of those was written down for which room is to be made.
+    since: Option<DateTime<Utc>>,
+}
+
+impl Strangers {
+    /// Whether there is room for one more.
+    fn enter(&mut self, now: DateTime<Utc>) -> bool {
+        let since = *self.since.get_or_insert(now);
+        let passed = u32::try_from((now - since).num_seconds().max(0)).unwrap_or(u32::MAX);
+        self.used = self.used.saturating_sub(passed);
+        self.since = Some(since + chrono::TimeDelta::seconds(i64::from(passed)));
+        let is_room = self.used < STRANGERS;
+        self.used += u32::from(is_room);
+        is_room
+    }
 }
 
 impl Auditor {
@@ -82,14 +111,16 @@ impl Auditor {
         self.what
     }
 
-    /// Takes a line in; its time is now. If too many wait already it is lost, and counted.
+    /// Takes a line in; its time is now. If too many wait already, or too many strangers knock, it is lost and counted.
     pub fn note(&self, mut line: Line) {
         line.time = self.clock.now().trunc_subsecs(3);
         if !self.addresses {
             line.address = None;
         }
+        let is_stranger = line.status == UNAUTHORIZED && line.who.is_empty();
         let mut held = self.shared.held();
-        if held.lines.len() >= WAITING || held.ends {
+        let is_full = held.lines.len() >= WAITING || held.ends;
+        if is_full || (is_stranger && !held.strangers.enter(line.time)) {
             drop(held);
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return;

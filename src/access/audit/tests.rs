@@ -246,6 +246,24 @@ fn a_log_that_cannot_be_written_loses_lines_and_comes_back() {
 }
 
 #[test]
+fn strangers_who_knock_without_end_fill_no_disk_and_hide_nobody() {
+    let kept = Kept::new();
+    let records = kept.start();
+    let auditor = records.auditor.clone().expect("a log");
+    let knock = |who: &str| {
+        auditor.note(Line { who: who.to_owned(), status: 401, module: "example.com/m".to_owned(), ..Line::default() });
+    };
+    (0..5_000).for_each(|_| knock(""));
+    knock("a token that expired");
+    assert_eq!(auditor.lost(), 4_000);
+    kept.pass(Duration::from_secs(3));
+    (0..10).for_each(|_| knock(""));
+    assert_eq!(auditor.lost(), 4_007, "one for each second");
+    auditor.close();
+    assert_eq!(auditor.written(), 1_004);
+}
+
+#[test]
 fn a_file_that_somebody_moved_away_is_begun_anew() {
     let kept = Kept::new();
     let records = kept.start();
