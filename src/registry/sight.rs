@@ -29,8 +29,9 @@ pub struct SightBook {
 const KNOWN: usize = 10_000;
 const KNOWN_BYTES: u64 = 16 << 20;
 const TURNS: usize = 16;
-/// The largest entry that is read.
-const LONGEST: u64 = 16 << 20;
+/// The largest entry that is read: a list has 16 MiB at most, and each version of it takes up to five times as much here,
+/// beside its time. What was written must be readable again, else the module answers nothing any more.
+const LONGEST: u64 = 256 << 20;
 
 #[derive(Clone)]
 struct Weight;
@@ -140,5 +141,26 @@ impl SightBook {
         let sights = Arc::new(sights);
         self.known.insert(module.as_str().to_owned(), sights.clone());
         Ok(sights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::doubles::Drawer;
+
+    #[tokio::test]
+    async fn what_was_seen_of_a_module_with_a_very_long_list_can_be_read_again() {
+        let (store, module) = (Drawer::new(), ModulePath::parse("example.com/m").expect("a path"));
+        let at = DateTime::from_timestamp(1_800_000_000, 0).expect("a moment");
+        let book = SightBook::new("default", store.clone());
+        book.note_list(&module, Vec::new(), at).await.expect("an empty list");
+        let versions: Vec<Version> =
+            (0..500_000).map(|patch| Version::parse(&format!("v1.0.{patch}")).expect("a version")).collect();
+        let last = versions.last().cloned().expect("some");
+        book.note_list(&module, versions, at).await.expect("seven megabytes of list");
+        let again = SightBook::new("default", store);
+        let sights = again.find(&module).await.expect("what was written can be read");
+        assert!(sights.seen(&last).is_some_and(|seen| seen.at() == at), "and is what it was");
     }
 }
