@@ -25,6 +25,9 @@ const BATCH: usize = 2048;
 /// What is answered to whoever shows no token that is known.
 const UNAUTHORIZED: u16 = 401;
 
+/// Bytes of most lines.
+const USUAL: usize = 512;
+
 /// How long a line waits at most for others to go with.
 const FLUSH: Duration = Duration::from_millis(500);
 
@@ -52,7 +55,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Held {
-    lines: Vec<Line>,
+    batch: Batch,
     /// How many were taken in since the start, lost ones not counted.
     taken: u64,
     /// How many of them were written down, or given up.
@@ -61,6 +64,23 @@ struct Held {
     is_wanted: bool,
     ends: bool,
     strangers: Strangers,
+}
+
+/// Lines on their way, as they will stand in the file: made into bytes by those who note them, since memory is given back
+/// cheaply by the thread alone that took it.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    count: usize,
+    /// The time of the first one.
+    first: Option<DateTime<Utc>>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        (self.count, self.first) = (0, None);
+    }
 }
 
 /// How many lines of strangers may still come.
@@ -118,16 +138,21 @@ impl Auditor {
             line.address = None;
         }
         let is_stranger = line.status == UNAUTHORIZED && line.who.is_empty();
+        let mut bytes = Vec::with_capacity(USUAL);
+        serde_json::to_writer(&mut bytes, &line).expect("texts and numbers always serialize");
+        bytes.push(b'\n');
         let mut held = self.shared.held();
-        let is_full = held.lines.len() >= WAITING || held.ends;
+        let is_full = held.batch.count >= WAITING || held.ends;
         if is_full || (is_stranger && !held.strangers.enter(line.time)) {
             drop(held);
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        held.lines.push(line);
+        held.batch.bytes.extend_from_slice(&bytes);
+        held.batch.count += 1;
+        held.batch.first.get_or_insert(line.time);
         held.taken += 1;
-        let is_batch = held.lines.len() == BATCH;
+        let is_batch = held.batch.count == BATCH;
         drop(held);
         if is_batch {
             self.shared.work.notify_one();
@@ -189,18 +214,21 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
+        // Two batches take turns, so that neither has to grow anew.
+        let mut batch = Batch::default();
         loop {
+            batch.clear();
             let held = self.shared.held();
-            let waits = |held: &mut Held| held.lines.len() < BATCH && !held.is_wanted && !held.ends;
+            let waits = |held: &mut Held| held.batch.count < BATCH && !held.is_wanted && !held.ends;
             let waited = self.shared.work.wait_timeout_while(held, FLUSH, waits);
             let (mut held, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            let lines = std::mem::take(&mut held.lines);
+            std::mem::swap(&mut batch, &mut held.batch);
             let (ends, taken) = (held.ends, held.taken);
             held.is_wanted = false;
             drop(held);
             self.tidy();
-            if !lines.is_empty() {
-                self.write(&lines);
+            if batch.count > 0 {
+                self.write(&batch);
             }
             self.shared.held().dealt_with = taken;
             self.shared.done.notify_all();
@@ -213,15 +241,10 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, lines: &[Line]) {
-        let mut bytes = Vec::with_capacity(lines.len() * 320);
-        for line in lines {
-            serde_json::to_writer(&mut bytes, line).expect("texts and numbers always serialize");
-            bytes.push(b'\n');
-        }
-        let first: DateTime<Utc> = lines.first().map_or_else(|| self.clock.now(), |line| line.time);
-        let count = lines.len() as u64;
-        match self.journal.append(&bytes, first) {
+    fn write(&mut self, batch: &Batch) {
+        let first = batch.first.unwrap_or_else(|| self.clock.now());
+        let count = batch.count as u64;
+        match self.journal.append(&batch.bytes, first) {
             Ok(()) => {
                 self.shared.written.fetch_add(count, Ordering::Relaxed);
                 if std::mem::take(&mut self.is_broken) {
