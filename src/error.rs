@@ -73,6 +73,7 @@ struct Parts {
     said: Option<Said>,
     rule: Option<Arc<str>>,
     conclusive: bool,
+    unauthorized: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -99,6 +100,7 @@ impl Error {
             said: None,
             rule: None,
             conclusive: false,
+            unauthorized: false,
             source: None,
         }))
     }
@@ -226,6 +228,16 @@ impl Error {
     /// Whether a walk must end with it.
     pub fn is_conclusive(&self) -> bool {
         self.0.conclusive
+    }
+
+    /// Says that the other side does not accept who we are: the credentials are wrong, or a subscription lapsed.
+    pub fn unauthorized(mut self) -> Self {
+        self.0.unauthorized = true;
+        self
+    }
+
+    pub fn is_unauthorized(&self) -> bool {
+        self.0.unauthorized
     }
 
     /// The upstream that it rests on; `None` where none was asked.

@@ -8,6 +8,7 @@ pub mod config;
 pub mod error;
 pub mod git;
 pub mod http;
+pub mod monitor;
 pub mod net;
 pub mod ports;
 pub mod registry;

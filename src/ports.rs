@@ -1,6 +1,9 @@
-//! The traits by which the rooms reach the world: `Source`, `Examiner`, `Sumdb`, `Witness`, `Repo`, `Store`, `Clock`.
+//! The traits by which the rooms reach the world: `Source`, `Examiner`, `Sumdb`, `Witness`, `Repo`, `Store`,
+//! `Clock`; those of the mirror watch, `Pair`, `Notifier` and `Mirrors`, lie in `mirror`.
 //! Must not know of any implementation; a verb joins a trait only with two that really do it.
 //! Rules: HOUSE.md, "The two storeys".
+
+mod mirror;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +23,11 @@ use crate::spec::question::Question;
 use crate::spec::refs::Refs;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
+
+pub use mirror::{
+    Condition, Letter, Mirrors, Newest, Notifier, Pair, RefPair, RefRelation, RefUpdate, Relate, Relation, RemoteRef,
+    Side, Standing, Transfer, Updated,
+};
 
 /// What can answer a client's question: another proxy, a folder, direct git, a cache before any of them.
 ///

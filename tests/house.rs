@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("ui", "error spec ports registry monitor access"),
     ("http", "error spec ports registry sumdb monitor access ui"),
     // A definition and a rule are the same in the file and at run time.
-    ("config", "error secret spec vet registry access"),
+    ("config", "error secret spec vet registry monitor access"),
     ("cli", "*"),
     // The doors: they name rooms to open them.
     ("lib", "*"),
