@@ -19,7 +19,9 @@ use crate::http::site::Counter;
 use crate::net::{Client, Credential, CredentialKind, Renew, Secret, Trust};
 use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
 use crate::registry::catalog::{Build, Offer, Tested};
-use crate::registry::definition::{Auth, AuthScheme, RegistryDefinition, SecretRef, Timeouts, UpstreamDefinition, UpstreamKind};
+use crate::registry::definition::{
+    Auth, AuthScheme, RegistryDefinition, SecretRef, Timeouts, UpstreamDefinition, UpstreamKind,
+};
 use crate::registry::direct::Direct;
 use crate::registry::shelf;
 use crate::registry::{

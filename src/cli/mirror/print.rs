@@ -194,7 +194,10 @@ pub fn history(rows: &[HistoryRow]) -> Vec<String> {
                 format!("renewed until {until}{}", by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default())
             }
             Event::Day { checks, failures, most_behind_refs, .. } => {
-                format!("{}, {failures} failed, at most {most_behind_refs} refs behind", count(*checks, "check", "checks"))
+                format!(
+                    "{}, {failures} failed, at most {most_behind_refs} refs behind",
+                    count(*checks, "check", "checks")
+                )
             }
         };
         format!("  {}  {what}", row.at.format("%Y-%m-%d %H:%M"))

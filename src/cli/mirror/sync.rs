@@ -4,6 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use hyper::Method;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::print::short;
 use super::{open, read, refused, segment};
@@ -71,7 +72,7 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
     }
     // Who refuses to overwrite says so before anything is done.
     if !left.iter().any(|planned| planned.is_diverged) {
-        confirm(arguments, wanted.len())?;
+        confirm(arguments, wanted.len()).await?;
     }
     let synced = sync(&control, arguments).await?;
     if arguments.json {
@@ -111,10 +112,7 @@ fn show(plan: &Plan, arguments: &Arguments, output: &mut Output) -> Result<()> {
         output.line(&format!("left: {} that the source does not have; --prune deletes them", refs(pruned.len())))?;
     }
     if !diverged.is_empty() {
-        output.line(&format!(
-            "diverged: {}; --force overwrites what the mirror alone has",
-            refs(diverged.len())
-        ))?;
+        output.line(&format!("diverged: {}; --force overwrites what the mirror alone has", refs(diverged.len())))?;
     }
     if plan.is_source_empty {
         output.line("the source has no such ref at all: is it the right address?")?;
@@ -150,7 +148,7 @@ fn refs(number: usize) -> String {
 }
 
 /// Nothing is pushed that nobody agreed to.
-fn confirm(arguments: &Arguments, number: usize) -> Result<(), Failure> {
+async fn confirm(arguments: &Arguments, number: usize) -> Result<(), Failure> {
     if arguments.yes {
         return Ok(());
     }
@@ -161,10 +159,16 @@ fn confirm(arguments: &Arguments, number: usize) -> Result<(), Failure> {
     eprint!("update {} of the mirror? [y/N] ", refs(number));
     // Whether the question can be seen does not change the answer.
     let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    match read.map(|_| answer.trim().to_ascii_lowercase()).as_deref() {
-        Ok("y" | "yes") => Ok(()),
+    let (answered, answer) = oneshot::channel();
+    // A thread that nobody waits for: Ctrl-C is an answer, too.
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line);
+        // Whoever asked may be gone.
+        let _ = answered.send(read.is_ok() && matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"));
+    });
+    match answer.await {
+        Ok(true) => Ok(()),
         _ => Err(Failure { exit: Exit::Wrong, error: Error::unavailable("nothing was done") }),
     }
 }

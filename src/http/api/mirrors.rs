@@ -55,8 +55,11 @@ pub async fn check_several(call: Call) -> Result<Reply> {
 }
 
 async fn check_each(watching: Watching, names: BTreeSet<String>, lines: Lines) -> Result<()> {
-    let watch = &watching.watch;
-    let mut checks = stream::iter(&names).map(|name| watch.check(name)).buffer_unordered(AT_A_TIME);
+    let checks = names.into_iter().map(|name| {
+        let watch = watching.watch.clone();
+        async move { watch.check(&name).await }
+    });
+    let mut checks = stream::iter(checks).buffer_unordered(AT_A_TIME);
     while let Some(checked) = checks.next().await {
         lines.say(&Said::Checked(Box::new(checked?))).await?;
     }
