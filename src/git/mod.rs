@@ -14,6 +14,7 @@ mod known;
 mod objects;
 mod pack;
 mod pktline;
+mod push;
 mod remote;
 mod repo;
 mod repositories;
