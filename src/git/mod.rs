@@ -15,6 +15,7 @@ mod objects;
 mod pack;
 mod pair;
 mod pktline;
+mod push;
 mod relation;
 mod remote;
 mod repo;

@@ -17,13 +17,14 @@ use super::history::History;
 use super::history_file;
 use super::known::RawRef;
 use super::pack::{PackFile, Taken};
+use super::push::{self, Sides};
 use super::relation::relation;
 use super::remote::{Failure, Filter, Order, Remote};
 use super::repositories::{Lease, Repositories};
 use super::transport::Refusals;
 use crate::error::{Error, Kind, Result};
 use crate::net::{Client, Trust};
-use crate::ports::{Relate, Relation, RemoteRef, Side};
+use crate::ports::{Pair, RefUpdate, Relate, Relation, RemoteRef, Side, Transfer, Updated};
 use crate::spec::info::ObjectId;
 
 /// What a forge may mean by 404.
@@ -81,6 +82,11 @@ impl MirrorPair {
         }
     }
 
+    /// The pair's folder, for one job at a time.
+    fn lease(&self) -> Lease<'_> {
+        self.repositories.lease("history", &self.source.party.url)
+    }
+
     /// It has heard nothing of the server yet: what was heard at another check says nothing of now.
     fn remote(&self, side: Side) -> Remote {
         let Place { party, address } = self.place(side);
@@ -93,21 +99,34 @@ impl MirrorPair {
         let error = error.reworded(|text| self.place(side).party.client.without_secrets(text)).about(side.as_str());
         if error.kind() == Kind::NotFound { error.remedy(UNSEEN) } else { error }
     }
+}
 
-    /// The refs of one side, asked for now, in the order of their names.
-    pub fn refs(&self, side: Side) -> Result<Vec<RemoteRef>> {
+impl Pair for MirrorPair {
+    fn refs(&self, side: Side) -> Result<Vec<RemoteRef>> {
         let raw = self.remote(side).refs_below(&self.prefixes).map_err(|error| self.told(side, error))?;
         Ok(named(raw, &self.prefixes))
     }
 
-    /// What each side has that the other lacks.
-    pub fn relate(&self, question: &Relate<'_>) -> Result<Relation> {
-        let lease = self.repositories.lease("history", &self.source.party.url);
+    fn relate(&self, question: &Relate<'_>) -> Result<Relation> {
+        let lease = self.lease();
         let _fetching = lease.fetching();
         let history =
             Gathering { pair: self, lease: &lease, history: lease.history(), scratch: None, fetched: HashSet::new() }
                 .gathered(question)?;
         Ok(relation(&history, question))
+    }
+
+    fn sync(&self, updates: &[RefUpdate], progress: &mut dyn FnMut(Transfer) -> bool) -> Result<Vec<Updated>> {
+        let lease = self.lease();
+        let _fetching = lease.fetching();
+        let (source, mirror) = (self.remote(Side::Source), self.remote(Side::Mirror));
+        let pack_limit = self.repositories.pack_limit();
+        let sides = Sides { source: &source, mirror: &mirror, folder: lease.place()?, pack_limit };
+        let secretless = |text: &str| {
+            let text = self.source.party.client.without_secrets(text);
+            self.mirror.party.client.without_secrets(&text)
+        };
+        push::sync(&sides, updates, progress).map_err(|error| error.reworded(secretless))
     }
 }
 

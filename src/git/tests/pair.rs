@@ -2,7 +2,7 @@ use super::server::Exchange;
 use super::*;
 use crate::error::Kind;
 use crate::git::{MirrorPair, Party};
-use crate::ports::{Newest, RefPair, RefRelation, Relate, Relation, RemoteRef, Side};
+use crate::ports::{Newest, Pair as _, RefPair, RefRelation, Relate, Relation, RemoteRef, Side};
 
 /// A source and a mirror of it, each on a server of its own, and what compares them.
 struct Two {
