@@ -3,7 +3,9 @@
 //! Rules: docs/mirrors.md.
 
 pub mod definition;
+pub mod outbox;
 pub mod status;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
+pub use outbox::Outbox;
 pub use status::{Difference, MirrorStatus, RefDifference, RenewalStatus, Renewed};
