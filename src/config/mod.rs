@@ -2,6 +2,9 @@
 //! Must not know of adapters; the wiring in `cli::wiring` turns settings into them.
 //! Keys, defaults and their meaning: docs/config.md, which a test holds against `schema`.
 
+mod doubts;
+#[cfg(test)]
+mod fault_tests;
 pub mod file;
 mod lines;
 pub mod list;
