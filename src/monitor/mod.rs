@@ -2,12 +2,17 @@
 //! Must not know git's protocol, SMTP or HTTP: what it asks and whom it tells is handed in.
 //! Rules: docs/mirrors.md.
 
+mod comparison;
 pub mod definition;
+#[cfg(test)]
+mod doubles;
 pub mod history;
 mod kept;
 pub mod outbox;
 pub mod plan;
 pub mod said;
+mod schedule;
+mod seen;
 mod state;
 pub mod status;
 mod term;
