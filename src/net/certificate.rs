@@ -115,7 +115,8 @@ mod tests {
     async fn a_certificate_that_ended_is_known_though_nothing_is_answered() {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("randomness")).expect("parameters");
+        let issuer =
+            CertifiedIssuer::self_signed(params, KeyPair::generate().expect("randomness")).expect("parameters");
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("a subject");
         params.not_after = rcgen::date_time_ymd(2020, 5, 6);
         let key = KeyPair::generate().expect("randomness");

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, LOCATION};
 use chrono::{DateTime, Utc};
+use http::header::{AUTHORIZATION, COOKIE, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::tls::TlsInfo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
