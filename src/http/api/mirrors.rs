@@ -41,6 +41,7 @@ struct Check {
 pub async fn check_several(call: Call) -> Result<Reply> {
     let Check { mirrors } = call.json()?;
     let watching = watching(&call)?;
+    let is_all = mirrors.is_none();
     let names: BTreeSet<String> = match mirrors {
         Some(names) => names.into_iter().collect(),
         None => {
@@ -51,10 +52,14 @@ pub async fn check_several(call: Call) -> Result<Reply> {
     for name in &names {
         watching.watch.status(name)?;
     }
-    Ok(Reply::lines(move |lines| check_each(watching, names, lines)))
+    Ok(Reply::lines(move |lines| async move {
+        check_each(&watching, names, lines).await?;
+        if is_all { watching.catch_up().await } else { watching.settle().await }
+        Ok(())
+    }))
 }
 
-async fn check_each(watching: Watching, names: BTreeSet<String>, lines: Lines) -> Result<()> {
+async fn check_each(watching: &Watching, names: BTreeSet<String>, lines: Lines) -> Result<()> {
     let checks = names.into_iter().map(|name| {
         let watch = watching.watch.clone();
         async move { watch.check(&name).await }
@@ -63,7 +68,6 @@ async fn check_each(watching: Watching, names: BTreeSet<String>, lines: Lines) -
     while let Some(checked) = checks.next().await {
         lines.say(&Said::Checked(Box::new(checked?))).await?;
     }
-    watching.settle().await;
     Ok(())
 }
 
