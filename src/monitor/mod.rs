@@ -9,13 +9,18 @@ pub mod definition;
 mod doubles;
 pub mod history;
 mod kept;
+mod letter;
+mod look;
 pub mod outbox;
 pub mod plan;
+mod renewal;
 mod schedule;
 mod seen;
 mod state;
 pub mod status;
+mod telling;
 pub mod watch;
+mod words;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
 pub use history::{Event, HistoryRow};
