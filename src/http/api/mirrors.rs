@@ -10,7 +10,7 @@ use super::{Call, Lines, Reply};
 use crate::error::{Error, Result};
 use crate::http::site::Watching;
 use crate::monitor::{Said, Sync};
-use crate::ports::Transfer;
+use crate::ports::{Condition, Transfer};
 
 /// So many mirrors are checked at a time for one who asks.
 const AT_A_TIME: usize = 8;
@@ -46,7 +46,7 @@ pub async fn check_several(call: Call) -> Result<Reply> {
         Some(names) => names.into_iter().collect(),
         None => {
             let all = watching.watch.statuses().into_iter();
-            all.filter(|status| status.next_check.is_some()).map(|status| status.name).collect()
+            all.filter(|status| status.condition != Condition::Paused).map(|status| status.name).collect()
         }
     };
     for name in &names {
@@ -54,7 +54,11 @@ pub async fn check_several(call: Call) -> Result<Reply> {
     }
     Ok(Reply::lines(move |lines| async move {
         check_each(&watching, names, lines).await?;
-        if is_all { watching.catch_up().await } else { watching.settle().await }
+        if is_all {
+            watching.catch_up().await
+        } else {
+            watching.settle().await
+        }
         Ok(())
     }))
 }
