@@ -3,10 +3,12 @@ mod files;
 mod history;
 mod origin;
 mod pair;
+mod pair_ways;
 mod refusals;
 mod revisions;
 mod server;
 mod ssh;
+mod two;
 mod usage;
 
 use std::sync::{Arc, Mutex};
