@@ -16,6 +16,7 @@ pub trait Pair: Send + Sync {
     /// The refs of one side, asked for now, in the order of their names. Without `HEAD`.
     fn refs(&self, side: Side) -> Result<Vec<RemoteRef>>;
     /// What each side has that the other lacks. Commits that are not here are fetched, their files are not.
+    /// `Kind::Unavailable` if a ref moved since it was asked for: the refs are to be asked for again.
     fn relate(&self, question: &Relate<'_>) -> Result<Relation>;
     /// Fetches from the source all that these refs need and puts them on the mirror. What the mirror says of each is
     /// in the order of `updates`. `progress` gives the work up by `false`.
