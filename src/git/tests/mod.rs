@@ -2,6 +2,8 @@ mod fetching;
 mod files;
 mod history;
 mod origin;
+mod push;
+mod push_refusals;
 mod refusals;
 mod revisions;
 mod server;
