@@ -89,13 +89,18 @@ impl Remote {
         self.transport.client.without_secrets(text)
     }
 
-    /// All refs, tags followed by what they peel to.
+    /// HEAD, heads and tags at least, tags followed by what they peel to.
     pub fn refs(&self) -> Result<Vec<RawRef>> {
+        self.refs_below(&["HEAD", "refs/heads/", "refs/tags/"])
+    }
+
+    /// All refs whose names begin so, and more where the server gives more; tags are followed by what they peel to.
+    pub fn refs_below(&self, prefixes: &[impl AsRef<str>]) -> Result<Vec<RawRef>> {
         let (server, refs, line) = self.connect()?;
         match server.protocol {
             Protocol::V0 => Ok(refs),
             Protocol::V2 => {
-                let mut answer = self.transport.ask(line, list_request(&server), true)?;
+                let mut answer = self.transport.ask(line, list_request(&server, prefixes), true)?;
                 read_list(&mut answer)
             }
         }
@@ -161,10 +166,11 @@ fn command(server: &Server, name: &str) -> BytesMut {
     body
 }
 
-fn list_request(server: &Server) -> Bytes {
+fn list_request(server: &Server, prefixes: &[impl AsRef<str>]) -> Bytes {
     let mut body = command(server, "ls-refs");
-    for argument in ["peel", "ref-prefix HEAD", "ref-prefix refs/heads/", "ref-prefix refs/tags/"] {
-        line(&mut body, argument);
+    line(&mut body, "peel");
+    for prefix in prefixes {
+        line(&mut body, &format!("ref-prefix {}", prefix.as_ref()));
     }
     body.put_slice(FLUSH);
     body.freeze()

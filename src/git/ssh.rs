@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::JoinHandle;
 
 use super::address::SshAddress;
 use super::pktline::Stream;
@@ -21,6 +22,12 @@ use crate::net::Upload;
 
 /// How much of what ssh complains about is kept for the log, in bytes.
 const COMPLAINT: usize = 4096;
+
+/// How long its last words may take once ssh has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The status of ssh's own failures; others are those of the program on the server.
+const OWN_FAILURE: i32 = 255;
 
 #[derive(Debug, Clone)]
 pub struct SshOptions {
@@ -69,15 +76,14 @@ impl SshProcess {
             .spawn()
             .map_err(|cause| Error::bad_gateway("the ssh program cannot be started").because(cause))?;
         let complaint = Arc::default();
-        if let Some(stderr) = child.stderr.take() {
-            runtime.spawn(listen(stderr, Arc::clone(&complaint)));
-        }
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let listening = runtime.spawn(listen(stderr, Arc::clone(&complaint)));
         let input = child.stdin.take();
         let stdout = child.stdout.take().expect("stdout is piped");
         let host = address.host().to_owned();
         let silence = options.silence;
-        let output = Arc::new(AsyncMutex::new(SshOutput { child, stdout, host, silence, complaint }));
-        Ok(SshProcess { runtime: runtime.clone(), input, output })
+        let output = SshOutput { child, stdout, host, silence, complaint, listening };
+        Ok(SshProcess { runtime: runtime.clone(), input, output: Arc::new(AsyncMutex::new(output)) })
     }
 
     /// What the other side says.
@@ -132,6 +138,7 @@ struct SshOutput {
     host: String,
     silence: Duration,
     complaint: Arc<Mutex<Vec<u8>>>,
+    listening: JoinHandle<()>,
 }
 
 impl Stream for SshStream {
@@ -187,12 +194,22 @@ impl SshOutput {
     }
 
     async fn ended(&mut self) -> Result<()> {
-        match tokio::time::timeout(self.silence, self.child.wait()).await {
+        let waited = tokio::time::timeout(self.silence, self.child.wait()).await;
+        if !self.listening.is_finished() {
+            // A process that ssh left behind may hold the other end for ever: what was said by then counts.
+            let _ = tokio::time::timeout(LAST_WORDS, &mut self.listening).await;
+        }
+        match waited {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => {
                 // What ssh says names keys and files of this machine: it goes to the log, not to clients.
                 let said = self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                tracing::warn!(host = %self.host, "ssh: {}", String::from_utf8_lossy(&said).trim_end());
+                let said = String::from_utf8_lossy(&said);
+                tracing::warn!(host = %self.host, "ssh: {}", said.trim_end());
+                if status.code() == Some(OWN_FAILURE) && is_refusal(&said) {
+                    let what = format!("{}: ssh: the login is refused (status {OWN_FAILURE})", self.host);
+                    return Err(Error::bad_gateway(what).unauthorized());
+                }
                 let code = status.code().map_or("a signal".to_owned(), |code| format!("status {code}"));
                 Err(Error::bad_gateway(format!("{}: ssh ended with {code}", self.host)))
             }
@@ -200,6 +217,12 @@ impl SshOutput {
             Err(_) => Err(Error::bad_gateway(format!("{}: ssh does not end", self.host))),
         }
     }
+}
+
+/// Whether ssh gave up because nobody let it in. It has one status for all that it fails at, a host that is out of reach
+/// too: its words alone tell them apart. Rules: OpenSSH's sshconnect2.c.
+fn is_refusal(said: &str) -> bool {
+    said.contains("Permission denied (") || said.contains("Too many authentication failures")
 }
 
 async fn listen(mut from: ChildStderr, kept: Arc<Mutex<Vec<u8>>>) {

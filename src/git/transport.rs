@@ -39,7 +39,17 @@ pub struct Transport {
     pub client: Client,
     pub runtime: Handle,
     pub trust: Trust,
+    pub refusals: Refusals,
     pub ssh: SshOptions,
+}
+
+/// What it means that a server refuses a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusals {
+    /// Forges say 401 of a repository that does not exist, so its own page decides, as for the go command.
+    Doubted,
+    /// Somebody says that it exists: who is refused may not see it.
+    Believed,
 }
 
 /// A server that answers: what it said first, and the way to ask it more.
@@ -156,16 +166,19 @@ impl Transport {
     }
 
     pub fn status(&self, status: StatusCode) -> Error {
-        Error::bad_gateway(format!("{}: git server answered {status}", self.host()))
+        let error = Error::bad_gateway(format!("{}: git server answered {status}", self.host()));
+        if is_refusal(status) { error.unauthorized() } else { error }
     }
 
-    /// What it means that the greeting is none. Forges say 401 of a repository that does not exist, so
-    /// the go command asks for the repository's own page: only if that is absent, the repository is.
+    /// What it means that the greeting is none.
     fn refusal(&self, base: &Url, status: StatusCode, dumb: bool) -> Result<Error> {
         let absent = |status| matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
         let not_found = || Error::not_found(format!("{}: repository not found", self.host()));
         if absent(status) {
             return Ok(not_found());
+        }
+        if self.refusals == Refusals::Believed && is_refusal(status) {
+            return Ok(self.status(status));
         }
         let page = self.runtime.block_on(self.client.send(Request::get(base.clone()).trust(self.trust)))?;
         Ok(match status {
@@ -180,13 +193,18 @@ impl Transport {
     }
 }
 
+/// Whether the server does not accept who we are; some hosts of private repositories name the reason, an unpaid bill.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN)
+}
+
 impl Transport {
     /// What it means that a push is not let begin. Forges answer 403 to who may read only.
     pub fn unwritable(&self, status: StatusCode) -> Error {
         let host = self.host();
         match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Error::not_found(format!("{host}: repository not found")),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            refused if is_refusal(refused) => {
                 Error::bad_gateway(format!("{host}: git server answered {status} to a push"))
                     .remedy("the mirror's credentials must have the right to write")
                     .unauthorized()

@@ -94,6 +94,11 @@ impl RefPattern {
         &self.0
     }
 
+    /// What every name that is meant begins with.
+    pub fn prefix(&self) -> &str {
+        self.0.split_once('*').map_or(self.0.as_str(), |(before, _)| before)
+    }
+
     /// Whether a ref's whole name is meant.
     pub fn matches(&self, name: &str) -> bool {
         match self.0.split_once('*') {

@@ -26,6 +26,6 @@ impl<'a> Steps<'a> {
 
     /// What there is to say once the work is given up.
     pub fn given_up(&self) -> Option<Error> {
-        self.is_given_up.get().then(|| Error::unavailable("the sync was given up"))
+        self.is_given_up.get().then(|| Error::unavailable("given up").about("sync"))
     }
 }

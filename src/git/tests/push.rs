@@ -7,7 +7,7 @@ use crate::git::address::Address;
 use crate::git::push::{Sides, sync};
 use crate::git::remote::Remote;
 use crate::git::ssh::SshOptions;
-use crate::git::transport::Transport;
+use crate::git::transport::{Refusals, Transport};
 use crate::net::Credential;
 use crate::ports::{RefUpdate, Transfer, Updated};
 
@@ -49,6 +49,7 @@ impl Both {
             client: self.client.clone(),
             runtime: self.runtime.handle().clone(),
             trust: Trust::Named,
+            refusals: Refusals::Believed,
             ssh: self.ssh.clone(),
         };
         Remote::new(transport, Arc::default())
@@ -269,7 +270,7 @@ fn a_sync_is_given_up_at_each_stage() {
             *reached.borrow() == 0
         });
         let error = result.expect_err(name);
-        assert_eq!(error.to_string(), "the sync was given up", "{name}");
+        assert_eq!(error.to_string(), "sync: given up", "{name}");
         assert_eq!(reached.into_inner(), 1, "{name}: nobody is asked again");
         assert!(both.mirror.refs().is_empty(), "{name}");
     }

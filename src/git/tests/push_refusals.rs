@@ -109,7 +109,7 @@ fn the_mirror_wants_to_know_who_pushes() {
         (error.kind(), error.to_string(), error.is_unauthorized()),
         (
             Kind::BadGateway,
-            "127.0.0.1: git server answered 401 Unauthorized to a push\n\
+            "mirror: 127.0.0.1: git server answered 401 Unauthorized to a push\n\
              the mirror's credentials must have the right to write"
                 .to_owned(),
             true
