@@ -256,10 +256,11 @@ impl Client {
         *outgoing.headers_mut() = headers;
         let client = if request.trust == Trust::Named { &self.shared.named } else { &self.shared.found };
         let wait = self.limits.first_byte + Duration::from_secs(size / SLOWEST_UPLOAD);
-        let patience = Patience::new(request.uploads(), &self.limits);
-        match patience.with(wait).wait(deadline, client.execute(outgoing)).await {
+        let patience = Patience::new(wait, request.uploads(), &self.limits);
+        match patience.wait(deadline, client.execute(outgoing)).await {
             Some(Ok(answer)) => {
-                Ok(Response::new(answer, request.url.clone(), patience.with(self.limits.stall), deadline, permit))
+                let patience = patience.with(self.limits.stall);
+                Ok(Response::new(answer, request.url.clone(), patience, deadline, permit))
             }
             Some(Err(cause)) => Err(Failure {
                 is_passing: failure::is_passing(&cause),
@@ -269,7 +270,7 @@ impl Client {
             None => {
                 let error = Error::bad_gateway(match request.uploads().filter(|upload| !upload.is_sent()) {
                     Some(upload) => upload.stuck(&host),
-                    None => format!("{host} did not answer within {wait:?}"),
+                    None => format!("{host} did not answer within {:?}", patience.stall()),
                 });
                 Err(Failure { error, trouble: Trouble::Timeout, is_passing: false })
             }

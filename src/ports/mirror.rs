@@ -11,7 +11,8 @@ use crate::spec::info::ObjectId;
 /// A mirror and its source: two git repositories on servers that should be the same. Blocking.
 ///
 /// An error that is [`unauthorized`](crate::error::Error::is_unauthorized) says that the other side does not accept
-/// who we are (any more); every other one, that nothing was heard of it.
+/// who we are (any more); every other one, that nothing was heard of it. Where both sides are asked, an error is about
+/// one of them.
 pub trait Pair: Send + Sync {
     /// The refs of one side, asked for now, in the order of their names. Without `HEAD`.
     fn refs(&self, side: Side) -> Result<Vec<RemoteRef>>;

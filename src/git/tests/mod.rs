@@ -4,6 +4,8 @@ mod history;
 mod origin;
 mod pair;
 mod pair_ways;
+mod push;
+mod push_refusals;
 mod refusals;
 mod revisions;
 mod server;

@@ -30,8 +30,7 @@ fn each_side_learns_its_own_credentials_only() {
     for side in [Side::Source, Side::Mirror] {
         let error = swapped.refs(side).expect_err("somebody else's credentials");
         assert!(error.is_unauthorized(), "{error}");
-        let expected = format!("{}: 127.0.0.1: git server answered 401 Unauthorized", side.as_str());
-        assert_eq!(error.to_string(), expected);
+        assert_eq!(error.to_string(), "127.0.0.1: git server answered 401 Unauthorized");
     }
 }
 
@@ -41,7 +40,7 @@ fn what_a_server_repeats_of_credentials_is_not_told() {
     let url = two.webs[0].url("/echo/a");
     let side = || Party { url: url.clone(), ..party(&two, 0, "ann", "one-of-ann") };
     let error = two.pair_between(side(), side()).expect("addresses").refs(Side::Source).expect_err("refused in words");
-    assert_eq!(error.to_string(), "source: git server refused: … may not read this");
+    assert_eq!(error.to_string(), "git server refused: … may not read this");
 }
 
 #[test]
@@ -82,7 +81,7 @@ fn a_pair_is_compared_and_synced_over_ssh() {
     assert_eq!(shown(related(&pair, &[]).expect("related")), "0 0");
     assert!(two.log().is_empty(), "nothing went over http");
     let error = two.pair_of("git@git.example.com:private", "git@h.example:a").refs(Side::Source).expect_err("denied");
-    assert_eq!((error.is_unauthorized(), error.subject()), (true, Some("source")));
+    assert!(error.is_unauthorized(), "{error}");
 }
 
 #[test]

@@ -41,6 +41,10 @@ struct Shared {
     ticket: Mutex<String>,
     /// Answers to POST requests are cut off after so many bytes.
     cut: AtomicU64,
+    /// So much of a POST request is read before the server hangs up.
+    swallowed: AtomicU64,
+    /// The `Authorization` that every request has to bear.
+    ticket: Mutex<Option<String>>,
 }
 
 impl WebServer {
@@ -54,6 +58,8 @@ impl WebServer {
             ended: AtomicBool::new(false),
             ticket: Mutex::default(),
             cut: AtomicU64::new(u64::MAX),
+            swallowed: AtomicU64::new(u64::MAX),
+            ticket: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
@@ -82,6 +88,15 @@ impl WebServer {
         self.shared.cut.store(bytes, Ordering::SeqCst);
     }
 
+    pub fn hang_up_after(&self, bytes: u64) {
+        self.shared.swallowed.store(bytes, Ordering::SeqCst);
+    }
+
+    /// From now on requests need this `Authorization`.
+    pub fn guard(&self, ticket: &str) {
+        *self.shared.ticket.lock().expect("no panic") = Some(ticket.to_owned());
+    }
+
     /// The requests since the last call.
     pub fn log(&self) -> Vec<Exchange> {
         std::mem::take(&mut *self.shared.log.lock().expect("no panic"))
@@ -106,7 +121,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(stream: &TcpStream) -> std::io::Result<Asked> {
+    fn read(stream: &TcpStream, limit: u64) -> std::io::Result<Asked> {
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
         reader.read_line(&mut line)?;
@@ -120,8 +135,12 @@ impl Asked {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let mut asked = Asked { method, target, headers, body: Vec::new() };
-        let length = asked.header("content-length").parse().unwrap_or(0);
-        asked.body = vec![0; length];
+        let length: u64 = asked.header("content-length").parse().unwrap_or(0);
+        if length > limit {
+            std::io::copy(&mut reader.take(limit), &mut std::io::sink())?;
+            return Err(std::io::ErrorKind::ConnectionReset.into());
+        }
+        asked.body = vec![0; length as usize];
         reader.read_exact(&mut asked.body)?;
         Ok(asked)
     }
@@ -133,8 +152,12 @@ impl Asked {
 
 impl Shared {
     fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let asked = Asked::read(&stream)?;
+        let asked = Asked::read(&stream, self.swallowed.load(Ordering::SeqCst))?;
+        let ticket = self.ticket.lock().expect("no panic").clone();
         let (head, body) = match self.staged(&asked) {
+            _ if ticket.is_some_and(|ticket| asked.header("authorization") != ticket) => {
+                ("401 Unauthorized".to_owned(), Vec::new())
+            }
             Some((head, body)) => (head.to_owned(), body.to_vec()),
             None => self.backend(&asked)?,
         };
