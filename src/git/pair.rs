@@ -110,9 +110,13 @@ impl MirrorPair {
     }
 
     /// An error of one side, fit to be shown.
+    fn fit(&self, side: Side, error: Error) -> Error {
+        unseen(error.reworded(|text| self.place(side).party.client.without_secrets(text)))
+    }
+
+    /// The same for who asked about both sides.
     fn told(&self, side: Side, error: Error) -> Error {
-        let error = error.reworded(|text| self.place(side).party.client.without_secrets(text)).about(side.as_str());
-        unseen(error)
+        self.fit(side, error).about(side.as_str())
     }
 }
 
@@ -122,7 +126,7 @@ fn unseen(error: Error) -> Error {
 
 impl Pair for MirrorPair {
     fn refs(&self, side: Side) -> Result<Vec<RemoteRef>> {
-        let raw = self.remote(side).refs_below(&self.prefixes).map_err(|error| self.told(side, error))?;
+        let raw = self.remote(side).refs_below(&self.prefixes).map_err(|error| self.fit(side, error))?;
         Ok(named(raw, &self.prefixes))
     }
 
@@ -261,7 +265,7 @@ impl Gathering<'_> {
             Ok(()) => {}
             Err(Failure::Failed(error)) => return Err(told(error)),
             Err(refused @ Failure::Refused(_)) => {
-                let refs = self.pair.refs(side)?;
+                let refs = self.pair.refs(side).map_err(|error| error.about(side.as_str()))?;
                 let moved = order.wants.iter().any(|id| !refs.iter().any(|one| one.id == *id));
                 return Err(match moved {
                     true => Error::unavailable("refs moved while they were compared").about(side.as_str()),
