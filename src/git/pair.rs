@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use git2::Repository;
 use tempfile::TempDir;
@@ -30,6 +31,11 @@ use crate::spec::info::ObjectId;
 /// What a forge may mean by 404.
 const UNSEEN: &str =
     "forges say so too of a repository that a lapsed login may not see: look at address and credentials";
+
+/// How long a server may say nothing while a whole repository comes or goes, as over ssh.
+const SILENCE: Duration = Duration::from_secs(300);
+/// How long that may take in all.
+const WHOLE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One of the two, and the view of the client that has its credentials.
 #[derive(Debug, Clone)]
@@ -89,8 +95,17 @@ impl MirrorPair {
 
     /// It has heard nothing of the server yet: what was heard at another check says nothing of now.
     fn remote(&self, side: Side) -> Remote {
-        let Place { party, address } = self.place(side);
-        let transport = self.repositories.transport(address.clone(), &party.client, Trust::Named, Refusals::Believed);
+        self.remote_by(side, &self.place(side).party.client)
+    }
+
+    /// The same for whole repositories: a server packs one as long as it likes, and may say nothing meanwhile.
+    fn patient_remote(&self, side: Side) -> Remote {
+        self.remote_by(side, &self.place(side).party.client.patient(SILENCE, WHOLE))
+    }
+
+    fn remote_by(&self, side: Side, client: &Client) -> Remote {
+        let address = self.place(side).address.clone();
+        let transport = self.repositories.transport(address, client, Trust::Named, Refusals::Believed);
         Remote::new(transport, Arc::new(Mutex::new(None)))
     }
 
@@ -127,7 +142,7 @@ impl Pair for MirrorPair {
     fn sync(&self, updates: &[RefUpdate], progress: &mut dyn FnMut(Transfer) -> bool) -> Result<Vec<Updated>> {
         let lease = self.lease();
         let _fetching = lease.fetching();
-        let (source, mirror) = (self.remote(Side::Source), self.remote(Side::Mirror));
+        let (source, mirror) = (self.patient_remote(Side::Source), self.patient_remote(Side::Mirror));
         let pack_limit = self.repositories.pack_limit();
         let sides = Sides { source: &source, mirror: &mirror, folder: lease.place()?, pack_limit };
         let secretless = |text: &str| {

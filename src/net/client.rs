@@ -132,6 +132,12 @@ impl Client {
         }
     }
 
+    /// The same client for what takes long: who is asked may be silent so long, and take so long in all.
+    pub fn patient(&self, silence: Duration, total: Duration) -> Client {
+        let limits = Limits { first_byte: silence, stall: silence, total, ..self.limits.clone() };
+        Client { limits, ..self.clone() }
+    }
+
     /// Whether another program may be let connect to a host that an answer or a page named. Gives the address that was
     /// checked, to connect to that very one; `None` where the configuration allows the host whatever its address is.
     pub async fn check_host(&self, host: &str) -> Result<Option<IpAddr>> {

@@ -18,7 +18,7 @@ use std::path::Path;
 use super::known::RawRef;
 use super::remote::{Order, Remote};
 use super::server::{self, Server};
-use super::transport::{Line, Service};
+use super::transport::{Line, LineKind, Service};
 use crate::error::{Error, Kind, Result};
 use crate::net::Upload;
 use crate::ports::{RefUpdate, Side, Transfer, Updated};
@@ -100,6 +100,16 @@ fn objection(update: &RefUpdate, server: &Server) -> Option<&'static str> {
 impl Sides<'_> {
     fn greet(&self) -> Result<Greeted> {
         let mut line = self.mirror.transport().connect(Service::ReceivePack)?;
+        if let LineKind::Http(base) = &line.kind
+            && base.anonymous
+        {
+            let other = base.url.host_str().unwrap_or_default();
+            return Err(Error::bad_gateway(format!(
+                "{}: redirects a push to another server ({other})",
+                self.mirror.host()
+            ))
+            .remedy("name the address that it leads to, if it is meant"));
+        }
         let greeting = server::read(&mut line.greeting)?;
         if !["report-status", "report-status-v2"].iter().any(|report| greeting.server.has(report)) {
             let what = format!("{}: the git server does not say what becomes of a push", self.mirror.host());

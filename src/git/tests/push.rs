@@ -8,7 +8,6 @@ use crate::git::push::{Sides, sync};
 use crate::git::remote::Remote;
 use crate::git::ssh::SshOptions;
 use crate::git::transport::{Refusals, Transport};
-use crate::net::Credential;
 use crate::ports::{RefUpdate, Transfer, Updated};
 
 /// Two repositories on servers of their own, and a place between them.
@@ -39,8 +38,8 @@ impl Both {
         }
     }
 
-    pub fn authorize(&mut self, credentials: Vec<Credential>) {
-        self.client = Client::new(Settings { credentials, ..Settings::default() }).expect("a client");
+    pub fn settle(&mut self, settings: Settings) {
+        self.client = Client::new(settings).expect("a client");
     }
 
     pub fn remote(&self, url: &str) -> Remote {

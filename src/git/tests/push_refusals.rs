@@ -1,9 +1,11 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::push::{Both, update};
 use super::*;
 use crate::error::Kind;
-use crate::net::{Credential, CredentialKind};
+use crate::net::{AllowInsecure, Credential, CredentialKind};
 use crate::ports::Updated;
 
 /// A mirror with three branches, the source one commit ahead in each.
@@ -118,7 +120,7 @@ fn the_mirror_wants_to_know_who_pushes() {
     assert!(both.source_web.log().is_empty(), "nothing is fetched in vain");
     let kind = CredentialKind::Basic { username: "ci".to_owned(), password: "hunter2".into() };
     let host = both.mirror_web.url("").trim_start_matches("http://").to_owned();
-    both.authorize(vec![Credential { host, kind }]);
+    both.settle(Settings { credentials: vec![Credential { host, kind }], ..Settings::default() });
     hook(&both, "pre-receive", "echo 'you sent Y2k6aHVudGVyMg== or hunter2' >&2; exit 1");
     let said = both.sync(&both.plan()).expect("an answer");
     let why = "pre-receive hook declined (you sent … or …)";
@@ -139,6 +141,38 @@ fn who_may_only_read_learns_it_before_anything_is_fetched() {
     let gone = both.mirror_web.url("/nothing.git");
     let error = both.sync_to(&gone, &both.plan(), &mut |_| true).expect_err("not there");
     assert_eq!((error.kind(), error.what()), (Kind::NotFound, "127.0.0.1: repository not found"));
+}
+
+#[test]
+fn a_renamed_repository_is_found_and_a_stranger_gets_nothing() {
+    let mut both = ahead();
+    let said = both.sync_to(&both.mirror_web.url("/renamed"), &both.plan(), &mut |_| true).expect("synced");
+    assert_eq!(refusals(&said), []);
+    both.assert_same();
+
+    both.source.commit("main", 3, &[("c", "c")]);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("port 0");
+    let address = listener.local_addr().expect("bound");
+    let to = both.mirror_web.url("/repo.git/info/refs?service=git-receive-pack");
+    let elsewhere = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let _ = stream.read(&mut [0; 4096]).expect("a request");
+        let answer = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        // A client may have seen enough.
+        let _ = stream.write_all(answer.as_bytes());
+    });
+    let allow_private = vec!["127.0.0.1".parse().expect("an address")];
+    both.settle(Settings { allow_insecure: AllowInsecure::All, allow_private, ..Settings::default() });
+    both.source_web.log();
+    let error =
+        both.sync_to(&format!("http://{address}/repo.git"), &both.plan(), &mut |_| true).expect_err("elsewhere");
+    elsewhere.join().expect("no panic");
+    assert_eq!(
+        error.to_string(),
+        "mirror: 127.0.0.1: redirects a push to another server (127.0.0.1)\n\
+         name the address that it leads to, if it is meant"
+    );
+    assert!(both.source_web.log().is_empty(), "nothing is fetched in vain");
 }
 
 #[test]

@@ -183,6 +183,7 @@ impl Shared {
                 b"000eversion 2\n0019object-format=sha256\n0000",
             )),
             "odd" => Some(("200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement", b"<html>")),
+            "renamed" => Some(("301 Moved Permanently\r\nLocation: /repo.git/info/refs?service=git-receive-pack", b"")),
             "moved" => Some(("302 Found\r\nLocation: /repo.git/info/refs?service=git-upload-pack", b"")),
             _ => None,
         }
