@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use http::header::{AUTHORIZATION, COOKIE, LOCATION};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::tls::TlsInfo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,10 +18,11 @@ use super::certificate::Certificates;
 use super::credentials::{Credential, CredentialKind, Keys, Renew, take_userinfo};
 use super::environment::Proxies;
 use super::failure::Trouble;
-use super::request::{Request, Trust};
+use super::request::{Body, Request, Trust};
 use super::response::Response;
 use super::rewrite::{InsteadOf, replaced};
 use super::settings::{AllowInsecure, Limits, Settings};
+use super::upload::Patience;
 use super::{failure, retry, tls};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
@@ -153,7 +154,8 @@ impl Client {
 
     /// The same; if there is no answer, it says of what sort the trouble is.
     pub async fn reach(&self, request: Request) -> Result<Response, Unreached> {
-        let deadline = Instant::now() + self.limits.total;
+        let size = request.body.as_ref().map_or(0, Body::length);
+        let deadline = Instant::now() + self.limits.total + Duration::from_secs(size / SLOWEST_UPLOAD);
         let mut hop = self.shared.prepare(request)?;
         for redirects in 0..=self.limits.redirects {
             let mut response = self.attempt(&hop, deadline).await?;
@@ -238,7 +240,8 @@ impl Client {
         let shown = self.keys.configured();
         let answer = self.once(hop, &shown, deadline).await;
         let is_refused = answer.as_ref().is_ok_and(|response| response.status == StatusCode::UNAUTHORIZED);
-        if !is_refused || hop.userinfo.is_some() || hop.request.anonymous {
+        let is_once = hop.request.uploads().is_some();
+        if !is_refused || is_once || hop.userinfo.is_some() || hop.request.anonymous {
             return answer;
         }
         if !self.keys.renewed(&hop.request.url, &shown).await {
@@ -259,35 +262,48 @@ impl Client {
         let mut headers = request.headers.clone();
         let is_known = (!request.anonymous || hop.userinfo.is_some())
             && self.keys.add(&request.url, shown, hop.userinfo.as_ref(), &mut headers)?;
+        let size = request.body.as_ref().map_or(0, Body::length);
+        *outgoing.body_mut() = request.body.clone().map(|body| match body {
+            Body::Bytes(bytes) => bytes.into(),
+            Body::Upload(upload) => {
+                // Else it would go in chunks, which some servers take only up to a size.
+                headers.insert(CONTENT_LENGTH, size.into());
+                reqwest::Body::wrap_stream(upload.pieces())
+            }
+        });
         *outgoing.headers_mut() = headers;
-        let size = request.body.as_ref().map_or(0, |body| body.len() as u64);
-        *outgoing.body_mut() = request.body.clone().map(Into::into);
         let client = if request.trust == Trust::Named { &self.shared.named } else { &self.shared.found };
         let wait = self.limits.first_byte + Duration::from_secs(size / SLOWEST_UPLOAD);
-        match timeout_at(deadline.min(Instant::now() + wait), client.execute(outgoing)).await {
-            Ok(Ok(answer)) => {
+        let patience = Patience::new(request.uploads(), &self.limits);
+        match patience.with(wait).wait(deadline, client.execute(outgoing)).await {
+            Some(Ok(answer)) => {
                 if is_known {
                     self.keys.heard(&host, answer.status());
                 }
                 if let Some(der) = answer.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate) {
                     self.shared.certificates.note(&request.url, der);
                 }
-                Ok(Response::new(answer, request.url.clone(), self.limits.stall, deadline, permit))
+                Ok(Response::new(answer, request.url.clone(), patience.with(self.limits.stall), deadline, permit))
             }
-            Ok(Err(cause)) => {
-                if let Some(end) = failure::certificate_end(&cause) {
-                    self.shared.certificates.note_end(&request.url, end);
-                }
-                Err(Failure {
-                    is_passing: failure::is_passing(&cause),
-                    trouble: failure::trouble(&cause),
-                    error: failure::request(&host, &cause, &self.limits),
-                })
-            }
-            Err(_) => {
-                let error = Error::bad_gateway(format!("{host} did not answer within {wait:?}"));
+            Some(Err(cause)) => Err(self.failed(&request.url, &cause)),
+            None => {
+                let error = Error::bad_gateway(match request.uploads().filter(|upload| !upload.is_sent()) {
+                    Some(upload) => upload.stuck(&host),
+                    None => format!("{host} did not answer within {wait:?}"),
+                });
                 Err(Failure { error, trouble: Trouble::Timeout, is_passing: false })
             }
+        }
+    }
+
+    fn failed(&self, url: &Url, cause: &reqwest::Error) -> Failure {
+        if let Some(end) = failure::certificate_end(cause) {
+            self.shared.certificates.note_end(url, end);
+        }
+        Failure {
+            is_passing: failure::is_passing(cause),
+            trouble: failure::trouble(cause),
+            error: failure::request(&failure::host(url), cause, &self.limits),
         }
     }
 }
@@ -336,6 +352,8 @@ impl Shared {
         use StatusCode as S;
         let request = &hop.request;
         let follows = match response.status {
+            // What was sent to one address is not for another.
+            _ if request.uploads().is_some() => false,
             S::MOVED_PERMANENTLY | S::FOUND | S::SEE_OTHER => request.is_repeatable(),
             S::TEMPORARY_REDIRECT | S::PERMANENT_REDIRECT => request.is_repeatable() || request.method == Method::POST,
             _ => false,
