@@ -102,7 +102,7 @@ async fn test(control: &Control, is_json: bool, output: &mut Output) -> Result<E
         tested.iter().try_for_each(|tested| output.json(tested))?;
     } else {
         let mut rows = vec![["CHANNEL", "TEST LETTER"].map(Cell::text).to_vec()];
-        rows.extend(tested.iter().map(|Tested { channel, error }| {
+        rows.extend(tested.iter().map(|Tested { channel, error, .. }| {
             let came = error.as_deref().map_or_else(|| "delivered".to_owned(), |error| error.replace('\n', "; "));
             vec![Cell::text(channel), Cell::text(came)]
         }));
