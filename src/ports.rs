@@ -3,6 +3,7 @@
 //! Must not know of any implementation; a verb joins a trait only with two that really do it.
 //! Rules: HOUSE.md, "The two storeys".
 
+mod line;
 mod mirror;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::spec::refs::Refs;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
 
+pub use line::{Certificate, Line};
 pub use mirror::{
     Condition, Letter, Mirrors, Newest, Notifier, Pair, RefPair, RefRelation, RefUpdate, Relate, Relation, RemoteRef,
     Side, Standing, Transfer, Updated,

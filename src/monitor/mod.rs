@@ -17,6 +17,7 @@ mod seen;
 mod state;
 pub mod status;
 mod term;
+pub mod upstreams;
 pub mod watch;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
