@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use super::outbox::Outbox;
 use super::schedule;
 use crate::error::{Error, Result};
-use crate::ports::{Body, Clock, Condition, Line, Store};
+use crate::ports::{Answer, Body, Clock, Condition, Line, Store};
 use letter::{about, letter};
 use state::{Look, State};
 pub use status::{CertificateStatus, UpstreamStatus};
@@ -292,8 +292,10 @@ async fn find_out(upstream: &Upstream, before: &State) -> Option<Look> {
     match (probed, line.refusing()) {
         (Some(Err(error)), _) if error.is_unauthorized() => Some(refused(error.chain())),
         (Some(Err(error)), _) => Some(unreachable(error.chain())),
-        (Some(Ok(())), Some(host)) => Some(not_let_in(host)),
-        (Some(Ok(())), None) => Some(well(took)),
+        (Some(Ok(Answer::Heard)), Some(host)) => Some(not_let_in(host)),
+        // What may be asked without credentials says nothing to clients who just were refused.
+        (Some(Ok(Answer::LetIn)), Some(host)) if traffic.last_failure > before.last_attempt => Some(not_let_in(host)),
+        (Some(Ok(_)), _) => Some(well(took)),
         // Nobody can be asked: what clients got is all there is.
         (None, _) if traffic.newest() <= before.last_attempt => None,
         (None, Some(host)) => Some(not_let_in(host)),
