@@ -9,7 +9,8 @@ mod tests;
 
 use futures_util::{StreamExt as _, stream};
 
-use super::status::Difference;
+pub use compare::{Compared, Seen};
+
 use crate::error::{Error, Result};
 use crate::ports::{Side, Source};
 use crate::spec::info::Info;
@@ -21,6 +22,13 @@ const AT_A_TIME: usize = 4;
 
 /// So many failures are told one by one.
 const TOLD: usize = 3;
+
+/// What both sides said of every canary module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// In the order of their paths.
+    modules: Vec<Canary>,
+}
 
 /// What both sides said of one module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +52,12 @@ impl Known {
     }
 }
 
-/// Asks both sides for all canary modules, and says how the mirror differs; since when, who remembers knows.
+/// Asks both sides for all canary modules.
 ///
 /// An error if not every module could be compared: a canary that cannot be asked for must not pass for one that is
 /// well. It is [`unauthorized`](Error::is_unauthorized) where a side does not accept who we are. A module that neither
 /// side knows is no canary, so it is an error too.
-pub async fn look(source: &dyn Source, mirror: &dyn Source, modules: &[ModulePath]) -> Result<Difference> {
+pub async fn look(source: &dyn Source, mirror: &dyn Source, modules: &[ModulePath]) -> Result<Sight> {
     let mut modules = modules.to_vec();
     modules.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     modules.dedup();
@@ -72,7 +80,7 @@ pub async fn look(source: &dyn Source, mirror: &dyn Source, modules: &[ModulePat
         }
     }
     match failures.is_empty() {
-        true => Ok(compare::compare(&seen)),
+        true => Ok(Sight { modules: seen }),
         false => Err(together(failures, modules.len())),
     }
 }

@@ -6,12 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::look;
+use super::{Compared, Seen, look};
 use crate::error::{Error, Kind, Result};
-use crate::monitor::comparison::{compare_values, condition};
-use crate::monitor::seen::Seen;
-use crate::monitor::status::Difference;
-use crate::ports::{Condition, Content, Source, Told, Validators};
+use crate::ports::{Content, Source, Told, Validators};
 use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
@@ -97,108 +94,91 @@ fn modules(paths: &[&str]) -> Vec<ModulePath> {
     paths.iter().map(|path| ModulePath::parse(path).expect(path)).collect()
 }
 
-async fn compare(source: &Shelf, mirror: &Shelf) -> Difference {
-    look(source, mirror, &modules(&["x.test/a"])).await.expect("both sides answer")
+async fn compare(source: &Shelf, mirror: &Shelf, before: &Seen, now: DateTime<Utc>) -> Compared {
+    look(source, mirror, &modules(&["x.test/a"])).await.expect("both sides answer").compare(before, now)
 }
 
-/// `v1.0.0 SOURCE MIRROR`, one after the other; diverged ones with `!`.
-fn told(difference: &Difference) -> String {
+/// `x.test/a@v1.0.0 SOURCE MIRROR`, a line each; diverged ones with `!`.
+fn told(compared: &Compared) -> String {
+    let Some(difference) = &compared.difference else { return "same".to_owned() };
     let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let lines = difference.refs.iter().map(|row| {
         let mark = if row.is_diverged { "!" } else { "" };
         let name = row.name.strip_prefix("x.test/a@").unwrap_or(&row.name);
         format!("{mark}{name} {} {}", side(&row.source), side(&row.mirror))
     });
-    format!("{} behind: {}", difference.behind_refs, lines.collect::<Vec<_>>().join(", "))
-}
-
-/// What the mirror is, by the time of the second of two looks that find the same.
-fn stands(difference: &Difference) -> Condition {
-    let (_, seen) = compare_values(difference.clone(), &Seen::default(), day(1));
-    let (found, _) = compare_values(difference.clone(), &seen, day(3));
-    condition(found.as_ref(), std::time::Duration::from_secs(24 * 3600), day(3))
+    let lines = lines.collect::<Vec<_>>().join(", ");
+    format!("{} behind, {} ahead: {lines}", difference.behind_refs, difference.ahead_refs)
 }
 
 #[tokio::test]
 async fn a_proxy_is_held_against_its_source() {
     let pseudo = ["v0.0.0-20260101000000-aaaaaaaaaaaa", "v0.0.0-20260201000000-bbbbbbbbbbbb"];
-    use Condition as C;
     let a = || Shelf::default();
-    let table: [(&str, Shelf, Shelf, String, Condition); 10] = [
-        (
-            "the same",
-            a().with("x.test/a", "v1.0.0 v1.1.0"),
-            a().with("x.test/a", "v1.0.0 v1.1.0"),
-            "0 behind: ".to_owned(),
-            C::InSync,
-        ),
+    let table: [(&str, Shelf, Shelf, String); 10] = [
+        ("the same", a().with("x.test/a", "v1.0.0 v1.1.0"), a().with("x.test/a", "v1.0.0 v1.1.0"), "same".to_owned()),
         (
             "a version is missing",
             a().with("x.test/a", "v1.0.0 v1.1.0"),
             a().with("x.test/a", "v1.0.0"),
-            "2 behind: latest v1.1.0 v1.0.0, v1.1.0 v1.1.0 -".to_owned(),
-            C::Stale,
+            "2 behind, 0 ahead: latest v1.1.0 v1.0.0, v1.1.0 v1.1.0 -".to_owned(),
         ),
         (
             "an old version is missing",
             a().with("x.test/a", "v1.0.0 v1.1.0"),
             a().with("x.test/a", "v1.1.0"),
-            "1 behind: v1.0.0 v1.0.0 -".to_owned(),
-            C::Stale,
+            "1 behind, 0 ahead: v1.0.0 v1.0.0 -".to_owned(),
         ),
         (
             "versions are told in their order",
             a().with("x.test/a", "v1.2.0 v1.10.0 v1.11.0"),
             a().with("x.test/a", "v1.11.0"),
-            "2 behind: v1.2.0 v1.2.0 -, v1.10.0 v1.10.0 -".to_owned(),
-            C::Stale,
+            "2 behind, 0 ahead: v1.2.0 v1.2.0 -, v1.10.0 v1.10.0 -".to_owned(),
         ),
         (
             "the mirror does not have the module",
             a().with("x.test/a", "v1.0.0"),
             a(),
-            "2 behind: latest v1.0.0 -, v1.0.0 v1.0.0 -".to_owned(),
-            C::Stale,
+            "2 behind, 0 ahead: latest v1.0.0 -, v1.0.0 v1.0.0 -".to_owned(),
         ),
         (
             "a proxy keeps what its source deleted",
             a().with("x.test/a", "v1.0.0"),
             a().with("x.test/a", "v1.0.0 v1.1.0"),
-            "0 behind: latest - v1.1.0, v1.1.0 - v1.1.0".to_owned(),
-            C::InSync,
+            "0 behind, 2 ahead: latest v1.0.0 v1.1.0, v1.1.0 - v1.1.0".to_owned(),
         ),
         (
             "a proxy keeps a module that its source deleted",
             a(),
             a().with("x.test/a", "v1.0.0"),
-            "0 behind: latest - v1.0.0, v1.0.0 - v1.0.0".to_owned(),
-            C::InSync,
+            "0 behind, 2 ahead: latest - v1.0.0, v1.0.0 - v1.0.0".to_owned(),
         ),
         (
             "a module without releases moved on",
             a().with("x.test/a", pseudo[1]),
             a().with("x.test/a", pseudo[0]),
-            format!("1 behind: latest {} {}", pseudo[1], pseudo[0]),
-            C::Stale,
+            format!("1 behind, 0 ahead: latest {} {}", pseudo[1], pseudo[0]),
         ),
         (
             "one version of two times",
             a().with_latest("x.test/a", info("v1.0.0", day(1), "")),
             a().with_latest("x.test/a", info("v1.0.0", day(2), "")),
-            "0 behind: !latest v1.0.0 of 2026-09-22T14:13:20Z v1.0.0 of 2026-09-23T14:13:20Z".to_owned(),
-            C::Diverged,
+            "0 behind, 1 ahead: !latest v1.0.0 of 2026-09-22T14:13:20Z v1.0.0 of 2026-09-23T14:13:20Z".to_owned(),
         ),
         (
             "one version of two commits",
             a().with_latest("x.test/a", info("v1.0.0", day(1), "aa")),
             a().with_latest("x.test/a", info("v1.0.0", day(1), "bb")),
-            "0 behind: !latest v1.0.0 at aa v1.0.0 at bb".to_owned(),
-            C::Diverged,
+            "0 behind, 1 ahead: !latest v1.0.0 at aa v1.0.0 at bb".to_owned(),
         ),
     ];
-    for (row, source, mirror, expected, condition) in table {
-        let difference = compare(&source, &mirror).await;
-        assert_eq!((told(&difference), stands(&difference)), (expected, condition), "{row}");
+    for (row, source, mirror, expected) in table {
+        let compared = compare(&source, &mirror, &Seen::default(), day(9)).await;
+        assert_eq!(told(&compared), expected, "{row}");
+        assert_eq!(compared.is_diverged, expected.contains('!'), "{row}");
+        let since = compared.difference.as_ref().and_then(|difference| difference.since);
+        let matters = compared.is_diverged || compared.difference.as_ref().is_some_and(|found| found.behind_refs > 0);
+        assert_eq!(since, matters.then(|| day(9)), "{row}: what is merely kept is no lag");
     }
 }
 
@@ -206,20 +186,44 @@ async fn a_proxy_is_held_against_its_source() {
 async fn a_side_that_tells_no_commit_contradicts_nobody() {
     let source = Shelf::default().with_latest("x.test/a", info("v1.0.0", day(1), "aa"));
     let mirror = Shelf::default().with_latest("x.test/a", Info { time: None, ..info("v1.0.0", day(1), "") });
-    assert_eq!(told(&compare(&source, &mirror).await), "0 behind: ");
+    assert_eq!(told(&compare(&source, &mirror, &Seen::default(), day(9)).await), "same");
+}
+
+#[tokio::test]
+async fn a_difference_keeps_its_age() {
+    let a = |versions| Shelf::default().with("x.test/a", versions);
+    let since = |compared: &Compared| compared.difference.as_ref().and_then(|difference| difference.since);
+    let first = compare(&a("v1.0.0 v1.1.0"), &a("v1.0.0"), &Seen::default(), day(1)).await;
+    let kept: Seen = serde_json::from_str(&serde_json::to_string(&first.seen).expect("json")).expect("json");
+    let second = compare(&a("v1.0.0 v1.1.0 v1.2.0"), &a("v1.0.0"), &kept, day(2)).await;
+    assert_eq!(since(&second), Some(day(1)));
+    let rows = second.difference.as_ref().expect("two are missing").refs.iter();
+    let rows: Vec<_> = rows.map(|row| (row.name.as_str(), row.since)).collect();
+    let days = [("x.test/a@latest", 1), ("x.test/a@v1.1.0", 1), ("x.test/a@v1.2.0", 2)];
+    assert_eq!(rows, days.map(|(name, at)| (name, Some(day(at)))));
+    let even = compare(&a("v1.0.0 v1.1.0"), &a("v1.0.0 v1.1.0"), &second.seen, day(3)).await;
+    assert_eq!((told(&even), &even.seen), ("same".to_owned(), &Seen::default()));
+    let again = compare(&a("v1.0.0 v1.1.0"), &a("v1.0.0"), &even.seen, day(4)).await;
+    assert_eq!(since(&again), Some(day(4)));
 }
 
 /// Of a busy module without releases something is always missing, and never the same for long.
 #[tokio::test]
 async fn a_mirror_that_keeps_up_with_a_busy_source_is_never_old() {
-    let module = |day: i64| Shelf::default().with("x.test/a", &format!("v0.0.0-202601{day:02}000000-aaaaaaaaaaaa"));
+    let at = |day: i64| format!("v0.0.0-202601{day:02}000000-aaaaaaaaaaaa");
     let mut seen = Seen::default();
     for now in 3..20 {
-        let (found, after) = compare_values(compare(&module(now), &module(now - 2)).await, &seen, day(now));
-        let since = found.as_ref().and_then(|difference| difference.since);
+        let (source, mirror) = (at(now), at(now - 2));
+        let module = |version: &str| Shelf::default().with("x.test/a", version);
+        let compared = compare(&module(&source), &module(&mirror), &seen, day(now)).await;
+        let since = compared.difference.as_ref().and_then(|difference| difference.since);
         assert_eq!(since, Some(day((now - 1).max(3))), "day {now}");
-        seen = after;
+        seen = compared.seen;
     }
+    // What the source took back is waited for no more.
+    let module = |version: &str| Shelf::default().with("x.test/a", version);
+    let compared = compare(&module(&at(18)), &module(&at(17)), &seen, day(30)).await;
+    assert_eq!(compared.difference.and_then(|difference| difference.since), Some(day(18)));
 }
 
 #[tokio::test]
