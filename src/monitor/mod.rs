@@ -21,6 +21,7 @@ mod state;
 pub mod status;
 mod telling;
 mod term;
+pub mod upstreams;
 pub mod watch;
 mod words;
 

@@ -28,6 +28,7 @@ mod upload;
 mod upload_tests;
 
 pub use crate::secret::Secret;
+pub use certificate::Validity;
 pub use client::{Client, Unreached};
 pub use credentials::{Credential, CredentialKind, Renew};
 pub use environment::Proxies;
