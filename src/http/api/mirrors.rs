@@ -102,9 +102,10 @@ pub async fn sync(call: Call) -> Result<Reply> {
             stage.replace(now) == Some(now) || tell.send(Said::Progress(transfer)).is_ok()
         };
         let syncing = watching.watch.sync(&name, wanted, Box::new(progress));
-        let telling = async {
+        let to = lines.clone();
+        let telling = async move {
             while let Some(said) = told.recv().await {
-                lines.say(&said).await?;
+                to.say(&said).await?;
             }
             Ok(())
         };
