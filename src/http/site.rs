@@ -9,6 +9,7 @@ use super::route::RegistryName;
 use crate::access::audit::Records;
 use crate::access::{Ledgers, Tokens};
 use crate::error::{Error, Result};
+use crate::monitor::Watch;
 use crate::registry::catalog::Catalog;
 use crate::registry::stock::Stock;
 use crate::registry::{Proofs, Registry};
@@ -30,6 +31,7 @@ pub struct Site {
     proofs: Option<Arc<Proofs>>,
     databases: Arc<sumdb::Databases>,
     ledgers: Option<Arc<Ledgers>>,
+    watch: Option<Arc<Watch>>,
 }
 
 /// Reads the configuration again.
@@ -51,7 +53,17 @@ pub struct Reloaded {
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>, tokens: Arc<Tokens>) -> Site {
         let databases = Arc::default();
-        Site { catalog, tokens, reload: None, stock: None, records: None, proofs: None, databases, ledgers: None }
+        Site {
+            catalog,
+            tokens,
+            reload: None,
+            stock: None,
+            records: None,
+            proofs: None,
+            databases,
+            ledgers: None,
+            watch: None,
+        }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -112,6 +124,16 @@ impl Site {
     /// What every registry served first.
     pub fn ledgers(&self) -> Option<Arc<Ledgers>> {
         self.ledgers.clone()
+    }
+
+    /// The same, with an eye on mirrors.
+    pub fn watched_by(self, watch: Arc<Watch>) -> Site {
+        Site { watch: Some(watch), ..self }
+    }
+
+    /// Who has an eye on mirrors; `None` where nobody has.
+    pub fn watch(&self) -> Option<&Arc<Watch>> {
+        self.watch.as_ref()
     }
 
     /// For `/metrics`.

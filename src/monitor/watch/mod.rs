@@ -132,6 +132,11 @@ impl Watch {
         Err(Error::unavailable("nothing was renewed").about(mirror.name()))
     }
 
+    /// What its clock says: the moment at which all that it tells is so.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.world.clock.now()
+    }
+
     fn all(&self) -> Vec<Arc<Mirror>> {
         self.mirrors.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
