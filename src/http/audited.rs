@@ -22,7 +22,7 @@ const LONGEST: usize = 1024;
 #[derive(Default)]
 pub struct Audited {
     pub wanted: Option<(RegistryName, ModulePath, Question)>,
-    /// The method of a call of the programming interface.
+    /// The method of a call of the programming interface, or of a form on a page.
     pub called: Option<Method>,
     /// The registry that such a call names.
     pub registry: Option<String>,
@@ -130,7 +130,7 @@ impl Audited {
         match &self.called {
             Some(method) => {
                 line.registry = self.registry.take().map(cut).unwrap_or_default();
-                line.file = Cow::Borrowed("api");
+                line.file = Cow::Borrowed(if said.route.contains("/api/") { "api" } else { "page" });
                 line.asked = Some(cut(format!("{method} {}", said.subject)));
             }
             None => (line.file, line.asked) = (Cow::Borrowed(said.route), Some(cut(said.subject.to_owned()))),

@@ -6,6 +6,7 @@ pub mod fault;
 pub mod home;
 pub mod mirror;
 pub mod mirrors;
+pub mod sync;
 #[cfg(test)]
 mod tests;
 pub mod upstreams;

@@ -70,6 +70,15 @@ pub fn counted(count: u64, one: &str) -> String {
     }
 }
 
+/// A hash by its first twelve digits, as in pseudo-versions; anything else as it is.
+pub fn shortened(text: Option<&str>) -> String {
+    match text {
+        None => "not there".to_owned(),
+        Some(text) if text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => text[..12].to_owned(),
+        Some(text) => text.to_owned(),
+    }
+}
+
 /// The class of a condition in the stylesheet: it only repeats what the word says.
 pub fn class(condition: Condition) -> &'static str {
     match condition {
