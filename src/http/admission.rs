@@ -243,8 +243,10 @@ pub fn refuse_foreign_form(asked: &Asked) -> Result<()> {
     let is_told = asked.peer == Peer::Control || says("sec-fetch-site") || says(ORIGIN.as_str());
     match is_told {
         true => Ok(()),
-        false => Err(Error::forbidden("this does not say from which page it comes (expected Sec-Fetch-Site or Origin)")
-            .remedy("programs use the interface: /api/v1/mirrors")),
+        false => {
+            Err(Error::forbidden("this does not say from which page it comes (expected Sec-Fetch-Site or Origin)")
+                .remedy("programs use the interface: /api/v1/mirrors"))
+        }
     }
 }
 

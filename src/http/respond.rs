@@ -21,10 +21,10 @@ use super::metrics;
 use super::range::Range;
 use super::refusal::Refusal;
 use super::text;
-pub use page::{Shown, refused_on_page, shown};
 use crate::error::{Error, Kind, Said};
 use crate::registry::{Answer, AnswerBody, Life, Question, Reach};
 use crate::sumdb;
+pub use page::{Shown, refused_on_page, shown};
 
 const UPSTREAM: HeaderName = HeaderName::from_static("x-modvet-upstream");
 const SUM: HeaderName = HeaderName::from_static("x-modvet-sum");

@@ -9,11 +9,17 @@ use super::fault::FaultPage;
 use super::home::HomePage;
 use super::mirror::{MirrorPage, Note};
 use super::mirrors::MirrorsPage;
+use super::sync::{SyncPage, SyncState};
 use super::upstreams::UpstreamLine;
 use super::{STYLE, html};
-use crate::monitor::{Difference, MirrorStatus, RefDifference, RenewalStatus, Renewed};
-use crate::ports::{Condition, Newest};
+use crate::error::{Error, Result};
+use crate::monitor::{
+    Difference, Event, HistoryRow, MirrorStatus, Plan, Planned, RefDifference, RenewalStatus, Renewed, Synced,
+    UpdateKind,
+};
+use crate::ports::{Condition, Newest, RefUpdate, Transfer, Updated};
 use crate::registry::Health;
+use crate::spec::info::ObjectId;
 
 fn now() -> DateTime<Utc> {
     "2026-11-21T09:00:00Z".parse().expect("a moment")
@@ -115,6 +121,35 @@ fn unchecked() -> MirrorStatus {
     }
 }
 
+/// Everything that can have happened.
+fn past(by: &str) -> Vec<HistoryRow> {
+    let until = "2027-11-18".parse().expect("a date");
+    let (from, to, summary) = (Condition::InSync, Condition::Stale, format!("behind since yesterday: {by}"));
+    let day = Event::Day { checks: 96, failures: 2, most_behind_refs: 3, longest_lag_seconds: 90_000, left_out: 5 };
+    let events = [
+        day,
+        Event::Renewed { until, by: Some(by.to_owned()) },
+        Event::Synced { updated: 2, refused: 1, error: None },
+        Event::Synced { updated: 0, refused: 0, error: Some(format!("timed out: {by}")) },
+        Event::Told { letter: "python-gitlab-1".to_owned(), subject: format!("python-gitlab is stale {by}") },
+        Event::Changed { from, to, summary },
+    ];
+    let row = |(n, event)| HistoryRow { at: now() - TimeDelta::hours(n), event };
+    (1..).zip(events).map(row).collect()
+}
+
+fn planned(name: &str, ends: [Option<u8>; 2], kind: UpdateKind, is_diverged: bool) -> Planned {
+    let [from, to] = ends.map(|end| end.map(|byte| ObjectId([byte; 20])));
+    let update = RefUpdate { name: name.to_owned(), from, to };
+    let commits = [Some(2), Some(u64::from(is_diverged))];
+    Planned { update, kind, is_diverged, behind_commits: commits[0], ahead_commits: commits[1] }
+}
+
+fn plan(updates: Vec<Planned>) -> Plan {
+    let MirrorStatus { source, mirror, name, .. } = in_sync("library");
+    Plan { name, source, mirror, updates, behind_commits: Some(6), is_source_empty: false }
+}
+
 fn compare(row: &str, page: &impl Template) {
     let found = html(page).expect("a page");
     well_formed(row, &found);
@@ -165,13 +200,14 @@ fn what_others_wrote_is_text_on_every_page() {
         *field = hostile.to_owned();
     }
     status.error = Some(hostile.to_owned());
-    let health = Health { last_failure: ago(1), failure: Some(hostile.into()), consecutive_failures: 1, ..Health::default() };
+    let health =
+        Health { last_failure: ago(1), failure: Some(hostile.into()), consecutive_failures: 1, ..Health::default() };
     let upstreams = vec![UpstreamLine::new(hostile, health, now())];
     let statuses = [status];
     let fault = FaultPage { title: hostile, what: hostile.into(), remedies: vec![hostile.into()], back: None };
     let pages = [
         html(&MirrorsPage::new(&statuses, upstreams, now())),
-        html(&MirrorPage::new(&statuses[0], None, now())),
+        html(&MirrorPage::new(&statuses[0], &past(hostile), None, now())),
         html(&fault),
         html(&HomePage::new(hostile, "default", &[hostile.to_owned()])),
     ];
@@ -188,7 +224,7 @@ fn a_link_leads_to_a_page_or_is_none() {
     let mut status = diverged();
     for (url, is_link) in [("javascript:alert(1)", false), ("https://a.example/", true), ("data:text/html,x", false)] {
         status.renewal.as_mut().expect("a renewal").url = Some(url.to_owned());
-        let page = html(&MirrorPage::new(&status, None, now())).expect("a page");
+        let page = html(&MirrorPage::new(&status, &[], None, now())).expect("a page");
         assert_eq!(page.contains(&format!("href=\"{url}\"")), is_link, "{url}");
     }
 }
@@ -215,9 +251,9 @@ fn who_needs_somebody_stands_first() {
 
 #[test]
 fn a_mirror_with_everything_and_one_with_nothing() {
-    compare("mirror-diverged", &MirrorPage::new(&diverged(), None, now()));
-    compare("mirror-in-sync", &MirrorPage::new(&in_sync("library"), Some(Note::Checked), now()));
-    compare("mirror-unchecked", &MirrorPage::new(&unchecked(), None, now()));
+    compare("mirror-diverged", &MirrorPage::new(&diverged(), &past("Ada"), None, now()));
+    compare("mirror-in-sync", &MirrorPage::new(&in_sync("library"), &[], Some(Note::Checked), now()));
+    compare("mirror-unchecked", &MirrorPage::new(&unchecked(), &[], None, now()));
 }
 
 #[test]
@@ -233,4 +269,25 @@ fn a_fault_names_the_way_out() {
     let remedies = vec!["did you mean python-gitlab?".to_owned()];
     let what = "python-gitlap: no such mirror".to_owned();
     compare("fault", &FaultPage { title: "Not found", what, remedies, back: Some("/mirrors".to_owned()) });
+}
+
+#[test]
+fn a_sync_is_told_before_it_while_it_goes_and_after_it() {
+    let updates = vec![
+        planned("refs/heads/new", [None, Some(0x11)], UpdateKind::Create, false),
+        planned("refs/heads/main", [Some(0x22), Some(0x11)], UpdateKind::Forward, false),
+        planned("refs/tags/v1.0.0", [Some(0x22), Some(0x11)], UpdateKind::Overwrite, true),
+        planned("refs/heads/gone", [Some(0x22), None], UpdateKind::Delete, false),
+        planned("refs/heads/<i>own</i>", [Some(0x22), None], UpdateKind::Delete, true),
+    ];
+    let show = |plan: Result<Plan>, last| SyncPage::new("library", SyncState::Ready { plan, last }, now());
+    compare("sync-plan", &show(Ok(plan(updates.clone())), None));
+    let refused = Updated { name: "refs/tags/v1.0.0".to_owned(), refused: Some("protected <tag>".to_owned()) };
+    let taken = Updated { name: "refs/heads/main".to_owned(), refused: None };
+    let synced = Synced { plan: plan(updates), updated: vec![taken, refused], status: in_sync("library") };
+    compare("sync-over", &show(Ok(plan(Vec::new())), ago(2).map(|at| (at, Ok(synced)))));
+    let failed = Err(Error::conflict("it diverged").about("library").remedy("say force"));
+    compare("sync-failed", &show(Err(Error::bad_gateway("timed out")), ago(2).map(|at| (at, failed))));
+    let transfer = Some(Transfer::Pushing { done: 1 << 20, all: 5 << 20 });
+    compare("sync-going", &SyncPage::new("library", SyncState::Going { since: now(), transfer }, now()));
 }

@@ -161,15 +161,8 @@ fn status(condition: Condition) -> MirrorStatus {
     }
 }
 
-fn mirror_page(status: MirrorStatus) -> String {
-    let reading = Reading { mirrors: vec![status], ..Reading::default() };
-    Metrics::new(None).page(&reading).expect("a page")
-}
-
-#[test]
-fn a_mirror_that_is_behind_is_seen() {
-    let difference = Difference { behind_refs: 5, behind_commits: Some(6), ..Difference::default() };
-    let renewal = RenewalStatus {
+fn renewal() -> RenewalStatus {
+    RenewalStatus {
         what: "subscription".to_owned(),
         due: "2027-02-01".parse().expect("a date"),
         days_left: 17,
@@ -178,10 +171,20 @@ fn a_mirror_that_is_behind_is_seen() {
         owner: None,
         url: None,
         history: Vec::new(),
-    };
+    }
+}
+
+fn mirror_page(status: MirrorStatus) -> String {
+    let reading = Reading { mirrors: vec![status], ..Reading::default() };
+    Metrics::new(None).page(&reading).expect("a page")
+}
+
+#[test]
+fn a_mirror_that_is_behind_is_seen() {
+    let difference = Difference { behind_refs: 5, behind_commits: Some(6), ..Difference::default() };
     let page = mirror_page(MirrorStatus {
         difference: Some(difference),
-        renewal: Some(renewal),
+        renewal: Some(renewal()),
         ..status(Condition::Stale)
     });
     for line in [
@@ -204,12 +207,8 @@ fn a_mirror_that_is_behind_is_seen() {
 
 #[test]
 fn what_is_not_known_of_a_mirror_is_not_there() {
-    let unchecked = MirrorStatus {
-        last_attempt: None,
-        last_success: None,
-        last_in_sync: None,
-        ..status(Condition::Unchecked)
-    };
+    let unchecked =
+        MirrorStatus { last_attempt: None, last_success: None, last_in_sync: None, ..status(Condition::Unchecked) };
     let samples = |page: &str| {
         let samples = page.lines().filter(|line| line.contains("mirror=") && !line.contains("modvet_mirror_condition"));
         samples.map(|line| line.split('{').next().expect("a name").to_owned()).collect::<Vec<_>>()
@@ -222,7 +221,9 @@ fn what_is_not_known_of_a_mirror_is_not_there() {
     let found = samples(&mirror_page(MirrorStatus { difference: Some(unknown), ..status(Condition::Lagging) }));
     assert!(!found.contains(&"modvet_mirror_behind_commits".to_owned()), "{found:?}");
     let page = mirror_page(status(Condition::InSync));
-    for line in ["modvet_mirror_in_sync{mirror=\"python-gitlab\"} 1", "modvet_mirror_behind_refs{mirror=\"python-gitlab\"} 0"] {
+    for line in
+        ["modvet_mirror_in_sync{mirror=\"python-gitlab\"} 1", "modvet_mirror_behind_refs{mirror=\"python-gitlab\"} 0"]
+    {
         assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
     }
 }
@@ -233,10 +234,12 @@ fn a_mirrors_series_stay_the_same_while_its_condition_changes() {
     let series = |condition: Condition| {
         let page = mirror_page(status(condition));
         let lines = page.lines().filter(|line| line.contains("mirror=")).filter_map(|line| line.rsplit_once(' '));
-        lines.map(|(series, _)| series.to_owned()).collect::<Vec<_>>()
+        lines.map(|(series, _)| series.to_owned()).collect::<std::collections::BTreeSet<_>>()
     };
     let first = series(Condition::InSync);
-    for condition in [Condition::Lagging, Condition::Stale, Condition::Diverged, Condition::Unreachable, Condition::Refused] {
+    for condition in
+        [Condition::Lagging, Condition::Stale, Condition::Diverged, Condition::Unreachable, Condition::Refused]
+    {
         assert_eq!(series(condition), first, "{condition:?}");
     }
 }
@@ -247,8 +250,11 @@ fn every_figure_of_the_alert_rules_is_on_the_page() {
     let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/alerts.yml");
     let rules = std::fs::read_to_string(rules).expect("the rules");
     let reading = Reading {
-        upstreams: vec![UpstreamReading { name: "corp".to_owned(), ..UpstreamReading::default() }],
-        mirrors: vec![status(Condition::InSync)],
+        upstreams: vec![UpstreamReading { name: "corp".to_owned(), up: Some(true), ..UpstreamReading::default() }],
+        mirrors: vec![MirrorStatus { renewal: Some(renewal()), ..status(Condition::InSync) }],
+        databases: vec![database()],
+        ledgers: vec![LedgerReading { registry: "default".to_owned(), refusals: 0, drifted: 0 }],
+        audit: Some(AuditReading { written: 0, lost: 0 }),
         certificate_expiry: DateTime::from_timestamp(1_800_000_000, 0),
         ..Reading::default()
     };
@@ -258,7 +264,7 @@ fn every_figure_of_the_alert_rules_is_on_the_page() {
     let names: std::collections::BTreeSet<&str> = names.collect();
     assert!(names.len() >= 8, "{names:?}");
     for name in names {
-        let is_there = |line: &str| line.strip_prefix("# HELP ").and_then(|line| line.split(' ').next()) == Some(name);
+        let is_there = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
         assert!(page.lines().any(is_there), "{name} is on no page\n{page}");
     }
 }
