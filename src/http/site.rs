@@ -9,7 +9,7 @@ use super::route::RegistryName;
 use crate::access::audit::Records;
 use crate::access::{Ledgers, Tokens};
 use crate::error::{Error, Result};
-use crate::monitor::Watch;
+use crate::monitor::{Outbox, Watch};
 use crate::registry::catalog::Catalog;
 use crate::registry::stock::Stock;
 use crate::registry::{Proofs, Registry};
@@ -31,7 +31,25 @@ pub struct Site {
     proofs: Option<Arc<Proofs>>,
     databases: Arc<sumdb::Databases>,
     ledgers: Option<Arc<Ledgers>>,
-    watch: Option<Arc<Watch>>,
+    watching: Option<Watching>,
+}
+
+/// The mirror watch, and who tells people.
+#[derive(Clone)]
+pub struct Watching {
+    pub watch: Arc<Watch>,
+    pub outbox: Arc<Outbox>,
+    /// Whether the watch goes on by itself; beside a command nobody delivers letters but the command.
+    pub is_kept: bool,
+}
+
+impl Watching {
+    /// Does what came of some work and what nobody else would do.
+    pub async fn settle(&self) {
+        if !self.is_kept {
+            self.outbox.deliver_due().await;
+        }
+    }
 }
 
 /// Reads the configuration again.
@@ -53,17 +71,8 @@ pub struct Reloaded {
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>, tokens: Arc<Tokens>) -> Site {
         let databases = Arc::default();
-        Site {
-            catalog,
-            tokens,
-            reload: None,
-            stock: None,
-            records: None,
-            proofs: None,
-            databases,
-            ledgers: None,
-            watch: None,
-        }
+        let (reload, stock, records, proofs, ledgers, watching) = Default::default();
+        Site { catalog, tokens, reload, stock, records, proofs, databases, ledgers, watching }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -126,14 +135,14 @@ impl Site {
         self.ledgers.clone()
     }
 
-    /// The same, with an eye on mirrors.
-    pub fn watched_by(self, watch: Arc<Watch>) -> Site {
-        Site { watch: Some(watch), ..self }
+    /// The same, with a mirror watch.
+    pub fn watched_by(self, watching: Watching) -> Site {
+        Site { watching: Some(watching), ..self }
     }
 
-    /// Who has an eye on mirrors; `None` where nobody has.
-    pub fn watch(&self) -> Option<&Arc<Watch>> {
-        self.watch.as_ref()
+    /// The mirror watch.
+    pub fn watching(&self) -> Option<&Watching> {
+        self.watching.as_ref()
     }
 
     /// For `/metrics`.
@@ -148,7 +157,7 @@ impl Site {
             certificate_expiry: None,
             unverified: self.proofs.as_ref().map(|proofs| proofs.unverified()),
             databases: self.databases.status(),
-            mirrors: self.watch.as_ref().map(|watch| watch.statuses()).unwrap_or_default(),
+            mirrors: self.watching.as_ref().map(|watching| watching.watch.statuses()).unwrap_or_default(),
             denials: current.registries.values().flat_map(|counter| counter.registry.denials()).collect(),
             ledgers: ledgers.map(|ledger| LedgerReading::of(ledger)).collect(),
             // As last counted: to count anew is to look at every entry.

@@ -13,10 +13,10 @@ use url::form_urlencoded;
 use super::admission::Need;
 use super::respond::Shown;
 use super::route::{Page, shown};
-use super::site::Site;
+use super::site::{Site, Watching};
 use crate::access::Guest;
 use crate::error::{Error, Result};
-use crate::monitor::{Sync, Watch};
+use crate::monitor::Sync;
 use crate::registry::definition::DEFAULT;
 use crate::ui;
 use crate::ui::home::HomePage;
@@ -39,7 +39,7 @@ pub struct Visit<'a> {
 }
 
 /// What a POST may bring.
-const RENEWAL: &[&str] = &["until", "by"];
+const RENEWAL: &[&str] = &["until", "by", "force"];
 const SYNC: &[&str] = &["force", "prune"];
 
 impl Page {
@@ -111,7 +111,9 @@ pub async fn act(page: &Page, visit: &Visit<'_>, body: &Bytes) -> Result<Shown> 
     let to = match page {
         Page::Check(name) => {
             Form::parse(body, &[])?;
-            watch(visit)?.check(name).await?;
+            let watching = watching(visit)?;
+            watching.watch.check(name).await?;
+            watching.settle().await;
             noted(name, Note::Checked)
         }
         Page::Renew(name) => {
@@ -121,7 +123,9 @@ pub async fn act(page: &Page, visit: &Visit<'_>, body: &Bytes) -> Result<Shown> 
         Page::Sync(name) => {
             let form = Form::parse(body, SYNC)?;
             let wanted = Sync { force: form.is_ticked("force"), prune: form.is_ticked("prune") };
-            visit.syncs.begin(watch(visit)?, name, wanted)?;
+            visit.syncs.begin(watching(visit)?, name, wanted)?;
+            let by = &visit.guest.name;
+            tracing::info!(mirror = name, wanted.force, wanted.prune, by, "sync asked for");
             page.address()
         }
         Page::Start | Page::Mirrors | Page::Mirror(_) => return Err(Error::internal("a page has no form of its own")),
@@ -142,7 +146,7 @@ fn start(visit: &Visit<'_>) -> Result<String> {
 }
 
 fn mirrors(visit: &Visit<'_>) -> Result<String> {
-    let watch = watch(visit)?;
+    let watch = &watching(visit)?.watch;
     let (statuses, now) = (watch.statuses(), watch.now());
     let current = visit.site.catalog().current();
     let upstreams = current.upstreams.iter().map(|(name, cached)| UpstreamLine::new(name, cached.health(), now));
@@ -150,7 +154,7 @@ fn mirrors(visit: &Visit<'_>) -> Result<String> {
 }
 
 async fn mirror(name: &str, visit: &Visit<'_>) -> Result<String> {
-    let watch = watch(visit)?.clone();
+    let watch = watching(visit)?.watch.clone();
     let status = watch.status(name)?;
     let (asked, now) = (name.to_owned(), watch.now());
     let read = tokio::task::spawn_blocking(move || watch.history(&asked)).await;
@@ -163,7 +167,7 @@ async fn mirror(name: &str, visit: &Visit<'_>) -> Result<String> {
 
 /// What a sync would do, unless one is under way.
 async fn sync(name: &str, visit: &Visit<'_>) -> Result<String> {
-    let watch = watch(visit)?;
+    let watch = &watching(visit)?.watch;
     watch.status(name)?;
     let state = match visit.syncs.of(name) {
         Some(Run::Going { since, transfer }) => SyncState::Going { since, transfer },
@@ -174,15 +178,21 @@ async fn sync(name: &str, visit: &Visit<'_>) -> Result<String> {
 }
 
 async fn renew(name: &str, visit: &Visit<'_>, form: &Form) -> Result<()> {
-    let until = form.text("until").unwrap_or_default();
-    let Ok(until) = until.parse::<NaiveDate>() else {
-        return Err(Error::gone(format!("until: {:?} (expected a date such as 2027-02-01)", shown(until))));
+    let date = |text: &str| {
+        let expected = || Error::gone(format!("until: {:?} (expected a date such as 2027-02-01)", shown(text)));
+        text.parse::<NaiveDate>().map_err(|_| expected())
     };
+    let watching = watching(visit)?;
+    let said = form.text("until").map(date).transpose()?;
+    let until = watching.watch.status(name)?.renewed_until(said, form.is_ticked("force"))?;
     let own = Some(visit.guest.name.as_str()).filter(|own| !own.is_empty());
     let by = form.text("by").or(own).map(str::to_owned);
-    watch(visit)?.renew(name, until, by).await.map(drop)
+    watching.watch.renew(name, until, by).await?;
+    tracing::info!(mirror = name, %until, by = visit.guest.name, "renewed");
+    watching.settle().await;
+    Ok(())
 }
 
-fn watch<'a>(visit: &Visit<'a>) -> Result<&'a Arc<Watch>> {
-    visit.site.watch().ok_or_else(|| Error::unavailable("nobody has an eye on mirrors here"))
+fn watching<'a>(visit: &Visit<'a>) -> Result<&'a Watching> {
+    visit.site.watching().ok_or_else(|| Error::not_found("no mirror is watched here"))
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 
 use crate::error::{Error, Result};
-use crate::monitor::{Sync, Synced, Watch};
+use crate::http::site::Watching;
+use crate::monitor::{Sync, Synced};
 use crate::ports::Transfer;
 
 /// The last sync of each mirror since the start.
@@ -27,27 +28,27 @@ impl Syncs {
     }
 
     /// Begins one. It does not end with the request: a browser that is closed must not leave it half done.
-    pub fn begin(self: &Arc<Syncs>, watch: &Arc<Watch>, mirror: &str, wanted: Sync) -> Result<()> {
+    pub fn begin(self: &Arc<Syncs>, watching: &Watching, mirror: &str, wanted: Sync) -> Result<()> {
         // A name that no mirror has would stay for ever.
-        watch.status(mirror)?;
-        let going = Run::Going { since: watch.now(), transfer: None };
+        watching.watch.status(mirror)?;
+        let going = Run::Going { since: watching.watch.now(), transfer: None };
         let mut runs = self.runs();
         if let Some(Run::Going { .. }) = runs.get(mirror) {
             return Err(Error::conflict("a sync is under way already").about(mirror));
         }
         runs.insert(mirror.to_owned(), going);
         drop(runs);
-        let (syncs, watch, mirror) = (self.clone(), watch.clone(), mirror.to_owned());
+        let (syncs, watching, mirror) = (self.clone(), watching.clone(), mirror.to_owned());
         tokio::spawn(async move {
-            let task = tokio::spawn(syncs.clone().run(watch.clone(), mirror.clone(), wanted));
+            let task = tokio::spawn(syncs.clone().run(watching.clone(), mirror.clone(), wanted));
             // It is over also where it panicked: else none could be begun again.
             let outcome = task.await.unwrap_or_else(|cause| Err(Error::internal("a sync broke off").because(cause)));
-            syncs.runs().insert(mirror, Run::Over { at: watch.now(), outcome });
+            syncs.runs().insert(mirror, Run::Over { at: watching.watch.now(), outcome });
         });
         Ok(())
     }
 
-    async fn run(self: Arc<Syncs>, watch: Arc<Watch>, mirror: String, wanted: Sync) -> Result<Synced> {
+    async fn run(self: Arc<Syncs>, watching: Watching, mirror: String, wanted: Sync) -> Result<Synced> {
         let (syncs, name) = (self, mirror.clone());
         let progress = move |now: Transfer| {
             if let Some(Run::Going { transfer, .. }) = syncs.runs().get_mut(&name) {
@@ -55,7 +56,9 @@ impl Syncs {
             }
             true
         };
-        watch.sync(&mirror, wanted, Box::new(progress)).await
+        let synced = watching.watch.sync(&mirror, wanted, Box::new(progress)).await;
+        watching.settle().await;
+        synced
     }
 
     fn runs(&self) -> MutexGuard<'_, BTreeMap<String, Run>> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::World;
 use crate::error::{Error, Result};
+use crate::http::site::Watching;
 use crate::monitor::{MirrorDefinition, MirrorKind, Outbox, Period, RefPattern, Renewal, Watch, Watched, Way};
 use crate::ports::{Newest, Pair, RefRelation, RefUpdate, Relate, Relation, RemoteRef, Side, Transfer, Updated};
 use crate::spec::info::ObjectId;
@@ -47,9 +48,9 @@ impl Twins {
     }
 
     /// `library` is the twins; it rests on something that lapses.
-    pub fn watch(self: &Arc<Twins>, world: &World) -> Arc<Watch> {
+    pub fn watch(self: &Arc<Twins>, world: &World) -> Watching {
         let outbox = Arc::new(Outbox::open(world.store.clone(), world.clock.clone()).expect("an empty store"));
-        let watch = Watch::open(world.store.clone(), world.clock.clone(), outbox).expect("an empty store");
+        let watch = Watch::open(world.store.clone(), world.clock.clone(), outbox.clone()).expect("an empty store");
         let kind = MirrorKind::Git {
             source: "https://git.example/library.git".to_owned(),
             mirror: "https://mirror.example/library.git".to_owned(),
@@ -72,7 +73,7 @@ impl Twins {
             is_paused: false,
         };
         watch.appoint(vec![Watched { definition, way: Way::Git(self.clone()) }]).expect("an empty store");
-        Arc::new(watch)
+        Watching { watch: Arc::new(watch), outbox, is_kept: true }
     }
 
     fn side(&self, side: Side) -> &Mutex<Vec<(String, u8)>> {
