@@ -176,6 +176,7 @@ impl Site {
             certificate_expiry: None,
             unverified: self.proofs.as_ref().map(|proofs| proofs.unverified()),
             databases: self.databases.status(),
+            mirrors: self.watching.as_ref().map(|watching| watching.watch.statuses()).unwrap_or_default(),
             denials: current.registries.values().flat_map(|counter| counter.registry.denials()).collect(),
             ledgers: ledgers.map(|ledger| LedgerReading::of(ledger)).collect(),
             // As last counted: to count anew is to look at every entry.

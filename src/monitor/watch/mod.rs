@@ -148,6 +148,11 @@ impl Watch {
         renewed.unwrap_or_else(|error| Err(Error::internal("the work was cut short").because(error)))
     }
 
+    /// What its clock says: the moment at which all that it tells is so.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.world.clock.now()
+    }
+
     fn all(&self) -> Vec<Arc<Mirror>> {
         self.mirrors.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
