@@ -5,6 +5,7 @@
 mod acquire;
 mod address;
 pub mod attributes;
+mod borrowed;
 pub mod convert;
 mod folder;
 mod growth;
@@ -17,6 +18,8 @@ mod pktline;
 mod remote;
 mod repo;
 mod repositories;
+mod route;
+pub mod same;
 mod server;
 mod shared;
 mod ssh;
@@ -24,7 +27,7 @@ mod transport;
 mod trees;
 mod usage;
 
-pub use repositories::{Options, Repositories};
+pub use repositories::{Mirrored, Options, Repositories};
 pub use ssh::SshOptions;
 pub use usage::{Removal, RepositoryUsage};
 
