@@ -94,7 +94,7 @@ async fn the_refs_say_whether_a_git_answer_still_holds() {
         for (question, told) in &all {
             let holds = direct.unchanged(&module(PATH), question, told).await;
             match expected(question) {
-                Some(expected) => assert_eq!(holds.expect(row), expected, "{row}: {question:?}"),
+                Some(expected) => assert_eq!(holds.expect(row).what, expected, "{row}: {question:?}"),
                 None => assert_eq!(holds.expect_err(row).kind(), Kind::NotFound, "{row}: {question:?}"),
             }
         }
