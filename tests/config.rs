@@ -17,15 +17,17 @@ fn check_says_all_that_is_wrong_each_with_its_line() {
     let home = Home::new();
     home.write(
         "modvet.toml",
-        "listen = \"here\"\n[[upstream]]\nname = \"a\"\nkind = \"svn\"\n[[upstream]]\nname = \"b\"\nkind = \"git\"\n\
+        "listen = \"here\"\nopen = 3\n\
+         [[upstream]]\nname = \"a\"\nkind = \"svn\"\n[[upstream]]\nname = \"b\"\nkind = \"git\"\n\
          [[registry]]\nname = \"ci\"\nupstreams = [\"b\", \"b\"]\n",
     );
     let output = home.run(&["config", "check", "modvet.toml"]);
     assert_eq!(
         out(&output),
         "modvet.toml: line 1: listen: \"here\" (expected an address and a port such as 127.0.0.1:3000)\n\
-         modvet.toml: line 4: upstream.kind: \"svn\" (expected git, proxy or dir)\n\
-         modvet.toml: line 10: registry.upstreams: registry ci has \"b\" twice (expected each upstream once)\n"
+         modvet.toml: line 2: open: 3 (expected true or false)\n\
+         modvet.toml: line 5: upstream.kind: \"svn\" (expected git, proxy or dir)\n\
+         modvet.toml: line 11: registry.upstreams: registry ci has \"b\" twice (expected each upstream once)\n"
     );
     assert_eq!(output.status.code(), Some(2));
 }

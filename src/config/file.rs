@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 use super::lines::Lines;
+use super::mirror::MirrorTable;
 use super::rules::{CooldownTable, RuleTable, RulesTable};
-use super::schema;
+use super::schema::{self, Misfit};
 use crate::error::Error;
 use crate::registry::definition::{RegistryTable, UpstreamTable};
 
@@ -36,6 +37,7 @@ pub struct File {
     pub rule: Vec<RuleTable>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown: Option<CooldownTable>,
+    pub mirror: Vec<MirrorTable>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -122,18 +124,17 @@ pub struct LedgerTable {
 }
 
 impl File {
-    /// Refuses what is no TOML, keys that are not known and values of another type, each with its line.
-    pub fn parse(text: &str) -> Result<(File, Lines), Vec<Error>> {
+    /// Refuses what is no TOML, with its line. Keys that are not known and values of another type are left out and
+    /// named beside the rest.
+    pub fn parse(text: &str) -> Result<(File, Lines, Vec<Misfit>), Vec<Error>> {
         let malformed = |error: toml::de::Error| {
             let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             vec![Error::gone(format!("line {line}: {}", error.message().replace('\n', " ")))]
         };
-        let table = DeTable::parse(text).map_err(malformed)?;
+        let mut table = DeTable::parse(text).map_err(malformed)?;
         let lines = Lines::of(text, table.get_ref());
-        let faults = schema::faults(table.get_ref());
-        if !faults.is_empty() {
-            return Err(lines.sorted(faults.into_iter().map(|(key, error)| lines.at(&key, error))));
-        }
-        Ok((toml::from_str(text).map_err(malformed)?, lines))
+        let misfits = schema::sift(table.get_mut());
+        let file = File::deserialize(toml::Deserializer::from(table)).map_err(malformed)?;
+        Ok((file, lines, misfits))
     }
 }

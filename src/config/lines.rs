@@ -46,8 +46,7 @@ impl Lines {
     pub fn fault(&self, above: &str, fault: &Fault) -> Placed {
         let named = above.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('.');
         let named = if named.is_empty() { String::new() } else { format!("{named}.") };
-        let key = if above.is_empty() { fault.key.clone() } else { format!("{above}.{}", fault.key) };
-        self.at(&key, fault.error(&named))
+        self.at(&place(above, &fault.key), fault.error(&named))
     }
 
     /// In the order of the file.
@@ -63,6 +62,11 @@ impl Placed {
         let told = Error::new(self.error.kind(), format!("line {}: {}", self.line, self.error.what()));
         self.error.remedies().iter().fold(told, |told, line| told.remedy(line))
     }
+}
+
+/// Where a key below a table stands.
+pub fn place(above: &str, key: &str) -> String {
+    if above.is_empty() { key.to_owned() } else { format!("{above}.{key}") }
 }
 
 fn walk(table: &DeTable<'_>, above: &str, line: &impl Fn(usize) -> usize, lines: &mut HashMap<String, usize>) {

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::doubts::Doubts;
 use super::file::{AuditTable, File, GitTable, LedgerTable, StoreTable, SumdbTable};
 use super::lines::{Lines, Placed};
+use super::mirror::{self, MirrorSettings, MirrorTable};
+use super::schema::Misfit;
 use super::secure;
 use super::settings::{
     AllowInsecure, AuditSettings, Given, LedgerSettings, Settings, StoreSettings, SumdbSettings, parse_listen,
@@ -14,7 +17,7 @@ use super::settings::{
 use crate::error::{Error, Result};
 use crate::registry::definition::{
     DEFAULT, Fault, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable,
-    duration, is_host, mode, size, strict_mod,
+    duration, is_host, look_for_upstreams, mode, size, strict_mod,
 };
 use crate::spec::database::{NamedDatabase, Verify};
 use crate::spec::path;
@@ -24,22 +27,27 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) struct Reader {
     lines: Lines,
+    doubts: Doubts,
     found: Vec<Placed>,
 }
 
 impl Reader {
-    pub(super) fn new(lines: Lines) -> Reader {
-        Reader { lines, found: Vec::new() }
+    /// What the schema left out stands among the faults, and no follow-up of it.
+    pub(super) fn new(lines: Lines, misfits: Vec<Misfit>) -> Reader {
+        let doubts = Doubts::of(misfits.iter().filter_map(|misfit| misfit.doubt.clone()));
+        let found = misfits.into_iter().map(|misfit| lines.at(&misfit.place, misfit.error)).collect();
+        Reader { lines, doubts, found }
     }
 
     pub(super) fn faults(self) -> Vec<Error> {
-        let Reader { lines, found } = self;
+        let Reader { lines, found, .. } = self;
         lines.sorted(found)
     }
 
     /// What is wrong below a table of the file.
     fn note(&mut self, above: &str, faults: &[Fault]) {
-        self.found.extend(faults.iter().map(|fault| self.lines.fault(above, fault)));
+        let own = faults.iter().filter(|fault| !self.doubts.excuse(above, fault));
+        self.found.extend(own.map(|fault| self.lines.fault(above, fault)));
     }
 
     pub(super) fn settings(&mut self, file: File, given: Given) -> Settings {
@@ -64,9 +72,11 @@ impl Reader {
         let sumdb = self.sumdb(file.sumdb, &given.databases);
         let ledger = self.ledger(&file.ledger);
         self.allow_private(&file.net.allow_private);
-        let rules = super::rules::read(file.rules, file.rule, file.cooldown, &file.registry, |above, faults| {
+        let names = self.doubts.names("registry", file.registry.iter().map(|table| &table.name));
+        let rules = super::rules::read(file.rules, file.rule, file.cooldown, names, |above, faults| {
             self.note(above, faults);
         });
+        let mirrors = self.mirrors(file.mirror);
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
         Settings {
             listen,
@@ -85,6 +95,7 @@ impl Reader {
             upstreams,
             registries,
             rules,
+            mirrors,
         }
     }
 
@@ -156,7 +167,9 @@ impl Reader {
             (Some(list), _) => databases(list, &mut faults),
             (None, Ok(list)) => list.clone(),
             (None, Err(error)) => {
-                self.found.push(self.lines.at("sumdb", error.clone()));
+                if !self.doubts.cover("sumdb.databases") {
+                    self.found.push(self.lines.at("sumdb", error.clone()));
+                }
                 Vec::new()
             }
         };
@@ -169,7 +182,7 @@ impl Reader {
         };
         if databases.is_empty() && faults.is_empty() && otherwise.is_ok() && verify == Verify::Required {
             let what = "\"required\" without a checksum database (expected one in databases or GOSUMDB)";
-            faults.push(Fault::other("verify", what));
+            faults.push(Fault::other("verify", what).rests_on(&["databases"]));
         }
         for (at, pattern) in written.private.iter().enumerate().filter(|(_, pattern)| !path::is_pattern(pattern)) {
             faults.push(Fault::wrong(format!("private.{at}"), pattern, "a pattern such as corp.example/*"));
@@ -219,34 +232,34 @@ impl Reader {
         registries: Vec<RegistryTable>,
         given: Given,
     ) -> (Vec<UpstreamDefinition>, Vec<RegistryDefinition>) {
-        let written = !upstreams.is_empty();
+        let mut known = self.doubts.names("upstream", upstreams.iter().map(|table| &table.name));
+        let mut called = self.doubts.names("registry", registries.iter().map(|table| &table.name));
+        let mut count = upstreams.len();
         let mut upstreams = self.upstreams(upstreams);
-        let mut registries = self.registries(registries);
+        let is_listed = given.upstreams.is_some();
         if let Some(listed) = given.upstreams {
-            if !registries.is_empty() {
-                tracing::warn!(
-                    "the registries of the file are left out: they name upstreams that a list stands in for"
-                );
+            (upstreams, known, called) = (listed, None, Some(Vec::new()));
+            count = upstreams.len();
+        } else if count == 0 && !self.doubts.cover("upstream.0") {
+            match given.otherwise {
+                Ok(otherwise) => {
+                    known = Some(otherwise.iter().map(|upstream| upstream.name.clone()).collect());
+                    (count, upstreams) = (otherwise.len(), otherwise);
+                }
+                Err(error) => {
+                    self.found.push(self.lines.at("upstream", error));
+                    known = None;
+                }
             }
-            (upstreams, registries) = (listed, Vec::new());
-        } else if !written {
-            upstreams = given.otherwise.unwrap_or_else(|error| {
-                self.found.push(self.lines.at("upstream", error));
-                Vec::new()
-            });
         }
-        let known = upstreams.iter().map(|upstream| upstream.name.as_str());
-        for (at, registry) in &registries {
-            let mut faults = Vec::new();
-            registry.look_for_upstreams(known.clone(), &mut faults);
-            self.note(&format!("registry.{at}"), &faults);
+        let mut registries = self.registries(registries, known.as_deref());
+        if is_listed && !registries.is_empty() {
+            tracing::warn!("the registries of the file are left out: they name upstreams that a list stands in for");
+            registries.clear();
         }
-        let registries: Vec<RegistryDefinition> = registries.into_iter().map(|(_, registry)| registry).collect();
-        if upstreams.len() > MAX_UPSTREAMS && !registries.iter().any(|registry| registry.name == DEFAULT) {
-            let what = format!(
-                "upstream: {} upstreams in the registry {DEFAULT} (expected at most {MAX_UPSTREAMS})",
-                upstreams.len()
-            );
+        if count > MAX_UPSTREAMS && called.is_some_and(|names| !names.iter().any(|name| name == DEFAULT)) {
+            let what =
+                format!("upstream: {count} upstreams in the registry {DEFAULT} (expected at most {MAX_UPSTREAMS})");
             let error = Error::gone(what).remedy(format!("name those at / in a [[registry]] called {DEFAULT:?}"));
             self.found.push(self.lines.at(&format!("upstream.{MAX_UPSTREAMS}"), error));
         }
@@ -254,39 +267,61 @@ impl Reader {
     }
 
     fn upstreams(&mut self, tables: Vec<UpstreamTable>) -> Vec<UpstreamDefinition> {
-        let mut upstreams: Vec<UpstreamDefinition> = Vec::new();
+        let (mut upstreams, mut names) = (Vec::new(), Vec::new());
         for (at, table) in tables.into_iter().enumerate() {
-            let mut faults = Vec::new();
-            if let Some(upstream) = UpstreamDefinition::read(table, &mut faults) {
-                // What is kept of it is served all the same: a share that is not mounted keeps no server from starting.
-                if let Some(folder) = upstream.missing_folder() {
-                    let folder = folder.display();
-                    tracing::warn!(upstream = upstream.name, %folder, "the folder is not there; it fails until it is");
-                }
-                if upstreams.iter().any(|other| other.name == upstream.name) {
-                    faults.push(Fault::wrong("name", &upstream.name, "a name that no other upstream has"));
-                }
-                upstreams.push(upstream);
+            let (name, mut faults) = (table.name.clone(), Vec::new());
+            let upstream = UpstreamDefinition::read(table, &mut faults);
+            // What is kept of it is served all the same: a share that is not mounted keeps no server from starting.
+            if let Some((upstream, folder)) = upstream.as_ref().and_then(|it| Some((it, it.missing_folder()?))) {
+                let folder = folder.display();
+                tracing::warn!(upstream = upstream.name, %folder, "the folder is not there; it fails until it is");
             }
+            look_for_twins(name, &mut names, "upstream", &mut faults);
+            upstreams.extend(upstream);
             self.note(&format!("upstream.{at}"), &faults);
         }
         upstreams
     }
 
-    /// With their numbers in the file.
-    fn registries(&mut self, tables: Vec<RegistryTable>) -> Vec<(usize, RegistryDefinition)> {
-        let mut registries: Vec<(usize, RegistryDefinition)> = Vec::new();
+    fn mirrors(&mut self, tables: Vec<MirrorTable>) -> Vec<MirrorSettings> {
+        let (mut mirrors, mut names) = (Vec::<MirrorSettings>::new(), Vec::new());
         for (at, table) in tables.into_iter().enumerate() {
-            let mut faults = Vec::new();
-            if let Some(registry) = RegistryDefinition::read(table, &mut faults) {
-                if registries.iter().any(|(_, other)| other.name == registry.name) {
-                    faults.push(Fault::wrong("name", &registry.name, "a name that no other registry has"));
-                }
-                registries.push((at, registry));
+            let (name, mut faults) = (table.name.clone(), Vec::new());
+            let read = mirror::read(table, &mut faults);
+            if let Some(read) = &read {
+                read.look_for_twin(&mirrors, &mut faults);
             }
+            look_for_twins(name, &mut names, "mirror", &mut faults);
+            mirrors.extend(read);
+            self.note(&format!("mirror.{at}"), &faults);
+        }
+        mirrors
+    }
+
+    /// `known` are the names of all upstreams, if they can be told.
+    fn registries(&mut self, tables: Vec<RegistryTable>, known: Option<&[String]>) -> Vec<RegistryDefinition> {
+        let (mut registries, mut names) = (Vec::new(), Vec::new());
+        for (at, table) in tables.into_iter().enumerate() {
+            let (name, upstreams, mut faults) = (table.name.clone(), table.upstreams.clone(), Vec::new());
+            registries.extend(RegistryDefinition::read(table, &mut faults));
+            if let (Some(upstreams), Some(known)) = (upstreams, known) {
+                let known = known.iter().map(String::as_str);
+                look_for_upstreams(name.as_deref(), &upstreams, known, &mut faults);
+            }
+            look_for_twins(name, &mut names, "registry", &mut faults);
             self.note(&format!("registry.{at}"), &faults);
         }
         registries
+    }
+}
+
+/// Of two that share a name the second is wrong, whatever else is wrong with either.
+fn look_for_twins(name: Option<String>, names: &mut Vec<String>, of: &str, faults: &mut Vec<Fault>) {
+    let Some(name) = name.filter(|_| !faults.iter().any(|fault| fault.key == "name")) else { return };
+    if names.contains(&name) {
+        faults.push(Fault::wrong("name", &name, &format!("a name that no other {of} has")));
+    } else {
+        names.push(name);
     }
 }
 

@@ -2,14 +2,19 @@
 //! Must not know of adapters; the wiring in `cli::wiring` turns settings into them.
 //! Keys, defaults and their meaning: docs/config.md, which a test holds against `schema`.
 
+mod doubts;
+#[cfg(test)]
+mod fault_tests;
 pub mod file;
 mod lines;
 pub mod list;
 mod meant;
+pub mod mirror;
 mod print;
 mod rules;
 pub mod schema;
 mod secure;
 pub mod settings;
 
+pub use mirror::MirrorSettings;
 pub use settings::{AllowInsecure, Given, Settings};

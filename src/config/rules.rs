@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::access::rules::{Action, BY_DEFAULT, COOLDOWN, Cooldown, Exception, FirstSight, Range, Rule, Rules, Until};
-use crate::registry::definition::{self, DEFAULT, Fault, RegistryTable, printed_duration};
+use crate::registry::definition::{self, DEFAULT, Fault, printed_duration};
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
@@ -63,22 +63,24 @@ pub struct ExceptionTable {
     pub reason: Option<String>,
 }
 
-/// Reads all of it; `note` is told what cannot be meant and where it stands.
+/// Reads all of it; `note` is told what cannot be meant and where it stands. `registries` are the names of the file's,
+/// if all of them can be told.
 pub fn read(
     rules: RulesTable,
     rule: Vec<RuleTable>,
     cooldown: Option<CooldownTable>,
-    registries: &[RegistryTable],
+    registries: Option<Vec<String>>,
     mut note: impl FnMut(&str, &[Fault]),
 ) -> Rules {
-    let known: Vec<&str> = registries.iter().filter_map(|registry| registry.name.as_deref()).chain([DEFAULT]).collect();
+    let known = registries.map(|names| names.into_iter().chain([DEFAULT.to_owned()]).collect::<Vec<String>>());
+    let known = known.as_deref();
     let mut faults = Vec::new();
     let default = action("default", rules.default.as_deref().unwrap_or("allow"), &mut faults);
     note("rules", &faults);
     let mut all: Vec<Arc<Rule>> = Vec::new();
     for (at, table) in rule.into_iter().enumerate() {
         let mut faults = Vec::new();
-        if let Some(rule) = read_rule(table, &known, &mut faults) {
+        if let Some(rule) = read_rule(table, known, &mut faults) {
             if all.iter().any(|other| other.name == rule.name) {
                 faults.push(Fault::wrong("name", &rule.name, "a name that no other rule has"));
             }
@@ -86,11 +88,11 @@ pub fn read(
         }
         note(&format!("rule.{at}"), &faults);
     }
-    let cooldown = cooldown.and_then(|table| read_cooldown(table, &known, &mut note));
+    let cooldown = cooldown.and_then(|table| read_cooldown(table, known, &mut note));
     Rules { rules: all, default, cooldown: cooldown.map(Arc::new) }
 }
 
-fn read_rule(table: RuleTable, known: &[&str], faults: &mut Vec<Fault>) -> Option<Rule> {
+fn read_rule(table: RuleTable, known: Option<&[String]>, faults: &mut Vec<Fault>) -> Option<Rule> {
     let name = definition::name(table.name, faults);
     if let Some(name) = name.as_deref().filter(|name| [BY_DEFAULT, COOLDOWN].contains(name)) {
         faults.push(Fault::wrong("name", name, "a name that is no word of modvet's own refusals"));
@@ -119,7 +121,11 @@ fn read_rule(table: RuleTable, known: &[&str], faults: &mut Vec<Fault>) -> Optio
     Some(Rule { name: name?.into(), action, registries, modules, versions, reason, until, dry_run })
 }
 
-fn read_cooldown(table: CooldownTable, known: &[&str], note: &mut impl FnMut(&str, &[Fault])) -> Option<Cooldown> {
+fn read_cooldown(
+    table: CooldownTable,
+    known: Option<&[String]>,
+    note: &mut impl FnMut(&str, &[Fault]),
+) -> Option<Cooldown> {
     let mut faults = Vec::new();
     if table.min_age.is_none() {
         faults.push(Fault::missing("min_age"));
@@ -169,9 +175,10 @@ fn action(key: &str, text: &str, faults: &mut Vec<Fault>) -> Action {
 }
 
 /// A rule of a registry that nobody has would stand for nothing, and everything would pass.
-fn registries(names: Option<Vec<String>>, known: &[&str], faults: &mut Vec<Fault>) -> Vec<String> {
+fn registries(names: Option<Vec<String>>, known: Option<&[String]>, faults: &mut Vec<Fault>) -> Vec<String> {
     let names = names.unwrap_or_default();
-    for (at, name) in names.iter().enumerate().filter(|(_, name)| !known.contains(&name.as_str())) {
+    let Some(known) = known else { return names };
+    for (at, name) in names.iter().enumerate().filter(|(_, name)| !known.contains(name)) {
         let expected = format!("registries of this file: {}", known.join(", "));
         faults.push(Fault::wrong(format!("registries.{at}"), name, &expected));
     }

@@ -1,8 +1,13 @@
 //! Which keys there are and what their values look like, so that whatever else is refused with the nearest known
 //! key named.
 
+use std::borrow::Cow;
+use std::mem;
+
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::lines::place;
 use crate::error::Error;
 use crate::registry::definition::keys::{self, Keys, Shape, nearest};
 
@@ -28,6 +33,7 @@ pub const TABLES: &[(&str, Keys)] = &[
             ("rules", Shape::Table),
             ("rule", Shape::Tables),
             ("cooldown", Shape::Table),
+            ("mirror", Shape::Tables),
         ],
     ),
     (
@@ -94,47 +100,143 @@ pub const TABLES: &[(&str, Keys)] = &[
         "cooldown.exception",
         &[("modules", Shape::Texts), ("versions", Shape::Text), ("until", Shape::Text), ("reason", Shape::Text)],
     ),
+    (
+        "mirror",
+        &[
+            ("name", Shape::Text),
+            ("kind", Shape::Text),
+            ("source", Shape::Text),
+            ("mirror", Shape::Text),
+            ("refs", Shape::Texts),
+            ("modules", Shape::Texts),
+            ("check_every", Shape::Text),
+            ("max_lag", Shape::Text),
+            ("paused", Shape::Truth),
+            ("notify", Shape::Texts),
+            ("source_auth", Shape::Table),
+            ("mirror_auth", Shape::Table),
+            ("renewal", Shape::Table),
+        ],
+    ),
+    ("mirror.source_auth", keys::AUTH),
+    ("mirror.mirror_auth", keys::AUTH),
+    (
+        "mirror.renewal",
+        &[
+            ("what", Shape::Text),
+            ("date", Shape::Text),
+            ("every", Shape::Text),
+            ("owner", Shape::Text),
+            ("url", Shape::Text),
+        ],
+    ),
 ];
 
-/// Every unknown key and every value of another type, with the key's place (`upstream.0.auth.host`).
-pub fn faults(table: &DeTable<'_>) -> Vec<(String, Error)> {
-    let mut faults = Vec::new();
-    check(table, "", "", &mut faults);
-    faults
+/// Whether a table holds credentials.
+fn is_auth(table: &str) -> bool {
+    table == "upstream.auth" || table.ends_with("_auth")
 }
 
-/// `name` is the table's in [`TABLES`], `place` has the numbers of lists in it.
-fn check(table: &DeTable<'_>, name: &str, place: &str, faults: &mut Vec<(String, Error)>) {
-    let Some((_, known)) = TABLES.iter().find(|(table, _)| *table == name) else { return };
-    for (key, value) in table {
-        let found = key.get_ref().as_ref();
-        let at = if place.is_empty() { found.to_owned() } else { format!("{place}.{found}") };
-        let below = if name.is_empty() { found.to_owned() } else { format!("{name}.{found}") };
-        let Some((_, shape)) = known.iter().find(|(key, _)| *key == found || *key == "*") else {
-            faults.push((at, unknown(name, found, known)));
-            continue;
-        };
-        match (value.get_ref(), shape) {
-            (DeValue::Table(inner), Shape::Table | Shape::TableOrText) => check(inner, &below, &at, faults),
+/// Something that has no place in the file.
+pub struct Misfit {
+    /// `upstream.0.auth.host`.
+    pub place: String,
+    pub error: Error,
+    /// The key that has no value now: its own, or the one that was misspelled.
+    pub doubt: Option<String>,
+}
+
+/// Takes out every unknown key and every value of another type. An item of a list leaves an empty one behind, so that
+/// the others keep their numbers.
+pub fn sift(table: &mut DeTable<'_>) -> Vec<Misfit> {
+    let mut sieve = Sieve::default();
+    sieve.table(table, &At::default());
+    sieve.misfits
+}
+
+/// A key: `table` as it stands in [`TABLES`], `place` with the numbers of lists in it.
+#[derive(Default)]
+struct At {
+    table: String,
+    place: String,
+}
+
+impl At {
+    fn below(&self, key: &str) -> At {
+        At { table: place(&self.table, key), place: place(&self.place, key) }
+    }
+
+    fn item(&self, number: usize) -> At {
+        At { table: self.table.clone(), place: format!("{}.{number}", self.place) }
+    }
+}
+
+#[derive(Default)]
+struct Sieve {
+    misfits: Vec<Misfit>,
+}
+
+impl Sieve {
+    fn table(&mut self, table: &mut DeTable<'_>, at: &At) {
+        let Some((_, known)) = TABLES.iter().find(|(table, _)| *table == at.table) else { return };
+        let shape = |found: &str| known.iter().find(|(key, _)| *key == found || *key == "*").map(|(_, shape)| *shape);
+        for key in table.keys().map(|key| key.get_ref().as_ref()).filter(|key| shape(key).is_none()) {
+            let place = at.below(key).place;
+            let doubt = misspelled(&at.table, key, known).and_then(|meant| in_doubt(table, &at.below(meant)));
+            self.misfits.push(Misfit { place, error: unknown(&at.table, key, known), doubt });
+        }
+        let kept = mem::take(table).into_iter().filter_map(|(key, mut value)| {
+            let shape = shape(key.get_ref())?;
+            self.keep(value.get_mut(), shape, &at.below(key.get_ref())).then_some((key, value))
+        });
+        *table = kept.collect();
+    }
+
+    /// Whether a value may stay, without what has no place in it.
+    fn keep(&mut self, value: &mut DeValue<'_>, shape: Shape, at: &At) -> bool {
+        match (value, shape) {
+            (DeValue::Table(inner), Shape::Table | Shape::TableOrText) => self.table(inner, at),
             (DeValue::Array(items), Shape::Tables) => {
-                for (number, item) in items.iter().enumerate() {
-                    let at = format!("{at}.{number}");
-                    match item.get_ref() {
-                        DeValue::Table(inner) => check(inner, &below, &at, faults),
-                        other => faults.push((at, misshaped(&below, other, Shape::Table))),
+                for (number, item) in items.iter_mut().enumerate() {
+                    let at = at.item(number);
+                    match item.get_mut() {
+                        DeValue::Table(inner) => self.table(inner, &at),
+                        other => {
+                            self.misshaped(other, Shape::Table, &at);
+                            *other = DeValue::Table(DeTable::new());
+                        }
                     }
                 }
             }
             (DeValue::Array(items), Shape::Texts | Shape::TextsOrAll) => {
-                let strangers =
-                    items.iter().enumerate().filter(|(_, item)| !matches!(item.get_ref(), DeValue::String(_)));
-                for (number, item) in strangers {
-                    faults.push((format!("{at}.{number}"), misshaped(&below, item.get_ref(), *shape)));
+                let items = items.iter_mut().map(Spanned::get_mut).enumerate();
+                for (number, item) in items.filter(|(_, item)| !item.is_str()) {
+                    self.misshaped(item, shape, &at.item(number));
+                    *item = DeValue::String(Cow::default());
                 }
             }
-            (value, shape) if fits(value, *shape) => {}
-            (value, shape) => faults.push((at, misshaped(&below, value, *shape))),
+            (value, shape) if fits(value, shape) => {}
+            (value, shape) => {
+                self.misshaped(value, shape, at);
+                return false;
+            }
         }
+        true
+    }
+
+    fn misshaped(&mut self, value: &DeValue<'_>, shape: Shape, at: &At) {
+        let (place, error) = (at.place.clone(), misshaped(&at.table, value, shape));
+        self.misfits.push(Misfit { doubt: Some(place.clone()), place, error });
+    }
+}
+
+/// What has no value now if this key was misspelled: nothing where it stands beside, one more table in a list.
+fn in_doubt(table: &DeTable<'_>, meant: &At) -> Option<String> {
+    let key = meant.table.rsplit_once('.').map_or(meant.table.as_str(), |(_, key)| key);
+    match table.get(key).map(Spanned::get_ref) {
+        None => Some(meant.place.clone()),
+        Some(DeValue::Array(items)) => Some(meant.item(items.len()).place),
+        Some(_) => None,
     }
 }
 
@@ -167,14 +269,23 @@ fn misshaped(key: &str, value: &DeValue<'_>, shape: Shape) -> Error {
 fn unknown(table: &str, found: &str, known: Keys) -> Error {
     let place = if table.is_empty() { "at the top level".to_owned() } else { format!("in [{table}]") };
     let error = Error::gone(format!("unknown key `{found}` {place}"));
-    let known = known.iter().map(|(key, _)| *key);
-    if table == "upstream.auth" && matches!(found, "token" | "password") {
+    if is_secret(table, found) {
         return error.remedy("the secret itself never stands in the file: name it by token_file or token_env");
     }
-    match nearest(known.clone(), found) {
+    let all = || known.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(", ");
+    match misspelled(table, found, known) {
         Some(nearest) => error.remedy(format!("did you mean `{nearest}`?")),
-        None => error.remedy(format!("known keys are: {}", known.collect::<Vec<_>>().join(", "))),
+        None => error.remedy(format!("known keys are: {}", all())),
     }
+}
+
+/// The key that was meant, as far as one can tell.
+fn misspelled(table: &str, found: &str, known: Keys) -> Option<&'static str> {
+    if is_secret(table, found) { Some("token_file") } else { nearest(known.iter().map(|(key, _)| *key), found) }
+}
+
+fn is_secret(table: &str, key: &str) -> bool {
+    is_auth(table) && matches!(key, "token" | "password")
 }
 
 #[cfg(test)]
@@ -191,9 +302,19 @@ mod tests {
         let documented: BTreeSet<String> =
             rows.filter(|key| key.chars().all(|c| !c.is_ascii_uppercase())).map(str::to_owned).collect();
         let tables: BTreeSet<&str> = TABLES.iter().map(|(table, _)| *table).collect();
-        let with_rows = ["tls", "git.instead_of", "upstream.auth", "upstream.timeouts"];
+        let with_rows = [
+            "tls",
+            "git.instead_of",
+            "upstream.auth",
+            "upstream.timeouts",
+            "mirror.source_auth",
+            "mirror.mirror_auth",
+            "mirror.renewal",
+        ];
+        // Credentials are the same everywhere: one table of them is enough.
         let known: BTreeSet<String> = TABLES
             .iter()
+            .filter(|(table, _)| !is_auth(table) || *table == "upstream.auth")
             .flat_map(|(table, keys)| keys.iter().map(move |(key, _)| format!("{table}.{key}")))
             .map(|key| key.trim_start_matches('.').to_owned())
             .filter(|key| !key.ends_with('*'))
@@ -212,13 +333,14 @@ mod tests {
     fn every_line_that_is_wrong_is_named() {
         let text = "lisen = 'x'\n[store]\nspill = 3\n[[upstream]]\nname = 'a'\nkind = 'git'\nauth = { hots = 'x' }\n";
         let found: Vec<String> =
-            Settings::read(text, Given::default()).expect_err("three").iter().map(|e| e.to_string()).collect();
+            Settings::read(text, Given::default()).expect_err("four").iter().map(|e| e.to_string()).collect();
         assert_eq!(
             found,
             [
                 "line 1: unknown key `lisen` at the top level\ndid you mean `listen`?",
                 "line 3: store.spill: 3 (expected a text)",
                 "line 7: unknown key `hots` in [upstream.auth]\ndid you mean `host`?",
+                "line 7: upstream.auth: no secret (expected exactly one of token_file and token_env)",
             ]
         );
     }

@@ -123,7 +123,7 @@ mod tests {
                 "[tls]\ncertificate = 'c'\nkey = 'k'\nredirect = ':80'",
                 "line 4: tls.redirect: \":80\" (expected an address and a port such as 127.0.0.1:3000)",
             ),
-            ("[tls]\ncert = 'c'", "line 2: unknown key `cert` in [tls]\ndid you mean `certificate`?"),
+            ("[tls]\ncert = 'c'\nkey = 'k'", "line 2: unknown key `cert` in [tls]\ndid you mean `certificate`?"),
             ("tls = 'terminated'\n[tls]\nkey = 'k'", "line 2: duplicate key"),
             (
                 "trusted_proxies = ['10.0.0.0/8',\n'proxy.example']",

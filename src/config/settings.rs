@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::file::File;
 use super::meant::Reader;
+use super::mirror::MirrorSettings;
 use crate::access::rules::Rules;
 use crate::error::{Error, Result};
 use crate::registry::definition::{RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
@@ -40,6 +41,7 @@ pub struct Settings {
     pub registries: Vec<RegistryDefinition>,
     /// What may pass.
     pub rules: Rules,
+    pub mirrors: Vec<MirrorSettings>,
 }
 
 /// Who speaks TLS with the clients.
@@ -164,8 +166,8 @@ impl Default for Given {
 impl Settings {
     /// Takes a file at its word; else all that is wrong with it, each with its line.
     pub fn read(text: &str, given: Given) -> Result<Settings, Vec<Error>> {
-        let (file, lines) = File::parse(text)?;
-        let mut reader = Reader::new(lines);
+        let (file, lines, misfits) = File::parse(text)?;
+        let mut reader = Reader::new(lines, misfits);
         let settings = reader.settings(file, given);
         let faults = reader.faults();
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
@@ -422,38 +424,6 @@ mod tests {
         let printed = toml::to_string(&read.file()).expect("toml");
         assert_eq!(settings(&printed).expect("its own words").rules, read.rules);
         assert_eq!(settings("[cooldown]\nmin_age = '0'").expect("none").rules.cooldown, None);
-    }
-
-    #[test]
-    fn all_that_is_wrong_with_rules_is_named_at_once() {
-        let text = "[rules]\ndefault = 'maybe'\n[[rule]]\nname = 'a'\naction = 'forbid'\nregistries = ['cii']\n\
-                    modules = ['example.com/[a']\nversions = '1.2.0, 1.3.0'\nuntil = 'soon'\n[[rule]]\nname = 'a'\n\
-                    action = 'allow'\ndry_run = true\n[[rule]]\nname = 'cooldown'\n[cooldown]\nmin_age = 'long'\n\
-                    first_sight = 'hope'\ndry_run = 'no'\n[[cooldown.exception]]\nversions = '>1'\n";
-        // A value of another type is found before any is looked into.
-        assert_eq!(settings(text).expect_err("shape"), ["line 19: cooldown.dry_run: \"no\" (expected true or false)"]);
-        let text = text.replace("'no'", "false");
-        assert_eq!(
-            settings(&text).expect_err("values"),
-            [
-                "line 2: rules.default: \"maybe\" (expected allow or deny)",
-                "line 5: rule.action: \"forbid\" (expected allow or deny)",
-                "line 6: rule.registries: \"cii\" (expected registries of this file: default)",
-                "line 7: rule.modules: \"example.com/[a\" (expected a pattern such as corp.example/*)",
-                "line 8: rule.versions: \"1.2.0, 1.3.0\" (expected a range that some version is in; `,` means and, \
-                 `||` means or: nothing is in \"1.2.0, 1.3.0\")",
-                "line 9: rule.until: \"soon\" (expected a date such as 2027-01-31, or a time such as \
-                 2027-01-31T12:00:00Z)",
-                "line 11: rule.name: \"a\" (expected a name that no other rule has)",
-                "line 13: rule.dry_run: true (expected it of a deny rule only: to allow refuses nothing)",
-                "line 14: rule.action is missing",
-                "line 15: rule.name: \"cooldown\" (expected a name that is no word of modvet's own refusals)",
-                "line 17: cooldown.min_age: \"long\" (expected a duration such as 30s, 1m or 24h)",
-                "line 18: cooldown.first_sight: \"hope\" (expected trust or wait)",
-                "line 20: cooldown.exception.modules is missing",
-                "line 21: cooldown.exception.versions: \">1\" (expected all three numbers behind > and <=, not \"1\")",
-            ]
-        );
     }
 
     #[test]

@@ -3,7 +3,17 @@
 //! Rules: docs/mirrors.md.
 
 pub mod definition;
+pub mod history;
+mod kept;
+pub mod outbox;
+pub mod plan;
+mod state;
 pub mod status;
+pub mod watch;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
+pub use history::{Event, HistoryRow};
+pub use outbox::{Outbox, Tested};
+pub use plan::{Plan, Planned, Progress, Sync, Synced, UpdateKind};
 pub use status::{Difference, MirrorStatus, RefDifference, RenewalStatus, Renewed};
+pub use watch::{Watch, Watched, Way, keep};

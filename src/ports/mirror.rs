@@ -135,8 +135,12 @@ pub enum Transfer {
 pub trait Notifier: Send + Sync {
     /// The channel's name in the configuration.
     fn name(&self) -> &str;
-    /// Hands a letter over; done is what the other side has said to have. `Kind::Gone` and `Kind::Forbidden` promise
-    /// that it will never take this one.
+    /// The e-mail addresses that it brings every letter to; none where it is no e-mail.
+    fn addresses(&self) -> &[String];
+    /// Hands a letter over; done is what the other side has said to have. E-mail goes to the addresses of `letter.to`.
+    ///
+    /// `Kind::Gone` and `Kind::Forbidden` promise that it will never take this one, `Kind::Unavailable` that it does
+    /// not have it yet. Any other says that nobody knows whether it has it.
     async fn notify(&self, letter: &Letter) -> Result<()>;
 }
 
@@ -151,7 +155,7 @@ pub struct Letter {
     pub text: String,
     /// The same for programs.
     pub data: Value,
-    /// E-mail addresses besides the channel's own.
+    /// E-mail addresses of those whose business it is, besides the channels' own.
     pub to: Vec<String>,
 }
 

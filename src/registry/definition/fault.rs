@@ -10,6 +10,7 @@ pub struct Fault {
     pub key: String,
     what: String,
     remedies: Vec<String>,
+    rests_on: Vec<String>,
 }
 
 impl Fault {
@@ -19,12 +20,12 @@ impl Fault {
     }
 
     pub fn missing(key: impl Into<String>) -> Fault {
-        Fault { key: key.into(), what: " is missing".to_owned(), remedies: Vec::new() }
+        Fault { key: key.into(), what: " is missing".to_owned(), remedies: Vec::new(), rests_on: Vec::new() }
     }
 
     /// Any other words about a key.
     pub fn other(key: impl Into<String>, what: impl AsRef<str>) -> Fault {
-        Fault { key: key.into(), what: format!(": {}", what.as_ref()), remedies: Vec::new() }
+        Fault { key: key.into(), what: format!(": {}", what.as_ref()), remedies: Vec::new(), rests_on: Vec::new() }
     }
 
     /// A key that nobody knows, with the nearest one or all that there are.
@@ -34,6 +35,16 @@ impl Fault {
             None => format!("known keys are: {}", known.collect::<Vec<_>>().join(", ")),
         };
         Fault::other(key, "unknown key").remedy(remedy)
+    }
+
+    /// Other keys whose values, if only they were there, might leave nothing wrong.
+    pub fn rests_on(self, keys: &[&str]) -> Fault {
+        Fault { rests_on: keys.iter().map(|key| (*key).to_owned()).collect(), ..self }
+    }
+
+    /// Its own key and those that it rests on.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.rests_on.iter().map(String::as_str).chain([self.key.as_str()])
     }
 
     pub fn remedy(mut self, line: impl Into<String>) -> Fault {

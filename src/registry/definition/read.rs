@@ -40,15 +40,17 @@ impl UpstreamDefinition {
     pub fn read(table: UpstreamTable, faults: &mut Vec<Fault>) -> Option<UpstreamDefinition> {
         let name = name(table.name, faults);
         let kind = kind(table.kind.as_deref(), table.url.as_deref(), table.path.as_deref(), faults);
-        let (name, kind) = (name?, kind?);
-        let default = UpstreamDefinition::new(name, kind);
+        // Whatever else is wrong is named all the same.
+        let is_whole = name.is_some() && kind.is_some();
+        let auth = table.auth.and_then(|table| auth("auth", table, Home::of(kind.as_ref()), faults));
+        let default = UpstreamDefinition::new(name.unwrap_or_default(), kind.unwrap_or(UpstreamKind::Git));
         let list_validity = duration("list_validity", table.list_validity.as_deref(), default.list_validity, faults);
         let stale = max_stale(list_validity);
-        Some(UpstreamDefinition {
+        let definition = UpstreamDefinition {
             description: table.description.unwrap_or_default(),
             modules: patterns("modules", table.modules, faults),
             not_modules: patterns("not_modules", table.not_modules, faults),
-            auth: table.auth.and_then(|table| auth(table, &default.kind, faults)),
+            auth,
             timeouts: timeouts(table.timeouts.unwrap_or_default(), faults),
             cache_validity: match table.cache_validity_hours {
                 Some(0) => None,
@@ -70,7 +72,8 @@ impl UpstreamDefinition {
             max_size: table.max_size.map(|text| size("max_size", Some(&text), 0, faults)).filter(|max| *max > 0),
             keep_days: table.keep_days,
             ..default
-        })
+        };
+        is_whole.then_some(definition)
     }
 
     /// A folder that is not there is a mistake when the upstream is made, and a failure later.
@@ -91,44 +94,60 @@ impl UpstreamDefinition {
 impl RegistryDefinition {
     /// Whether the upstreams are there is not looked at: see [`RegistryDefinition::look_for_upstreams`].
     pub fn read(table: RegistryTable, faults: &mut Vec<Fault>) -> Option<RegistryDefinition> {
-        let name = name(table.name, faults)?;
-        if TAKEN.contains(&name.as_str()) {
-            faults.push(Fault::wrong("name", &name, "a name that is no word of modvet's own addresses"));
+        let name = name(table.name, faults);
+        if let Some(name) = name.as_deref().filter(|name| TAKEN.contains(name)) {
+            faults.push(Fault::wrong("name", name, "a name that is no word of modvet's own addresses"));
         }
-        let Some(upstreams) = table.upstreams else {
-            faults.push(Fault::missing("upstreams"));
-            return None;
-        };
-        if upstreams.len() > MAX_UPSTREAMS {
-            let count = upstreams.len();
-            let what = format!("registry {name} has {count} upstreams (expected at most {MAX_UPSTREAMS})");
-            faults.push(Fault::other("upstreams", what));
-        }
-        for (at, twice) in upstreams.iter().enumerate().filter(|(at, upstream)| upstreams[..*at].contains(upstream)) {
-            let what = format!("registry {name} has {twice:?} twice (expected each upstream once)");
-            faults.push(Fault::other(format!("upstreams.{at}"), what));
-        }
+        let upstreams = table.upstreams.or_else(|| note(Fault::missing("upstreams"), faults));
+        look_at_order(name.as_deref(), upstreams.as_deref().unwrap_or_default(), faults);
+        let own_mode = table.mode.as_deref().map(|text| mode("mode", Some(text), faults));
+        let refuse_mod = table.strict_mod.as_deref().map(|text| strict_mod("strict_mod", Some(text), faults));
         Some(RegistryDefinition {
+            name: name?,
             description: table.description.unwrap_or_default(),
-            upstreams,
-            mode: table.mode.as_deref().map(|text| mode("mode", Some(text), faults)),
-            refuse_mod: table.strict_mod.as_deref().map(|text| strict_mod("strict_mod", Some(text), faults)),
-            name,
+            upstreams: upstreams?,
+            mode: own_mode,
+            refuse_mod,
         })
     }
 
     /// Every upstream must be known; `known` in words that say which there are.
     pub fn look_for_upstreams<'a>(&self, known: impl Iterator<Item = &'a str> + Clone, faults: &mut Vec<Fault>) {
-        for (at, upstream) in self.upstreams.iter().enumerate() {
-            if known.clone().any(|known| known == upstream) {
-                continue;
-            }
-            let there = known.clone().collect::<Vec<_>>().join(", ");
-            let what =
-                format!("registry {} names the unknown upstream {upstream:?} (expected one of: {there})", self.name);
-            faults.push(Fault::other(format!("upstreams.{at}"), what));
-        }
+        look_for_upstreams(Some(&self.name), &self.upstreams, known, faults);
     }
+}
+
+/// The same where the rest cannot stand for a registry.
+pub fn look_for_upstreams<'a>(
+    name: Option<&str>,
+    upstreams: &[String],
+    known: impl Iterator<Item = &'a str> + Clone,
+    faults: &mut Vec<Fault>,
+) {
+    for (at, upstream) in upstreams.iter().enumerate() {
+        if known.clone().any(|known| known == upstream) {
+            continue;
+        }
+        let there = known.clone().collect::<Vec<_>>().join(", ");
+        let what = format!("{} names the unknown upstream {upstream:?} (expected one of: {there})", called(name));
+        faults.push(Fault::other(format!("upstreams.{at}"), what));
+    }
+}
+
+fn look_at_order(name: Option<&str>, upstreams: &[String], faults: &mut Vec<Fault>) {
+    let called = called(name);
+    if upstreams.len() > MAX_UPSTREAMS {
+        let what = format!("{called} has {} upstreams (expected at most {MAX_UPSTREAMS})", upstreams.len());
+        faults.push(Fault::other("upstreams", what));
+    }
+    for (at, twice) in upstreams.iter().enumerate().filter(|(at, upstream)| upstreams[..*at].contains(upstream)) {
+        let what = format!("{called} has {twice:?} twice (expected each upstream once)");
+        faults.push(Fault::other(format!("upstreams.{at}"), what));
+    }
+}
+
+fn called(name: Option<&str>) -> String {
+    name.map_or_else(|| "the registry".to_owned(), |name| format!("registry {name}"))
 }
 
 /// Notes a fault and goes on with a default.
@@ -159,10 +178,12 @@ fn kind(kind: Option<&str>, url: Option<&str>, path: Option<&str>, faults: &mut 
     let misplaced = |key: &str, kind: &str, faults: &mut Vec<Fault>| {
         faults.push(Fault::other(key, format!("a {kind} upstream has none (expected no {key})")));
     };
-    let kind = match kind {
-        Some(kind @ ("git" | "proxy" | "dir")) => kind,
-        Some(other) => return note(Fault::wrong("kind", other, "git, proxy or dir"), faults),
-        None => return note(Fault::missing("kind"), faults),
+    let Some(kind) = kind.filter(|kind| matches!(*kind, "git" | "proxy" | "dir")) else {
+        let wrong = |other| Fault::wrong("kind", other, "git, proxy or dir");
+        faults.push(kind.map_or_else(|| Fault::missing("kind"), wrong));
+        // An address that is none is wrong for every kind.
+        url.and_then(|url| proxy_url("url", Some(url), faults));
+        return None;
     };
     if url.is_some() && kind != "proxy" {
         misplaced("url", kind, faults);
@@ -216,7 +237,33 @@ pub fn patterns(key: &str, patterns: Option<Vec<String>>, faults: &mut Vec<Fault
     patterns
 }
 
-fn auth(table: AuthTable, kind: &UpstreamKind, faults: &mut Vec<Fault>) -> Option<Auth> {
+/// The host that credentials are for where they do not say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    /// That of the address beside them.
+    Host(String),
+    /// There is none: they have to say it.
+    Unsaid,
+    /// The address beside them is wrong itself.
+    Unknown,
+    /// Nobody asks for them; who, in words.
+    Nobody(&'static str),
+}
+
+impl Home {
+    fn of(kind: Option<&UpstreamKind>) -> Home {
+        match kind {
+            Some(UpstreamKind::Proxy(url)) => Home::Host(host_of(url)),
+            Some(UpstreamKind::Dir(_)) => Home::Nobody("a folder"),
+            Some(UpstreamKind::Git) => Home::Unsaid,
+            None => Home::Unknown,
+        }
+    }
+}
+
+/// Credentials that stand under a key.
+pub fn auth(above: &str, table: AuthTable, home: Home, faults: &mut Vec<Fault>) -> Option<Auth> {
+    let key = |below: &str| format!("{above}.{below}");
     let secret = match (table.token_file, table.token_env, table.token) {
         (Some(file), None, None) => Some(SecretRef::File(file.into())),
         (None, Some(variable), None) => Some(SecretRef::Environment(variable)),
@@ -225,40 +272,61 @@ fn auth(table: AuthTable, kind: &UpstreamKind, faults: &mut Vec<Fault>) -> Optio
             let found = [("token_file", file.is_some()), ("token_env", variable.is_some()), ("token", token.is_some())];
             let found: Vec<&str> = found.iter().filter(|(_, there)| *there).map(|(key, _)| *key).collect();
             let found = if found.is_empty() { "no secret".to_owned() } else { found.join(" and ") };
-            note(Fault::other("auth", format!("{found} (expected exactly one of token_file and token_env)")), faults)
+            let what = format!("{found} (expected exactly one of token_file and token_env)");
+            note(Fault::other(above, what).rests_on(&[&key("token_file"), &key("token_env")]), faults)
         }
     };
-    let host = match (table.host, kind) {
+    let host = match (table.host, home) {
         (Some(host), _) if is_host(&host) => Some(host),
         (Some(host), _) if host.contains('@') => {
-            note(Fault::wrong("auth.host", "…@…", "a host or host:port without credentials"), faults)
+            note(Fault::wrong(key("host"), "…@…", "a host or host:port without credentials"), faults)
         }
-        (Some(host), _) => note(Fault::wrong("auth.host", &host, "a host or host:port"), faults),
-        (None, UpstreamKind::Proxy(url)) => Some(host_of(url)),
-        (None, UpstreamKind::Dir(_)) => note(Fault::other("auth", "a folder needs none (expected no auth)"), faults),
-        (None, UpstreamKind::Git) => note(Fault::missing("auth.host"), faults),
+        (Some(host), _) => note(Fault::wrong(key("host"), &host, "a host or host:port"), faults),
+        (None, Home::Host(host)) => Some(host),
+        (None, Home::Nobody(who)) => {
+            let what = format!("{who} needs none (expected no {above})");
+            note(Fault::other(above, what).rests_on(&[&key("host")]), faults)
+        }
+        (None, Home::Unsaid) => note(Fault::missing(key("host")), faults),
+        // It may go without saying.
+        (None, Home::Unknown) => None,
     };
-    let scheme = match (table.scheme.as_deref(), table.username, table.header) {
+    let scheme = scheme(above, (table.scheme, table.username, table.header), faults);
+    Some(Auth { host: host?, scheme: scheme?, secret: secret? })
+}
+
+type Scheme = (Option<String>, Option<String>, Option<String>);
+
+fn scheme(above: &str, (scheme, username, header): Scheme, faults: &mut Vec<Fault>) -> Option<AuthScheme> {
+    let key = |below: &str| format!("{above}.{below}");
+    match (scheme.as_deref(), username, header) {
         (None | Some("basic"), Some(username), None) if !username.contains([':', '\r', '\n']) => {
             Some(AuthScheme::Basic { username })
         }
         (None | Some("basic"), Some(username), None) => {
-            note(Fault::wrong("auth.username", &username, "a name without a colon"), faults)
+            note(Fault::wrong(key("username"), &username, "a name without a colon"), faults)
         }
         (None | Some("bearer"), None, None) => Some(AuthScheme::Bearer),
         (None | Some("header"), None, Some(name)) if is_token(&name) => Some(AuthScheme::Header { name }),
         (None | Some("header"), None, Some(name)) => {
-            note(Fault::wrong("auth.header", &name, "a header's name such as Private-Token"), faults)
+            note(Fault::wrong(key("header"), &name, "a header's name such as Private-Token"), faults)
         }
-        (scheme, ..) => {
+        (scheme, username, header) => {
             let expected = "basic with username, bearer, or header with header";
-            note(Fault::wrong("auth.scheme", scheme.unwrap_or("username and header together"), expected), faults)
+            let found = scheme.unwrap_or("username and header together");
+            let fault = Fault::wrong(key("scheme"), found, expected);
+            let fault = match (scheme, username, header) {
+                (Some("basic"), None, None) => fault.rests_on(&[&key("username")]),
+                (Some("header"), None, None) => fault.rests_on(&[&key("header")]),
+                _ => fault,
+            };
+            note(fault, faults)
         }
-    };
-    Some(Auth { host: host?, scheme: scheme?, secret: secret? })
+    }
 }
 
-fn host_of(url: &Url) -> String {
+/// Host and port of an address, the port only if it is not the scheme's own.
+pub fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
