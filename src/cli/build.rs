@@ -9,18 +9,22 @@ use async_trait::async_trait;
 use tokio::runtime::Handle;
 use url::Url;
 
+use super::alternates::{Alternates, GitMirrors};
 use super::environment;
 use super::identity::Identity;
 use crate::access::Ledgers;
 use crate::access::rules::Rulebook;
+use crate::config::MirrorSettings;
 use crate::error::{Error, Kind, Result};
 use crate::git::{Options, Repositories};
 use crate::http::site::Counter;
 use crate::net::{Client, Credential, CredentialKind, Renew, Secret, Trust};
 use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
 use crate::registry::catalog::{Build, Offer, Tested};
-use crate::registry::definition::{Auth, AuthScheme, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
-use crate::registry::direct::Direct;
+use crate::registry::definition::{
+    Auth, AuthScheme, RegistryDefinition, SecretRef, Timeouts, UpstreamDefinition, UpstreamKind,
+};
+use crate::registry::direct::{Direct, Locate};
 use crate::registry::shelf;
 use crate::registry::{
     Book, Cached, ChecksumDatabase, Demand, Gates, Judgement, Member, Named, Proofs, Prover, Registry, Shelf,
@@ -30,7 +34,7 @@ use crate::spec::database::Verify;
 use crate::spec::path::ModulePath;
 use crate::sumdb;
 use crate::upstream::probe::{self, Probed};
-use crate::upstream::{DirSource, Discover, Discreet, Failing, Limits, ProxySource};
+use crate::upstream::{DirSource, Discover, Discreet, Failing, HasMirror, Limits, Located, ProxySource};
 use crate::vet::mode::Policy;
 
 /// Questions over git at a time for one upstream, well below the runtime's blocking threads.
@@ -65,6 +69,8 @@ pub struct Builder {
     pub private: String,
     /// What may pass.
     pub rulebook: Arc<Rulebook>,
+    /// The mirrors that upstreams read from.
+    pub alternates: Alternates,
     /// What the client is made from.
     pub mark: String,
 }
@@ -158,6 +164,10 @@ impl Build<Counter> for Builder {
         self.mark.clone()
     }
 
+    fn mark_of(&self, definition: &UpstreamDefinition) -> String {
+        self.alternates.mark_of(definition)
+    }
+
     fn secret(&self, reference: &SecretRef) -> Result<Secret> {
         environment::secret(reference).map(Secret::new)
     }
@@ -170,14 +180,15 @@ impl Build<Counter> for Builder {
         let mut sumdb: Option<Arc<dyn Sumdb>> = None;
         let source: Arc<dyn Source> = match &definition.kind {
             UpstreamKind::Git => {
-                let direct = Arc::new(self.direct(definition, &shelf, client.clone(), proxies));
+                let mirrors = self.mirrors(definition, &client)?;
+                let direct = Arc::new(self.direct(definition, &shelf, client.clone(), proxies, mirrors));
                 examiner = Some(Arc::new(Discreet::new(direct.clone(), client.clone())));
                 direct
             }
             UpstreamKind::Proxy(url) => {
                 let proxy = Arc::new(proxies.open(url.clone(), Trust::Named)?);
                 sumdb = Some(Arc::new(Discreet::new(proxy.clone(), client.clone())));
-                proxy
+                self.alternates.of_proxy(definition, proxy)
             }
             UpstreamKind::Dir(folder) => Arc::new(DirSource::new(folder, &self.scratch, Limits::default())),
         };
@@ -271,19 +282,24 @@ impl Build<Counter> for Builder {
 impl Builder {
     /// An upstream's own view of the client.
     fn view(&self, definition: &UpstreamDefinition, secret: Option<Secret>) -> Result<Client> {
-        let credentials = match (&definition.auth, secret) {
+        self.view_of(definition.auth.as_ref(), secret, definition.timeouts)
+    }
+
+    /// A view of the client that knows who we are to one place and no other.
+    pub fn view_of(&self, auth: Option<&Auth>, secret: Option<Secret>, timeouts: Timeouts) -> Result<Client> {
+        let credentials = match (auth, secret) {
             (Some(auth), Some(secret)) => vec![credential(auth, secret)?],
             _ => Vec::new(),
         };
         // Only a file may hold something else by now.
-        let auth = definition.auth.clone().filter(|auth| matches!(auth.secret, SecretRef::File(_)));
+        let auth = auth.cloned().filter(|auth| matches!(auth.secret, SecretRef::File(_)));
         let renew = auth.map(|auth| {
             Renew(Arc::new(move || {
                 let secret = environment::secret(&auth.secret).map(Secret::new)?;
                 Ok(vec![credential(&auth, secret)?])
             }))
         });
-        Ok(self.client.with(credentials, renew, definition.timeouts.first_byte, definition.timeouts.total))
+        Ok(self.client.with(credentials, renew, timeouts.first_byte, timeouts.total))
     }
 
     fn proxies(&self, client: &Client) -> Proxies {
@@ -308,16 +324,53 @@ impl Builder {
         cached.named(named).on_change(definition.on_change)
     }
 
-    fn direct(&self, definition: &UpstreamDefinition, shelf: &Shelf, client: Client, proxies: Proxies) -> Direct {
+    /// The mirrors that a git upstream reads from.
+    fn mirrors(&self, definition: &UpstreamDefinition, client: &Client) -> Result<Arc<GitMirrors>> {
+        let view = |mirror: &MirrorSettings| {
+            let auth = mirror.mirror_auth.as_ref();
+            let secret = auth.map(|auth| environment::secret(&auth.secret).map(Secret::new)).transpose();
+            let secret = secret.map_err(|error| error.about(format!("mirror {}", mirror.definition.name)))?;
+            self.view_of(auth, secret, definition.timeouts)
+        };
+        self.alternates.of_git(definition, client, view).map(Arc::new)
+    }
+
+    /// Finds repositories; of those that have a mirror also while nobody says where they are.
+    fn locate(&self, shelf: &Shelf, client: &Client, mirrors: &Arc<GitMirrors>) -> Arc<Locate> {
         let discover = Arc::new(Discover::new(client.clone(), self.clock.clone()));
-        let repositories = self.folders.of(shelf.as_str()).with(client);
-        Direct {
-            shelf: shelf.as_str().to_owned(),
-            locate: Arc::new(move |module| {
+        if mirrors.is_empty() {
+            return Arc::new(move |module| {
                 let discover = discover.clone();
                 Box::pin(async move { discover.locate(&module).await })
+            });
+        }
+        let (mirrors, client) = (mirrors.clone(), client.clone());
+        let has_mirror: Arc<HasMirror> = Arc::new(move |url| mirrors.of(&client, url).is_some());
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let located = Arc::new(Located::new(discover, store, clock, shelf.as_str(), has_mirror));
+        Arc::new(move |module| {
+            let located = located.clone();
+            Box::pin(async move { located.locate(&module).await })
+        })
+    }
+
+    fn direct(
+        &self,
+        definition: &UpstreamDefinition,
+        shelf: &Shelf,
+        client: Client,
+        proxies: Proxies,
+        mirrors: Arc<GitMirrors>,
+    ) -> Direct {
+        let locate = self.locate(shelf, &client, &mirrors);
+        let repositories = self.folders.of(shelf.as_str()).with(client.clone());
+        Direct {
+            shelf: shelf.as_str().to_owned(),
+            locate,
+            open: Arc::new(move |url| {
+                let repo = repositories.open_by(url, Trust::Found, mirrors.of(&client, url))?;
+                Ok(repo as Box<dyn Repo>)
             }),
-            open: Arc::new(move |url| repositories.open(url, Trust::Found).map(|repo| repo as Box<dyn Repo>)),
             open_proxy: Arc::new(move |url| {
                 let url = Url::parse(url).map_err(|error| {
                     Error::new(Kind::BadGateway, format!("go-import names a module proxy at {url:?}")).because(error)

@@ -208,7 +208,7 @@ async fn open_databases(
 
 fn written(settings: &Settings) -> Written {
     let (upstreams, registries) = (settings.upstreams.clone(), settings.registries.clone());
-    Written { upstreams, registries, policy: settings.policy }
+    Written { upstreams, registries, policy: settings.policy, mirrors: settings.known_mirrors() }
 }
 
 fn seal(settings: &Settings) -> Result<Option<Seal>> {

@@ -90,9 +90,17 @@ impl Route {
                 Err(Failure::Failed(error)) if is_out_of_reach(&error) => self.turn(at, error)?,
                 answer => {
                     self.note(at)?;
-                    return answer;
+                    return answer.map_err(|failure| self.discreet(failure));
                 }
             }
+        }
+    }
+
+    /// What a mirror says, without its secrets: those of the origin are the caller's business.
+    fn discreet(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Refused(message) => Failure::Refused(self.without_secrets(&message)),
+            Failure::Failed(error) => Failure::Failed(error.reworded(|text| self.without_secrets(text))),
         }
     }
 

@@ -7,6 +7,7 @@ pub mod history;
 mod kept;
 pub mod outbox;
 pub mod plan;
+mod reader;
 mod state;
 pub mod status;
 pub mod watch;
@@ -15,5 +16,6 @@ pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, R
 pub use history::{Event, HistoryRow};
 pub use outbox::{Outbox, Tested};
 pub use plan::{Plan, Planned, Progress, Sync, Synced, UpdateKind};
+pub use reader::Reader;
 pub use status::{Difference, MirrorStatus, RefDifference, RenewalStatus, Renewed};
 pub use watch::{Watch, Watched, Way, keep};

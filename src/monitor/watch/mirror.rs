@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::monitor::definition::MirrorDefinition;
 use crate::monitor::history::HistoryRow;
 use crate::monitor::kept;
+use crate::monitor::reader::found;
 use crate::monitor::state::{State, renewed_until};
 use crate::monitor::status::{MirrorStatus, RenewalStatus, Renewed};
 use crate::ports::{Condition, Standing};
@@ -108,13 +109,14 @@ impl Mirror {
     pub(super) fn standing(&self) -> Standing {
         let state = self.state();
         let condition = if state.is_paused { Condition::Paused } else { state.condition };
-        Standing { condition, since: state.since, last_in_sync: state.last_in_sync }
+        let found = found(&state, self.watched().definition.max_lag, self.world.clock.now());
+        Standing { condition, since: state.since, last_in_sync: state.last_in_sync, found }
     }
 
     pub(super) fn status(&self) -> MirrorStatus {
         let (watched, state) = (self.watched(), self.state());
         let definition = &watched.definition;
-        let Standing { condition, since, last_in_sync } = self.standing();
+        let Standing { condition, since, last_in_sync, .. } = self.standing();
         MirrorStatus {
             name: self.name.clone(),
             kind: definition.kind.word().to_owned(),
