@@ -27,7 +27,8 @@ pub struct GitMirrors(Vec<GitMirror>);
 struct GitMirror {
     sources: Vec<SameRepository>,
     mirrors: Vec<SameRepository>,
-    instead: Mirrored,
+    /// `None` where the mirror cannot be asked.
+    instead: Option<Mirrored>,
     always: Mirrored,
 }
 
@@ -43,25 +44,33 @@ impl Alternates {
         definition: &UpstreamDefinition,
         client: &Client,
         view: impl Fn(&MirrorSettings) -> Result<Client>,
-    ) -> Result<GitMirrors> {
+    ) -> GitMirrors {
         let mut all = Vec::new();
         for settings in self.named(definition) {
             let MirrorKind::Git { source, mirror, .. } = &settings.definition.kind else { continue };
             let (sources, mirrors) = (places(client, source), places(client, mirror));
             let name = &settings.definition.name;
             if sources.last() == mirrors.last() {
-                tracing::warn!(mirror = name, "instead_of leads its source and itself to one place: nothing is compared");
+                tracing::warn!(
+                    mirror = name,
+                    "instead_of leads its source and itself to one place: nothing is compared"
+                );
             }
-            let instead = Mirrored::Alternate {
-                name: name.clone(),
-                url: mirror.clone(),
-                client: view(settings)?,
-                may_read: self.may_read(definition, name, Reading::Instead),
+            let instead = match view(settings) {
+                Ok(client) => {
+                    let may_read = self.may_read(definition, name, Reading::Instead);
+                    Some(Mirrored::Alternate { name: name.clone(), url: mirror.clone(), client, may_read })
+                }
+                Err(error) => {
+                    let upstream = &definition.name;
+                    tracing::error!(upstream, mirror = name, %error, "the upstream does without this mirror");
+                    None
+                }
             };
             let always = Mirrored::Always { may_read: self.may_read(definition, name, Reading::Always) };
             all.push(GitMirror { sources, mirrors, instead, always });
         }
-        Ok(GitMirrors(all))
+        GitMirrors(all)
     }
 
     /// A proxy upstream as it may be read.
@@ -96,7 +105,7 @@ impl GitMirrors {
         let is_one = |mirror: &&GitMirror| places.last().is_some_and(|place| mirror.mirrors.contains(place));
         let has_one = |mirror: &&GitMirror| places.iter().any(|place| mirror.sources.contains(place));
         let always = self.0.iter().find(is_one).map(|mirror| &mirror.always);
-        always.or_else(|| self.0.iter().find(has_one).map(|mirror| &mirror.instead))
+        always.or_else(|| self.0.iter().filter(has_one).find_map(|mirror| mirror.instead.as_ref()))
     }
 
     pub fn is_empty(&self) -> bool {

@@ -180,7 +180,7 @@ impl Build<Counter> for Builder {
         let mut sumdb: Option<Arc<dyn Sumdb>> = None;
         let source: Arc<dyn Source> = match &definition.kind {
             UpstreamKind::Git => {
-                let mirrors = self.mirrors(definition, &client)?;
+                let mirrors = self.mirrors(definition, &client);
                 let direct = Arc::new(self.direct(definition, &shelf, client.clone(), proxies, mirrors));
                 examiner = Some(Arc::new(Discreet::new(direct.clone(), client.clone())));
                 direct
@@ -302,6 +302,18 @@ impl Builder {
         Ok(self.client.with(credentials, renew, timeouts.first_byte, timeouts.total))
     }
 
+    /// Another proxy, that the configuration names.
+    pub fn proxy(&self, url: &Url, client: &Client) -> Result<Arc<dyn Source>> {
+        let proxy = self.proxies(client).open(url.clone(), Trust::Named)?;
+        Ok(Arc::new(Discreet::new(Arc::new(proxy), client.clone())))
+    }
+
+    /// The modules' own repositories, which are kept on a shelf.
+    pub fn git(&self, definition: &UpstreamDefinition, shelf: &Shelf, client: &Client) -> Arc<dyn Source> {
+        let direct = self.direct(definition, shelf, client.clone(), self.proxies(client), Arc::default());
+        Arc::new(Discreet::new(Arc::new(direct), client.clone()))
+    }
+
     fn proxies(&self, client: &Client) -> Proxies {
         let (pseudonym, scratch) = (self.identity.pseudonym().to_owned(), self.scratch.clone());
         Proxies { client: client.clone(), pseudonym, scratch }
@@ -325,14 +337,13 @@ impl Builder {
     }
 
     /// The mirrors that a git upstream reads from.
-    fn mirrors(&self, definition: &UpstreamDefinition, client: &Client) -> Result<Arc<GitMirrors>> {
+    fn mirrors(&self, definition: &UpstreamDefinition, client: &Client) -> Arc<GitMirrors> {
         let view = |mirror: &MirrorSettings| {
             let auth = mirror.mirror_auth.as_ref();
             let secret = auth.map(|auth| environment::secret(&auth.secret).map(Secret::new)).transpose();
-            let secret = secret.map_err(|error| error.about(format!("mirror {}", mirror.definition.name)))?;
-            self.view_of(auth, secret, definition.timeouts)
+            self.view_of(auth, secret?, definition.timeouts)
         };
-        self.alternates.of_git(definition, client, view).map(Arc::new)
+        Arc::new(self.alternates.of_git(definition, client, view))
     }
 
     /// Finds repositories; of those that have a mirror also while nobody says where they are.

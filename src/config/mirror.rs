@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::monitor::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
 use crate::registry::definition::{
-    Auth, AuthTable, Fault, Home, auth, duration, host_of, name, printed_duration, proxy_url,
+    Auth, AuthTable, Fault, Home, auth, duration, host_of, is_host, name, printed_duration, proxy_url,
 };
 use crate::spec::path::ModulePath;
 
@@ -98,12 +98,6 @@ pub fn read(table: MirrorTable, faults: &mut Vec<Fault>) -> Option<MirrorSetting
     let max_lag = duration("max_lag", table.max_lag.as_deref(), MAX_LAG, faults);
     let renewal = table.renewal.and_then(|table| renewal(table, faults));
     let (name, kind) = (name?, ends.kind?);
-    if max_lag < check_every {
-        tracing::warn!(
-            mirror = name,
-            "max_lag is shorter than check_every: what differs at two checks is stale at the second"
-        );
-    }
     let (notify, is_paused) = (table.notify, table.paused.unwrap_or(false));
     let definition = MirrorDefinition { name, kind, check_every, max_lag, renewal, notify, is_paused };
     Some(MirrorSettings { definition, source_auth, mirror_auth })
@@ -124,10 +118,12 @@ impl Default for Ends {
 }
 
 fn git(table: &MirrorTable, faults: &mut Vec<Fault>) -> Ends {
-    let source = git_url("source", table.source.as_deref(), faults);
-    let mirror = git_url("mirror", table.mirror.as_deref(), faults);
-    if let (Some(source), Some(_)) = (&source, mirror.as_ref().filter(|mirror| source.as_ref() == Some(mirror))) {
-        faults.push(Fault::wrong("mirror", source.as_str(), "another address than the source's"));
+    let source = repository("source", table.source.as_deref(), faults);
+    let mirror = repository("mirror", table.mirror.as_deref(), faults);
+    if let (Some(source), Some(mirror)) = (&source, &mirror)
+        && source.plain == mirror.plain
+    {
+        faults.push(Fault::wrong("mirror", &mirror.written, "another address than the source's"));
     }
     if table.modules.is_some() {
         faults.push(Fault::other("modules", "a git mirror has none (expected no modules)"));
@@ -136,23 +132,12 @@ fn git(table: &MirrorTable, faults: &mut Vec<Fault>) -> Ends {
         None => Some(RefPattern::defaults()),
         Some(refs) => listed("refs", refs, str::parse::<RefPattern>, faults),
     };
-    let home = |url: &Option<Url>| match url {
-        None => Home::Unknown,
-        Some(url) if is_http(url) => Home::Host(host_of(url)),
-        Some(_) => Home::Nobody("ssh has its own keys and"),
-    };
+    let home = |found: &Option<Repository>| found.as_ref().map_or(Home::Unknown, |found| found.home.clone());
     let (source_home, mirror_home) = (home(&source), home(&mirror));
-    let kind = source.zip(mirror).zip(refs).map(|((source, mirror), refs)| MirrorKind::Git {
-        source: written(&source, table.source.as_deref()),
-        mirror: written(&mirror, table.mirror.as_deref()),
-        refs,
-    });
+    let kind = source.zip(mirror).zip(refs);
+    let kind =
+        kind.map(|((source, mirror), refs)| MirrorKind::Git { source: source.written, mirror: mirror.written, refs });
     Ends { kind, source: source_home, mirror: mirror_home }
-}
-
-/// As it stands in the file: a parsed address has a slash or a port less than what people wrote.
-fn written(url: &Url, text: Option<&str>) -> String {
-    text.map_or_else(|| url.to_string(), str::to_owned)
 }
 
 fn proxy(table: &MirrorTable, faults: &mut Vec<Fault>) -> Ends {
@@ -212,34 +197,57 @@ fn listed<T: PartialEq>(
     Some(items)
 }
 
-/// The address of a git repository: https, http or ssh, without credentials.
-fn git_url(key: &str, text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Url> {
-    const EXPECTED: &str = "a URL such as https://git.example/repository.git";
+/// The address of a git repository.
+struct Repository {
+    /// As it stands in the file: a parsed one has a slash or a port less than what people wrote.
+    written: String,
+    /// By which two are told to be the same.
+    plain: String,
+    home: Home,
+}
+
+/// https, http or ssh, without credentials; or git's short form of ssh.
+fn repository(key: &str, text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Repository> {
     let Some(text) = text else { return note(Fault::missing(key), faults) };
-    let Ok(url) = Url::parse(text) else {
-        // `git@host:path`, or something with a password in it.
+    if is_short(text) {
+        return Some(Repository { written: text.to_owned(), plain: text.to_owned(), home: SSH });
+    }
+    let wrong = |found: &str, expected: &str, faults: &mut Vec<Fault>| note(Fault::wrong(key, found, expected), faults);
+    let Some(url) = Url::parse(text).ok().filter(|_| text.contains("://")) else {
+        // There may be a password in it.
         let shown = if text.contains('@') { "…@…" } else { text };
-        let fault = Fault::wrong(key, shown, EXPECTED);
-        return note(fault.remedy("of the short form git@host:path the URL is ssh://git@host/path"), faults);
+        return wrong(shown, "an address such as https://git.example/repository.git", faults);
     };
     let host = url.host_str().unwrap_or_default();
+    let found = |home| Some(Repository { written: text.to_owned(), plain: url.to_string(), home });
     match url.scheme() {
         "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
-            let expected = format!("a URL without credentials; they stand in {key}_auth");
-            note(Fault::wrong(key, &format!("…@{host}"), &expected), faults)
+            let expected = format!("an address without credentials; they stand in {key}_auth");
+            wrong(&format!("…@{host}"), &expected, faults)
         }
         "http" | "https" if url.query().is_some() || url.fragment().is_some() => {
-            note(Fault::wrong(key, &format!("{host}…"), "a URL without ? and #"), faults)
+            wrong(&format!("{host}…"), "an address without ? and #", faults)
         }
-        "http" | "https" => Some(url),
+        "http" | "https" => found(Home::Host(host_of(&url))),
         "ssh" | "git+ssh" | "ssh+git" if url.password().is_some() => {
-            note(Fault::wrong(key, &format!("…@{host}"), "a URL without a password; ssh has its own keys"), faults)
+            wrong(&format!("…@{host}"), "an address without a password; ssh has its own keys", faults)
         }
-        "ssh" | "git+ssh" | "ssh+git" if !host.is_empty() && url.path().len() > 1 => Some(url),
-        "ssh" | "git+ssh" | "ssh+git" => note(Fault::wrong(key, text, "host and path"), faults),
-        // `host:path` looks like a scheme to the parser.
-        _ => note(Fault::wrong(key, text, "an address that begins with https://, http:// or ssh://"), faults),
+        "ssh" | "git+ssh" | "ssh+git" if host.is_empty() || url.path().len() < 2 => {
+            wrong(text, "host and path", faults)
+        }
+        "ssh" | "git+ssh" | "ssh+git" => found(SSH),
+        _ => wrong(text, "an address that begins with https://, http:// or ssh://", faults),
     }
+}
+
+const SSH: Home = Home::Nobody("ssh has its own keys and");
+
+/// `user@host:path`, which git takes for ssh.
+fn is_short(text: &str) -> bool {
+    let Some((destination, path)) = text.split_once(':') else { return false };
+    let is_plain = |part: &str| !part.is_empty() && !part.starts_with('-') && !part.contains(char::is_whitespace);
+    let (user, host) = destination.split_once('@').map_or((None, destination), |(user, host)| (Some(user), host));
+    is_host(host) && user.is_none_or(is_plain) && is_plain(path) && !path.starts_with("//")
 }
 
 fn is_http(url: &Url) -> bool {
@@ -336,181 +344,4 @@ fn renewal_table(renewal: &Renewal) -> RenewalTable {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::config::{Given, Settings};
-    use crate::error::Error;
-
-    fn settings(text: &str) -> Result<Settings, Vec<String>> {
-        Settings::read(text, Given::default()).map_err(|faults| faults.iter().map(Error::to_string).collect())
-    }
-
-    const WHOLE: &str = "[[mirror]]\nname = 'a'\nsource = 'https://git.example/a.git'\n\
-                         mirror = 'https://mirror.example/a.git'\n";
-
-    #[test]
-    fn a_mirror_needs_a_name_and_two_addresses() {
-        let settings = settings(WHOLE).expect("a mirror");
-        let written = settings.file();
-        let [mirror] = &written.mirror[..] else { panic!("one") };
-        assert_eq!(
-            toml::to_string(mirror).expect("TOML"),
-            "name = \"a\"\nkind = \"git\"\nsource = \"https://git.example/a.git\"\n\
-             mirror = \"https://mirror.example/a.git\"\nrefs = [\"refs/heads/*\", \"refs/tags/*\"]\n\
-             check_every = \"15m\"\nmax_lag = \"24h\"\npaused = false\n"
-        );
-    }
-
-    #[test]
-    fn what_is_printed_is_read_again_as_the_same() {
-        let text = "[[mirror]]\nname = 'a'\nsource = 'ssh://git@git.example/a.git'\n\
-                    mirror = 'https://mirror.example:8443/a.git'\nrefs = ['refs/heads/main']\npaused = true\n\
-                    check_every = '90s'\nmax_lag = '2h'\nnotify = []\n\
-                    mirror_auth = { username = 'ci', token_env = 'MIRROR_TOKEN' }\n\
-                    renewal = { what = 'subscription', date = '2027-02-01', every = '1y', owner = 'ops@example.com', \
-                    url = 'https://shop.example/renew?id=7' }\n\
-                    [[mirror]]\nname = 'b'\nkind = 'proxy'\nsource = 'direct'\nmirror = 'https://proxy.example'\n\
-                    modules = ['example.com/m', 'example.com/n/v2']\n";
-        let first = settings(text).expect("two mirrors");
-        let auth = first.mirrors[0].mirror_auth.as_ref().expect("credentials");
-        assert_eq!(auth.host, "mirror.example:8443", "they are for the mirror's own host");
-        let again = settings(&toml::to_string(&first.file()).expect("TOML")).expect("the same");
-        assert_eq!(first.mirrors, again.mirrors);
-    }
-
-    /// What is tried, what stands behind a whole mirror of four lines, and all that is said of it.
-    const FAULTS: &[(&str, &str, &str)] = &[
-        (
-            "a strange name",
-            "[[mirror]]\nname = 'a/b'\nsource = 'https://x.example/a'\nmirror = 'https://y.example/a'",
-            "line 6: mirror.name: \"a/b\" (expected letters, digits, dots, hyphens and underscores, the first a letter \
-             or digit)",
-        ),
-        (
-            "twice the name",
-            "[[mirror]]\nname = 'a'\nsource = 'https://x.example/a'\nmirror = 'https://y.example/a'",
-            "line 6: mirror.name: \"a\" (expected a name that no other mirror has)",
-        ),
-        (
-            "twice the pair",
-            "[[mirror]]\nname = 'b'\nsource = 'https://git.example/a.git'\n\
-            mirror = 'https://mirror.example/a.git'",
-            "line 8: mirror.mirror: \"https://mirror.example/a.git\" (expected not the two addresses of mirror a)",
-        ),
-        (
-            "a mirror of itself",
-            "[[mirror]]\nname = 'b'\nsource = 'https://x.example/a'\nmirror = 'https://x.example/a'",
-            "line 8: mirror.mirror: \"https://x.example/a\" (expected another address than the source's)",
-        ),
-        (
-            "credentials",
-            "[[mirror]]\nname = 'b'\nsource = 'https://u:p@x.example/a'\nmirror = 'https://y.example/a'",
-            "line 7: mirror.source: \"…@x.example\" (expected a URL without credentials; they stand in source_auth)",
-        ),
-        (
-            "the short form",
-            "[[mirror]]\nname = 'b'\nsource = 'git@x.example:a'\nmirror = 'https://y.example/a'",
-            "line 7: mirror.source: \"…@…\" (expected a URL such as https://git.example/repository.git)\n\
-             of the short form git@host:path the URL is ssh://git@host/path",
-        ),
-        (
-            "a folder",
-            "[[mirror]]\nname = 'b'\nsource = 'file:///srv/a'\nmirror = 'https://y.example/a'",
-            "line 7: mirror.source: \"file:///srv/a\" (expected an address that begins with https://, http:// or ssh://)",
-        ),
-        ("no mirror", "[[mirror]]\nname = 'b'\nsource = 'https://x.example/a'", "line 5: mirror.mirror is missing"),
-        ("a kind", "kind = 'svn'", "line 5: mirror.kind: \"svn\" (expected git or proxy)"),
-        (
-            "a ref",
-            "refs = ['main']",
-            "line 5: mirror.refs: \"main\" (expected a ref such as refs/heads/main, or a pattern with one * such as \
-             refs/tags/*)",
-        ),
-        ("no refs", "refs = []", "line 5: mirror.refs: an empty list (expected at least one)"),
-        (
-            "modules of git",
-            "modules = ['example.com/m']",
-            "line 5: mirror.modules: a git mirror has none (expected no modules)",
-        ),
-        ("too often", "check_every = '0'", "line 5: mirror.check_every: \"0\" (expected at least 1s)"),
-        ("a lag", "max_lag = 'long'", "line 5: mirror.max_lag: \"long\" (expected a duration such as 30s, 1m or 24h)"),
-        (
-            "a secret",
-            "mirror_auth = { token = 'hunter2' }",
-            "line 5: unknown key `token` in [mirror.mirror_auth]\n\
-             the secret itself never stands in the file: name it by token_file or token_env",
-        ),
-        (
-            "two secrets",
-            "mirror_auth = { token_env = 'A', token_file = 'b' }",
-            "line 5: mirror.mirror_auth: token_file and token_env (expected exactly one of token_file and token_env)",
-        ),
-        (
-            "credentials for ssh",
-            "[[mirror]]\nname = 'b'\nsource = 'ssh://x.example/a'\nmirror = 'https://y.example/a'\n\
-            source_auth = { token_env = 'A' }",
-            "line 9: mirror.source_auth: ssh has its own keys and needs none (expected no source_auth)",
-        ),
-        ("a renewal of nothing", "renewal = { date = '2027-02-01' }", "line 5: mirror.renewal.what is missing"),
-        ("a renewal at no time", "renewal = { what = 'x' }", "line 5: mirror.renewal.date is missing"),
-        (
-            "a date",
-            "renewal = { what = 'x', date = '1.2.2027' }",
-            "line 5: mirror.renewal.date: \"1.2.2027\" (expected the last day on which it holds, such as 2027-02-01)",
-        ),
-        (
-            "a period",
-            "renewal = { what = 'x', date = '2027-02-01', every = 'year' }",
-            "line 5: mirror.renewal.every: \"year\" (expected a period such as 30d, 2w, 6m or 1y)",
-        ),
-        (
-            "an owner",
-            "renewal = { what = 'x', date = '2027-02-01', owner = 'ops' }",
-            "line 5: mirror.renewal.owner: \"ops\" (expected an e-mail address such as ops@example.com)",
-        ),
-        (
-            "where",
-            "renewal = { what = 'x', date = '2027-02-01', url = 'shop' }",
-            "line 5: mirror.renewal.url: \"shop\" (expected a URL such as https://shop.example/renew)",
-        ),
-    ];
-
-    /// The same of proxies.
-    const PROXIES: &[(&str, &str, &str)] = &[
-        (
-            "refs",
-            "source = 'direct'\nmodules = ['x.example/m']\nrefs = ['refs/heads/*']",
-            "line 6: mirror.refs: a proxy has none (expected modules)",
-        ),
-        (
-            "no modules",
-            "source = 'direct'",
-            "line 1: mirror.modules is missing\nname a few modules whose versions are compared",
-        ),
-        (
-            "a module",
-            "source = 'direct'\nmodules = ['x.example/m', 'x']",
-            "line 5: mirror.modules: \"x\" (expected a module path such as example.com/m)",
-        ),
-        (
-            "a source",
-            "source = 'git'\nmodules = ['x.example/m']",
-            "line 4: mirror.source: \"git\" (expected direct, or a URL such as https://proxy.example)",
-        ),
-        (
-            "whose credentials",
-            "source = 'direct'\nmodules = ['x.example/m']\nsource_auth = { token_env = 'A' }",
-            "line 6: mirror.source_auth.host is missing",
-        ),
-    ];
-
-    #[test]
-    fn whatever_cannot_be_meant_is_named_with_its_line() {
-        for (tried, text, expected) in FAULTS {
-            assert_eq!(settings(&format!("{WHOLE}{text}")).expect_err(tried), [*expected], "{tried}");
-        }
-        for (tried, text, expected) in PROXIES {
-            let text = format!("[[mirror]]\nname = 'p'\nkind = 'proxy'\n{text}\nmirror = 'https://p.example'");
-            assert_eq!(settings(&text).expect_err(tried), [*expected], "{tried}");
-        }
-    }
-}
+mod tests;

@@ -251,6 +251,8 @@ fn fits(value: &DeValue<'_>, shape: Shape) -> bool {
 
 fn misshaped(key: &str, value: &DeValue<'_>, shape: Shape) -> Error {
     let found = match value {
+        // Where a table belongs, a text may be a secret: `auth = "hunter2"`.
+        DeValue::String(_) if matches!(shape, Shape::Table | Shape::Tables) => "a text".to_owned(),
         DeValue::String(text) => format!("{text:?}"),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.to_string(),

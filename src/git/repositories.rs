@@ -1,6 +1,7 @@
 //! All repositories below one folder: opened by their addresses, fetched once for all jobs.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +14,7 @@ use super::repo::GitRepo;
 use super::route::{Alternate, Route};
 use super::shared::{Shared, lock};
 use super::ssh::SshOptions;
-use super::transport::Transport;
+use super::transport::{Refusals, Transport};
 use super::usage::{self, Removal, RepositoryUsage};
 use crate::error::Result;
 use crate::net::{Client, Trust};
@@ -89,11 +90,11 @@ impl Repositories {
     /// The same of a repository that has a mirror, or is one.
     pub fn open_by(&self, url: &str, trust: Trust, mirrored: Option<&Mirrored>) -> Result<Box<dyn Repo + Send>> {
         let shared = self.shared(url);
-        let remote = Remote::new(self.transport(&self.client, url, trust)?, Arc::clone(&shared.greeted));
+        let remote = Remote::new(self.reach(&self.client, url, trust, Refusals::Doubted)?, Arc::clone(&shared.greeted));
         let alternate = match mirrored {
             Some(Mirrored::Alternate { name, url, client, may_read }) => {
                 // The configuration names it.
-                let transport = self.transport(client, url, Trust::Named)?;
+                let transport = self.reach(client, url, Trust::Named, Refusals::Believed)?;
                 let remote = Remote::new(transport, shared.mirror_greeted(name));
                 Some(Alternate { name: name.clone(), remote, may_read: Arc::clone(may_read) })
             }
@@ -113,6 +114,24 @@ impl Repositories {
             opened: Default::default(),
             converted: Default::default(),
         }))
+    }
+
+    pub(super) fn transport(&self, address: Address, client: &Client, trust: Trust, refusals: Refusals) -> Transport {
+        let (client, runtime, ssh) = (client.clone(), self.runtime.clone(), self.options.ssh.clone());
+        Transport { address, client, runtime, trust, refusals, ssh }
+    }
+
+    /// A folder for something else than one repository's objects, counted and removed as repositories are. What it has
+    /// in memory goes when the last lease ends. `url` is what people are told that it is of.
+    pub(super) fn lease(&self, purpose: &str, url: &str) -> Lease<'_> {
+        let name = hex::encode(Sha256::digest(format!("{purpose} {url}")));
+        let shared = self.share(name.clone(), url);
+        Lease { repositories: self, name, shared: Some(shared) }
+    }
+
+    /// The largest pack that is taken in, in bytes.
+    pub(super) fn pack_limit(&self) -> u64 {
+        self.options.pack_limit
     }
 
     /// What the repositories take on disk, in the order of their names. Blocking.
@@ -137,20 +156,22 @@ impl Repositories {
         }
     }
 
-    fn transport(&self, client: &Client, url: &str, trust: Trust) -> Result<Transport> {
+    fn reach(&self, client: &Client, url: &str, trust: Trust, refusals: Refusals) -> Result<Transport> {
         let instead = client.instead_of(url);
         let address = Address::parse(url, instead.as_ref().map(|instead| instead.expose()))?;
         // What the configuration puts in its place is taken at its word; the client does so by itself.
         let trust = if instead.is_some() && matches!(address, Address::Ssh(_)) { Trust::Named } else { trust };
-        let (client, runtime, ssh) = (client.clone(), self.runtime.clone(), self.options.ssh.clone());
-        Ok(Transport { address, client, runtime, trust, ssh })
+        Ok(self.transport(address, client, trust, refusals))
     }
 
     fn shared(&self, url: &str) -> Arc<Shared> {
+        self.share(hex::encode(Sha256::digest(url)), url)
+    }
+
+    fn share(&self, name: String, url: &str) -> Arc<Shared> {
         let mut guard = lock(&self.in_memory);
         let InMemory { uses, all } = &mut *guard;
         *uses += 1;
-        let name = hex::encode(Sha256::digest(url));
         let path = self.root.join(&name);
         let (last, shared) = all.entry(name).or_insert_with(|| (0, Arc::new(Shared::new(path, without_password(url)))));
         *last = *uses;
@@ -162,6 +183,33 @@ impl Repositories {
             all.remove(&oldest);
         }
         shared
+    }
+}
+
+/// A folder in use.
+pub(super) struct Lease<'a> {
+    repositories: &'a Repositories,
+    name: String,
+    /// `Some` until it ends.
+    shared: Option<Arc<Shared>>,
+}
+
+impl Deref for Lease<'_> {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        self.shared.as_ref().expect("taken when it ends only")
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.used(self.repositories.clock.now());
+        let mut guard = lock(&self.repositories.in_memory);
+        self.shared = None;
+        if guard.all.get(&self.name).is_some_and(|(_, shared)| Arc::strong_count(shared) == 1) {
+            guard.all.remove(&self.name);
+        }
     }
 }
 

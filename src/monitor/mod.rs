@@ -2,14 +2,21 @@
 //! Must not know git's protocol, SMTP or HTTP: what it asks and whom it tells is handed in.
 //! Rules: docs/mirrors.md.
 
+mod comparison;
 pub mod definition;
+#[cfg(test)]
+mod doubles;
 pub mod history;
 mod kept;
 pub mod outbox;
 pub mod plan;
 mod reader;
+pub mod said;
+mod schedule;
+mod seen;
 mod state;
 pub mod status;
+mod term;
 pub mod watch;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
@@ -17,5 +24,6 @@ pub use history::{Event, HistoryRow};
 pub use outbox::{Outbox, Tested};
 pub use plan::{Plan, Planned, Progress, Sync, Synced, UpdateKind};
 pub use reader::Reader;
+pub use said::Said;
 pub use status::{Difference, MirrorStatus, RefDifference, RenewalStatus, Renewed};
 pub use watch::{Watch, Watched, Way, keep};

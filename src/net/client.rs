@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, LOCATION};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -15,10 +15,11 @@ use super::address::{Guard, GuardedResolver};
 use super::credentials::{Credential, CredentialKind, Keys, Renew, take_userinfo};
 use super::environment::Proxies;
 use super::failure::Trouble;
-use super::request::{Request, Trust};
+use super::request::{Body, Request, Trust};
 use super::response::Response;
 use super::rewrite::{InsteadOf, replaced};
 use super::settings::{AllowInsecure, Limits, Settings};
+use super::upload::Patience;
 use super::{failure, retry, tls};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
@@ -148,7 +149,8 @@ impl Client {
 
     /// The same; if there is no answer, it says of what sort the trouble is.
     pub async fn reach(&self, request: Request) -> Result<Response, Unreached> {
-        let deadline = Instant::now() + self.limits.total;
+        let size = request.body.as_ref().map_or(0, Body::length);
+        let deadline = Instant::now() + self.limits.total + Duration::from_secs(size / SLOWEST_UPLOAD);
         let mut hop = self.shared.prepare(request)?;
         for redirects in 0..=self.limits.redirects {
             let mut response = self.attempt(&hop, deadline).await?;
@@ -219,7 +221,8 @@ impl Client {
         let shown = self.keys.configured();
         let answer = self.once(hop, &shown, deadline).await;
         let is_refused = answer.as_ref().is_ok_and(|response| response.status == StatusCode::UNAUTHORIZED);
-        if !is_refused || hop.userinfo.is_some() || hop.request.anonymous {
+        let is_once = hop.request.uploads().is_some();
+        if !is_refused || is_once || hop.userinfo.is_some() || hop.request.anonymous {
             return answer;
         }
         if !self.keys.renewed(&hop.request.url, &shown).await {
@@ -241,20 +244,33 @@ impl Client {
         if !request.anonymous || hop.userinfo.is_some() {
             self.keys.add(&request.url, shown, hop.userinfo.as_ref(), &mut headers)?;
         }
+        let size = request.body.as_ref().map_or(0, Body::length);
+        *outgoing.body_mut() = request.body.clone().map(|body| match body {
+            Body::Bytes(bytes) => bytes.into(),
+            Body::Upload(upload) => {
+                // Else it would go in chunks, which some servers take only up to a size.
+                headers.insert(CONTENT_LENGTH, size.into());
+                reqwest::Body::wrap_stream(upload.pieces())
+            }
+        });
         *outgoing.headers_mut() = headers;
-        let size = request.body.as_ref().map_or(0, |body| body.len() as u64);
-        *outgoing.body_mut() = request.body.clone().map(Into::into);
         let client = if request.trust == Trust::Named { &self.shared.named } else { &self.shared.found };
         let wait = self.limits.first_byte + Duration::from_secs(size / SLOWEST_UPLOAD);
-        match timeout_at(deadline.min(Instant::now() + wait), client.execute(outgoing)).await {
-            Ok(Ok(answer)) => Ok(Response::new(answer, request.url.clone(), self.limits.stall, deadline, permit)),
-            Ok(Err(cause)) => Err(Failure {
+        let patience = Patience::new(request.uploads(), &self.limits);
+        match patience.with(wait).wait(deadline, client.execute(outgoing)).await {
+            Some(Ok(answer)) => {
+                Ok(Response::new(answer, request.url.clone(), patience.with(self.limits.stall), deadline, permit))
+            }
+            Some(Err(cause)) => Err(Failure {
                 is_passing: failure::is_passing(&cause),
                 trouble: failure::trouble(&cause),
                 error: failure::request(&host, &cause, &self.limits),
             }),
-            Err(_) => {
-                let error = Error::bad_gateway(format!("{host} did not answer within {wait:?}"));
+            None => {
+                let error = Error::bad_gateway(match request.uploads().filter(|upload| !upload.is_sent()) {
+                    Some(upload) => upload.stuck(&host),
+                    None => format!("{host} did not answer within {wait:?}"),
+                });
                 Err(Failure { error, trouble: Trouble::Timeout, is_passing: false })
             }
         }
@@ -305,6 +321,8 @@ impl Shared {
         use StatusCode as S;
         let request = &hop.request;
         let follows = match response.status {
+            // What was sent to one address is not for another.
+            _ if request.uploads().is_some() => false,
             S::MOVED_PERMANENTLY | S::FOUND | S::SEE_OTHER => request.is_repeatable(),
             S::TEMPORARY_REDIRECT | S::PERMANENT_REDIRECT => request.is_repeatable() || request.method == Method::POST,
             _ => false,
