@@ -12,7 +12,6 @@ use super::seen::{RefSeen, Seen};
 use super::status::{Difference, RefDifference};
 use crate::ports::{Condition, RefPair, RefRelation, Relation, RemoteRef};
 use crate::spec::info::ObjectId;
-use crate::spec::version::Version;
 
 /// So many refs of a difference are named.
 const NAMED: usize = 50;
@@ -88,13 +87,17 @@ pub struct Related<'a> {
     pub awaited: &'a [ObjectId],
 }
 
+/// What came of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// `None` where both sides are the same.
+    pub difference: Option<Difference>,
+    /// Whether the mirror has what its source lacks.
+    pub is_diverged: bool,
+}
+
 /// How the two sides differ, and what is to be remembered of them.
-pub fn compare(
-    sides: &Sides,
-    related: Option<Related<'_>>,
-    seen: &Seen,
-    at: DateTime<Utc>,
-) -> (Option<Difference>, Seen) {
+pub fn compare(sides: &Sides, related: Option<Related<'_>>, seen: &Seen, at: DateTime<Utc>) -> (Compared, Seen) {
     let differing = sides.differing();
     let mut after = Seen::default();
     for one in &sides.source {
@@ -134,33 +137,14 @@ pub fn compare(
         behind_refs: refs.iter().filter(|one| one.source.is_some() || !one.is_diverged).count() as u64,
         ..Difference::default()
     };
-    (whole(difference, refs), after)
-}
-
-/// How a module proxy differs from what it is held against: `found` names everything that differs, without times.
-///
-/// What only the mirror has is shown and is no lag: a proxy keeps what its source deleted.
-pub fn compare_values(found: Difference, seen: &Seen, at: DateTime<Utc>) -> (Option<Difference>, Seen) {
-    let mut after = Seen::default();
-    let mut refs = found.refs.clone();
-    for one in &mut refs {
-        let before = seen.refs.get(&one.name).cloned().unwrap_or_default();
-        // Of what is ordered, more was reached than was ever seen: a cache may skip what came in between.
-        let mirror = one.mirror.as_deref().and_then(Version::parse);
-        let has = |id: &str| mirror.as_ref().zip(Version::parse(id)).is_some_and(|(has, asked)| *has >= asked);
-        let mut now = before.follow((one.source.clone(), one.mirror.clone()), one.source.is_some(), at, &has);
-        now.diverged_since = one.is_diverged.then(|| before.diverged_since.unwrap_or(at));
-        now.source.clone_from(&one.source);
-        one.since = now.since();
-        after.refs.insert(one.name.clone(), now);
-    }
-    (whole(found, refs), after)
+    let is_diverged = refs.iter().any(|one| one.is_diverged);
+    (Compared { difference: whole(difference, refs), is_diverged }, after)
 }
 
 /// What a difference means by the clock.
-pub fn condition(difference: Option<&Difference>, max_lag: Duration, at: DateTime<Utc>) -> Condition {
-    let Some(difference) = difference else { return Condition::InSync };
-    if difference.ahead_refs > 0 {
+pub fn condition(compared: &Compared, max_lag: Duration, at: DateTime<Utc>) -> Condition {
+    let Some(difference) = &compared.difference else { return Condition::InSync };
+    if compared.is_diverged {
         return Condition::Diverged;
     }
     if difference.behind_refs == 0 {

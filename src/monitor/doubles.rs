@@ -226,6 +226,10 @@ impl Notifier for Remembering {
         &self.name
     }
 
+    fn addresses(&self) -> &[String] {
+        &[]
+    }
+
     async fn notify(&self, letter: &Letter) -> Result<()> {
         self.taken.lock().expect("lock").push(letter.clone());
         Ok(())

@@ -2,6 +2,7 @@
 //! Must not know git's protocol, SMTP or HTTP: what it asks and whom it tells is handed in.
 //! Rules: docs/mirrors.md.
 
+pub mod canary;
 mod comparison;
 pub mod definition;
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! What was seen of the refs of a mirror at earlier checks, so that lag has a beginning and a forced push at the source
-//! is no divergence. Of a module proxy: of its versions.
+//! is no divergence.
 
 use std::collections::BTreeMap;
 

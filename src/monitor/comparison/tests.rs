@@ -173,9 +173,9 @@ fn at(hour: i64) -> DateTime<Utc> {
 }
 
 /// What is found, in a line.
-fn line(difference: Option<&Difference>, now: DateTime<Utc>) -> String {
-    let condition = condition(difference, Duration::from_secs(24 * 3600), now);
-    let Some(difference) = difference else { return condition.as_str().to_owned() };
+fn line(compared: &Compared, now: DateTime<Utc>) -> String {
+    let condition = condition(compared, Duration::from_secs(24 * 3600), now);
+    let Some(difference) = &compared.difference else { return condition.as_str().to_owned() };
     let since = difference.since.map_or(-1, |since| (since - moment(START)).num_hours());
     let diverged: Vec<&str> =
         difference.refs.iter().filter(|one| one.is_diverged).map(|one| one.name.as_str()).collect();
@@ -190,7 +190,7 @@ fn line(difference: Option<&Difference>, now: DateTime<Utc>) -> String {
     )
 }
 
-fn look(pair: &TwoSides, patterns: &[RefPattern], seen: &Seen, now: DateTime<Utc>) -> (Option<Difference>, Seen) {
+fn look(pair: &TwoSides, patterns: &[RefPattern], seen: &Seen, now: DateTime<Utc>) -> (Compared, Seen) {
     let refs = |side| pair.refs(side).expect("refs");
     let sides = Sides::new(refs(Side::Source), refs(Side::Mirror), patterns);
     let differing = sides.differing();
@@ -209,8 +209,8 @@ fn differences_mean_what_the_rules_say() {
         for (hour, source, mirror, expected) in row.looks {
             pair.set(Side::Source, source);
             pair.set(Side::Mirror, mirror);
-            let (difference, after) = look(&pair, &RefPattern::defaults(), &seen, at(*hour));
-            assert_eq!(line(difference.as_ref(), at(*hour)), *expected, "{}, hour {hour}", row.name);
+            let (compared, after) = look(&pair, &RefPattern::defaults(), &seen, at(*hour));
+            assert_eq!(line(&compared, at(*hour)), *expected, "{}, hour {hour}", row.name);
             let json = serde_json::to_string(&after).expect("json");
             seen = serde_json::from_str(&json).expect("what was written");
             assert_eq!(seen, after, "{}, hour {hour}", row.name);
@@ -224,9 +224,9 @@ fn what_no_pattern_means_is_not_compared() {
     pair.set(Side::Source, "main=b topic=b v1=a");
     pair.set(Side::Mirror, "main=b own=x v1=b");
     let patterns = ["refs/heads/main".parse().expect("a pattern")];
-    assert_eq!(look(&pair, &patterns, &Seen::default(), at(0)).0, None);
-    let (difference, _) = look(&pair, &RefPattern::defaults(), &Seen::default(), at(0));
-    assert_eq!(difference.map(|difference| difference.ahead_refs), Some(2));
+    assert_eq!(look(&pair, &patterns, &Seen::default(), at(0)).0.difference, None);
+    let (compared, _) = look(&pair, &RefPattern::defaults(), &Seen::default(), at(0));
+    assert_eq!(compared.difference.map(|difference| difference.ahead_refs), Some(2));
 }
 
 #[test]
@@ -235,14 +235,14 @@ fn without_histories_refs_alone_are_compared() {
     pair.lose_histories();
     pair.set(Side::Source, "main=b");
     pair.set(Side::Mirror, "main=x");
-    let (difference, seen) = look(&pair, &RefPattern::defaults(), &Seen::default(), at(0));
+    let (compared, seen) = look(&pair, &RefPattern::defaults(), &Seen::default(), at(0));
     let expected = "lagging since 0: behind 1 refs ? commits, ahead 0 refs ? commits";
-    assert_eq!(line(difference.as_ref(), at(1)), expected);
+    assert_eq!(line(&compared, at(1)), expected);
     pair.set(Side::Source, "main=c");
     pair.set(Side::Mirror, "main=b");
-    let (difference, _) = look(&pair, &RefPattern::defaults(), &seen, at(2));
+    let (compared, _) = look(&pair, &RefPattern::defaults(), &seen, at(2));
     let expected = "lagging since 2: behind 1 refs ? commits, ahead 0 refs ? commits";
-    assert_eq!(line(difference.as_ref(), at(2)), expected, "the mirror holds what the source held");
+    assert_eq!(line(&compared, at(2)), expected, "the mirror holds what the source held");
 }
 
 #[test]
@@ -256,31 +256,4 @@ fn what_is_kept_of_a_busy_source_is_bounded() {
     }
     assert_eq!(seen.since(), Some(at(0)));
     assert_eq!(seen.pending.last().and_then(|one| one.id.clone()), Some(last.to_string()));
-}
-
-#[test]
-fn of_a_proxy_what_only_the_mirror_has_is_no_lag() {
-    let one = |name: &str, source: Option<&str>, mirror: Option<&str>| RefDifference {
-        name: name.to_owned(),
-        source: source.map(str::to_owned),
-        mirror: mirror.map(str::to_owned),
-        behind_commits: None,
-        ahead_commits: None,
-        is_diverged: false,
-        since: None,
-    };
-    let kept = Difference { refs: vec![one("example.com/m@v0.9.0", None, Some("v0.9.0"))], ..Difference::default() };
-    let (difference, seen) = compare_values(kept, &Seen::default(), at(0));
-    assert_eq!(condition(difference.as_ref(), Duration::ZERO, at(100)), Condition::InSync);
-    // Its `latest` runs behind by states that nobody saw: that is lag which begins anew each time.
-    let mut seen = seen;
-    for (hour, source, mirror, since) in
-        [(0, "v1.3.0", "v1.2.0", 0), (20, "v1.6.0", "v1.4.0", 20), (40, "v1.9.0", "v1.5.0", 20)]
-    {
-        let refs = vec![one("example.com/m@latest", Some(source), Some(mirror))];
-        let found = Difference { behind_refs: 1, refs, ..Difference::default() };
-        let (difference, after) = compare_values(found, &seen, at(hour));
-        assert_eq!(difference.and_then(|difference| difference.since), Some(at(since)), "hour {hour}");
-        seen = after;
-    }
 }
