@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alternates::Alternates;
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
 use super::{environment, identity, stock, upstreams, watch};
@@ -92,6 +93,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let ledgers = Arc::new(Ledgers::new(store.clone(), clock.clone()));
     let watching = open_watch(&store, &clock, asker).await?;
     let parts = Parts {
+        watch: &watching.watch,
         ledgers: &ledgers,
         store: &store,
         clock: &clock,
@@ -133,8 +135,8 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
 /// Begins to watch the mirrors of the settings. Commands that are about none leave them alone: they would be forgotten
 /// of a configuration that names others.
 pub async fn watch_mirrors(works: &Arc<Works>, identity: &identity::Identity, settings: &Settings) -> Result<()> {
-    let Works { store, clock, folders, databases, proofs, rulebook, ledgers, .. } = &**works;
-    let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers };
+    let Works { store, clock, folders, databases, proofs, rulebook, ledgers, watching, .. } = &**works;
+    let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers, watch: &watching.watch };
     let builder = builder(identity, settings, client(settings)?, parts)?;
     let (works, mirrors) = (works.clone(), settings.mirrors.clone());
     let appointing =
@@ -174,8 +176,8 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         identity.refuse(upstream).await?;
     }
     let client = client(settings)?;
-    let Works { store, clock, folders, databases, proofs, rulebook, ledgers, .. } = &**works;
-    let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers };
+    let Works { store, clock, folders, databases, proofs, rulebook, ledgers, watching, .. } = &**works;
+    let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers, watch: &watching.watch };
     let builder = Arc::new(builder(identity, settings, client, parts)?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
     let every = settings.check_upstreams;
@@ -207,6 +209,7 @@ struct Parts<'a> {
     proofs: &'a Arc<Proofs>,
     rulebook: &'a Arc<Rulebook>,
     ledgers: &'a Arc<Ledgers>,
+    watch: &'a Arc<Watch>,
 }
 
 fn builder(identity: &identity::Identity, settings: &Settings, client: Client, parts: Parts<'_>) -> Result<Builder> {
@@ -224,6 +227,7 @@ fn builder(identity: &identity::Identity, settings: &Settings, client: Client, p
         verify: settings.sumdb.verify,
         private: private(settings),
         rulebook: parts.rulebook.clone(),
+        alternates: Alternates { mirrors: settings.mirrors.clone(), standing: parts.watch.clone() },
         mark: mark(settings)?,
     })
 }
@@ -272,7 +276,7 @@ async fn open_databases(
 
 fn written(settings: &Settings) -> Written {
     let (upstreams, registries) = (settings.upstreams.clone(), settings.registries.clone());
-    Written { upstreams, registries, policy: settings.policy }
+    Written { upstreams, registries, policy: settings.policy, mirrors: settings.known_mirrors() }
 }
 
 fn seal(settings: &Settings) -> Result<Option<Seal>> {

@@ -15,9 +15,10 @@ use super::settings::{
     AllowInsecure, AuditSettings, Given, LedgerSettings, Settings, StoreSettings, SumdbSettings, parse_listen,
 };
 use crate::error::{Error, Result};
+use crate::monitor::MirrorKind;
 use crate::registry::definition::{
-    DEFAULT, Fault, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable,
-    duration, is_host, look_for_upstreams, mode, size, strict_mod,
+    DEFAULT, Fault, KnownMirror, KnownMirrorKind, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef,
+    UpstreamDefinition, UpstreamTable, duration, is_host, look_for_upstreams, mode, size, strict_mod,
 };
 use crate::spec::database::{NamedDatabase, Verify};
 use crate::spec::path;
@@ -80,8 +81,10 @@ impl Reader {
         let rules = super::rules::read(file.rules, file.rule, file.cooldown, names, |above, faults| {
             self.note(above, faults);
         });
+        let names = self.doubts.names("mirror", file.mirror.iter().map(|table| &table.name));
         let mirrors = self.mirrors(file.mirror);
-        let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
+        let known = names.map(|names| known_mirrors(names, &mirrors));
+        let (upstreams, registries) = self.definitions(file.upstream, file.registry, given, known.as_deref());
         Settings {
             listen,
             tls,
@@ -247,11 +250,12 @@ impl Reader {
         upstreams: Vec<UpstreamTable>,
         registries: Vec<RegistryTable>,
         given: Given,
+        mirrors: Option<&[KnownMirror]>,
     ) -> (Vec<UpstreamDefinition>, Vec<RegistryDefinition>) {
         let mut known = self.doubts.names("upstream", upstreams.iter().map(|table| &table.name));
         let mut called = self.doubts.names("registry", registries.iter().map(|table| &table.name));
         let mut count = upstreams.len();
-        let mut upstreams = self.upstreams(upstreams);
+        let mut upstreams = self.upstreams(upstreams, mirrors);
         let is_listed = given.upstreams.is_some();
         if let Some(listed) = given.upstreams {
             (upstreams, known, called) = (listed, None, Some(Vec::new()));
@@ -282,7 +286,8 @@ impl Reader {
         (upstreams, registries)
     }
 
-    fn upstreams(&mut self, tables: Vec<UpstreamTable>) -> Vec<UpstreamDefinition> {
+    /// `mirrors` are all that there are, if they can be told.
+    fn upstreams(&mut self, tables: Vec<UpstreamTable>, mirrors: Option<&[KnownMirror]>) -> Vec<UpstreamDefinition> {
         let (mut upstreams, mut names) = (Vec::new(), Vec::new());
         for (at, table) in tables.into_iter().enumerate() {
             let (name, mut faults) = (table.name.clone(), Vec::new());
@@ -291,6 +296,9 @@ impl Reader {
             if let Some((upstream, folder)) = upstream.as_ref().and_then(|it| Some((it, it.missing_folder()?))) {
                 let folder = folder.display();
                 tracing::warn!(upstream = upstream.name, %folder, "the folder is not there; it fails until it is");
+            }
+            if let (Some(upstream), Some(mirrors)) = (&upstream, mirrors) {
+                upstream.look_for_mirrors(mirrors, &mut faults);
             }
             look_for_twins(name, &mut names, "upstream", &mut faults);
             upstreams.extend(upstream);
@@ -329,6 +337,18 @@ impl Reader {
         }
         registries
     }
+}
+
+/// The mirrors of these names, and what could be read of them.
+pub(super) fn known_mirrors(names: Vec<String>, read: &[MirrorSettings]) -> Vec<KnownMirror> {
+    let kind = |name: &str| match read.iter().find(|mirror| mirror.definition.name == name) {
+        None => KnownMirrorKind::Unclear,
+        Some(MirrorSettings { definition, .. }) => match &definition.kind {
+            MirrorKind::Git { .. } => KnownMirrorKind::Git,
+            MirrorKind::Proxy { mirror, .. } => KnownMirrorKind::Proxy(mirror.clone()),
+        },
+    };
+    names.into_iter().map(|name| KnownMirror { kind: kind(&name), name }).collect()
 }
 
 /// Of two that share a name the second is wrong, whatever else is wrong with either.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::file::File;
-use super::meant::Reader;
+use super::meant::{Reader, known_mirrors};
 use super::mirror::MirrorSettings;
 use crate::access::rules::Rules;
 use crate::error::{Error, Result};
-use crate::registry::definition::{RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
+use crate::registry::definition::{KnownMirror, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
 use crate::spec::database::{NamedDatabase, Verify};
 use crate::vet::mode::Policy;
 
@@ -173,6 +173,14 @@ impl Settings {
         let settings = reader.settings(file, given);
         let faults = reader.faults();
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+}
+
+impl Settings {
+    /// What upstreams may read from.
+    pub fn known_mirrors(&self) -> Vec<KnownMirror> {
+        let names = self.mirrors.iter().map(|mirror| mirror.definition.name.clone()).collect();
+        known_mirrors(names, &self.mirrors)
     }
 }
 

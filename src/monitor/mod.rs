@@ -13,6 +13,7 @@ mod letter;
 mod look;
 pub mod outbox;
 pub mod plan;
+mod reader;
 mod renewal;
 pub mod said;
 mod schedule;
@@ -29,6 +30,7 @@ pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, R
 pub use history::{Event, HistoryRow};
 pub use outbox::{Outbox, Tested};
 pub use plan::{Plan, Planned, Progress, Sync, Synced, UpdateKind};
+pub use reader::Reader;
 pub use said::Said;
 pub use status::{Difference, MirrorStatus, RefDifference, RenewalStatus, Renewed};
 pub use watch::{Watch, Watched, Way, keep};
