@@ -97,12 +97,7 @@ pub struct Compared {
 }
 
 /// How the two sides differ, and what is to be remembered of them.
-pub fn compare(
-    sides: &Sides,
-    related: Option<Related<'_>>,
-    seen: &Seen,
-    at: DateTime<Utc>,
-) -> (Compared, Seen) {
+pub fn compare(sides: &Sides, related: Option<Related<'_>>, seen: &Seen, at: DateTime<Utc>) -> (Compared, Seen) {
     let differing = sides.differing();
     let mut after = Seen::default();
     for one in &sides.source {

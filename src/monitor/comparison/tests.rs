@@ -15,11 +15,7 @@ struct Row {
 
 /// One row for each sentence of the rules; lag of more than 24 hours is stale.
 const ROWS: &[Row] = &[
-    Row {
-        name: "the same is in sync",
-        history: "a-b",
-        looks: &[(0, "main=b v1=a", "main=b v1=a", "in_sync")],
-    },
+    Row { name: "the same is in sync", history: "a-b", looks: &[(0, "main=b v1=a", "main=b v1=a", "in_sync")] },
     Row { name: "two empty repositories are in sync", history: "a-b", looks: &[(0, "", "", "in_sync")] },
     Row {
         name: "an empty mirror is behind by all",
@@ -71,8 +67,18 @@ const ROWS: &[Row] = &[
         history: "a-b-c a-x",
         looks: &[
             (0, "main=b", "main=a", "lagging since 0: behind 1 refs 1 commits, ahead 0 refs 0 commits"),
-            (1, "main=b", "main=x", "diverged since 0: behind 1 refs 1 commits, ahead 1 refs 1 commits: refs/heads/main"),
-            (2, "main=c", "main=x", "diverged since 0: behind 1 refs 2 commits, ahead 1 refs 1 commits: refs/heads/main"),
+            (
+                1,
+                "main=b",
+                "main=x",
+                "diverged since 0: behind 1 refs 1 commits, ahead 1 refs 1 commits: refs/heads/main",
+            ),
+            (
+                2,
+                "main=c",
+                "main=x",
+                "diverged since 0: behind 1 refs 2 commits, ahead 1 refs 1 commits: refs/heads/main",
+            ),
         ],
     },
     Row {
@@ -189,8 +195,7 @@ fn look(pair: &TwoSides, patterns: &[RefPattern], seen: &Seen, now: DateTime<Utc
     let sides = Sides::new(refs(Side::Source), refs(Side::Mirror), patterns);
     let differing = sides.differing();
     let awaited = awaited(&differing, seen);
-    let question =
-        Relate { source: &sides.source, mirror: &sides.mirror, differing: &differing, awaited: &awaited };
+    let question = Relate { source: &sides.source, mirror: &sides.mirror, differing: &differing, awaited: &awaited };
     let relation = pair.relate(&question).ok();
     let related = relation.as_ref().map(|relation| Related { relation, awaited: &awaited });
     compare(&sides, related, seen, now)
