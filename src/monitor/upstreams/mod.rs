@@ -106,7 +106,7 @@ impl UpstreamWatch {
         let now = clock.now();
         let mut kept = BTreeMap::new();
         for (name, state) in read_all(&*store)? {
-            let next = schedule::first(&name, every, state.last_attempt, now);
+            let next = schedule::first(&name, every, now);
             kept.insert(name, Kept { state, next });
         }
         let watched = Mutex::new(Watched { every, kept });
@@ -120,7 +120,7 @@ impl UpstreamWatch {
         if watched.every != every {
             watched.every = every;
             for (name, kept) in &mut watched.kept {
-                kept.next = schedule::first(name, every, kept.state.last_attempt, now);
+                kept.next = schedule::first(name, every, now);
             }
             self.changed.notify_one();
         }
@@ -175,7 +175,7 @@ impl UpstreamWatch {
             let state = State::new(&upstream.kind, upstream.address.as_deref().unwrap_or_default(), now);
             watched
                 .kept
-                .insert(upstream.name.clone(), Kept { state, next: schedule::first(&upstream.name, every, None, now) });
+                .insert(upstream.name.clone(), Kept { state, next: schedule::first(&upstream.name, every, now) });
             false
         };
         let mut is_due = is_due;
