@@ -3,13 +3,16 @@
 //! Rules: docs/mirrors.md.
 
 pub mod definition;
+pub mod email;
 pub mod history;
 mod kept;
+pub mod lookup;
 pub mod outbox;
 pub mod plan;
 mod state;
 pub mod status;
 pub mod watch;
+pub mod webhook;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
 pub use history::{Event, HistoryRow};
