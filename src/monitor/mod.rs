@@ -13,6 +13,8 @@ mod state;
 pub mod status;
 pub mod watch;
 pub mod webhook;
+#[cfg(test)]
+mod webhook_tests;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
 pub use history::{Event, HistoryRow};

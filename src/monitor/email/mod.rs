@@ -4,6 +4,8 @@
 
 mod message;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -172,7 +174,7 @@ impl Notifier for Email {
 }
 
 #[cfg(test)]
-mod tests {
+mod reading {
     use super::*;
 
     #[test]

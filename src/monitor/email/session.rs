@@ -1,7 +1,11 @@
 //! A conversation with a mail server, in which it is known at every step whether the message may have arrived.
 
+use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lettre::Address;
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -30,7 +34,8 @@ pub async fn send(server: &Parts, to: &Address, message: &[u8]) -> Result<()> {
         Some(login) => Some(login.password.read().await?),
         None => None,
     };
-    let talk = Talk { host: &server.host, password: password.as_ref() };
+    let username = server.login.as_ref().map_or("", |login| login.username.as_str());
+    let talk = Talk { host: &server.host, username, password: password.as_ref() };
     let mut connection = talk.connect(server).await?;
     if let (Some(login), Some(password)) = (&server.login, &password) {
         let credentials = Credentials::new(login.username.clone(), password.expose().to_owned());
@@ -58,6 +63,7 @@ pub async fn send(server: &Parts, to: &Address, message: &[u8]) -> Result<()> {
 /// What is common to all steps: what to call the server, and what not to repeat.
 struct Talk<'a> {
     host: &'a str,
+    username: &'a str,
     password: Option<&'a Secret>,
 }
 
@@ -108,6 +114,15 @@ impl Talk<'_> {
         }
     }
 
+    /// The password as it is and as it is shown.
+    fn forms(&self) -> Vec<String> {
+        let Some(password) = self.password.map(Secret::expose).filter(|password| !password.is_empty()) else {
+            return Vec::new();
+        };
+        let pair = STANDARD.encode(format!("\0{}\0{password}", self.username));
+        vec![pair, STANDARD.encode(password), password.to_owned()]
+    }
+
     /// In the server's words, where it said some: it may repeat what it was shown.
     fn error(&self, kind: Kind, what: &str, broken: &Broken) -> Error {
         let host = self.host;
@@ -115,14 +130,11 @@ impl Talk<'_> {
             Broken::Late(limit) => return Error::new(kind, format!("{host} {what}: no answer within {limit:?}")),
             Broken::Said(error) => words(error),
         };
-        let said = match self.password {
-            Some(password) if !password.expose().is_empty() => said.replace(password.expose(), "…"),
-            _ => said,
-        };
+        let said = self.forms().iter().fold(said, |said, form| said.replace(form, "…"));
         let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
         let error = Error::new(kind, format!("{host} {what}: {}", cut(&said)));
         match broken {
-            Broken::Said(cause) if cause.is_tls() => {
+            Broken::Said(cause) if is_certificate(cause) => {
                 error.remedy("if the certificate is right, let SSL_CERT_FILE name that of its issuer")
             }
             _ => error,
@@ -130,14 +142,37 @@ impl Talk<'_> {
     }
 }
 
-/// `550 no such user`, or what went wrong on the way.
+/// `550 no such user`, or what went wrong on the way: its innermost cause.
 fn words(error: &SmtpError) -> String {
-    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    match error.status() {
-        Some(code) => format!("{code} {cause}"),
-        None if cause.is_empty() => error.to_string(),
-        None => cause,
+    if let Some(code) = error.status() {
+        let said = error.source().map(ToString::to_string).unwrap_or_default();
+        return format!("{code} {said}");
     }
+    let mut cause: &dyn StdError = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let text = cause.to_string();
+    // io::Error adds a number that says nothing to people.
+    match text.rfind(" (os error ") {
+        Some(at) => text[..at].to_lowercase(),
+        None => text,
+    }
+}
+
+/// Whether the server's certificate is not one that we trust for it.
+fn is_certificate(error: &SmtpError) -> bool {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(found) = cause {
+        let inside = found.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let inside = inside.and_then(|inside| inside.downcast_ref::<rustls::Error>());
+        let tls = found.downcast_ref::<rustls::Error>().or(inside);
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        cause = found.source();
+    }
+    false
 }
 
 fn cut(text: &str) -> String {
