@@ -19,7 +19,9 @@ use crate::http::site::Counter;
 use crate::net::{Client, Credential, CredentialKind, Renew, Secret, Trust};
 use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
 use crate::registry::catalog::{Build, Offer, Tested};
-use crate::registry::definition::{Auth, AuthScheme, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
+use crate::registry::definition::{
+    Auth, AuthScheme, RegistryDefinition, SecretRef, Timeouts, UpstreamDefinition, UpstreamKind,
+};
 use crate::registry::direct::Direct;
 use crate::registry::shelf;
 use crate::registry::{
@@ -271,19 +273,36 @@ impl Build<Counter> for Builder {
 impl Builder {
     /// An upstream's own view of the client.
     fn view(&self, definition: &UpstreamDefinition, secret: Option<Secret>) -> Result<Client> {
-        let credentials = match (&definition.auth, secret) {
+        self.view_of(definition.auth.as_ref(), secret, definition.timeouts)
+    }
+
+    /// A view of the client that knows who we are to one place and no other.
+    pub fn view_of(&self, auth: Option<&Auth>, secret: Option<Secret>, timeouts: Timeouts) -> Result<Client> {
+        let credentials = match (auth, secret) {
             (Some(auth), Some(secret)) => vec![credential(auth, secret)?],
             _ => Vec::new(),
         };
         // Only a file may hold something else by now.
-        let auth = definition.auth.clone().filter(|auth| matches!(auth.secret, SecretRef::File(_)));
+        let auth = auth.cloned().filter(|auth| matches!(auth.secret, SecretRef::File(_)));
         let renew = auth.map(|auth| {
             Renew(Arc::new(move || {
                 let secret = environment::secret(&auth.secret).map(Secret::new)?;
                 Ok(vec![credential(&auth, secret)?])
             }))
         });
-        Ok(self.client.with(credentials, renew, definition.timeouts.first_byte, definition.timeouts.total))
+        Ok(self.client.with(credentials, renew, timeouts.first_byte, timeouts.total))
+    }
+
+    /// Another proxy, that the configuration names.
+    pub fn proxy(&self, url: &Url, client: &Client) -> Result<Arc<dyn Source>> {
+        let proxy = self.proxies(client).open(url.clone(), Trust::Named)?;
+        Ok(Arc::new(Discreet::new(Arc::new(proxy), client.clone())))
+    }
+
+    /// The modules' own repositories, which are kept on a shelf.
+    pub fn git(&self, definition: &UpstreamDefinition, shelf: &Shelf, client: &Client) -> Arc<dyn Source> {
+        let direct = self.direct(definition, shelf, client.clone(), self.proxies(client));
+        Arc::new(Discreet::new(Arc::new(direct), client.clone()))
     }
 
     fn proxies(&self, client: &Client) -> Proxies {

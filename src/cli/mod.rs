@@ -20,6 +20,7 @@ mod fix;
 mod go_env;
 mod identity;
 mod logging;
+mod mirror;
 mod prefetch;
 mod reach;
 mod reload;
@@ -30,6 +31,7 @@ mod server;
 mod stock;
 mod tls;
 mod token;
+mod watch;
 mod wiring;
 
 use std::process::ExitCode;
@@ -72,6 +74,7 @@ enum Command {
     Cache(cache::Arguments),
     Rules(rules::Arguments),
     Prefetch(prefetch::Arguments),
+    Mirror(mirror::Arguments),
     Token(token::Arguments),
     Auth(auth::Arguments),
     Audit(audit::Arguments),
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Cache(arguments) => cache::run(arguments),
         Command::Rules(arguments) => rules::run(arguments),
         Command::Prefetch(arguments) => prefetch::run(&arguments),
+        Command::Mirror(arguments) => mirror::run(arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Auth(arguments) => auth::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),

@@ -28,6 +28,7 @@ use crate::http::desk::Desk;
 use crate::http::forwarded::TrustedProxies;
 use crate::http::site::{Counter, Site};
 use crate::http::tls::Certificates;
+use crate::monitor;
 use crate::ports::Clock as _;
 use crate::registry::catalog::Catalog;
 use crate::registry::proof;
@@ -120,7 +121,7 @@ async fn listen(settings: Settings, arguments: Arguments) -> Result<Exit, Failur
     let folder = settings.store.path.clone();
     let read: Read = Arc::new(move || self::settings(&arguments));
     let drift_check = settings.ledger.drift_check;
-    let opened = match site(&identity, settings, Some((read, admission.clone()))).await.and_then(|site| {
+    let opened = match site(&identity, settings, Purpose::Clients(read, admission.clone())).await.and_then(|site| {
         // What is refused now has answered nobody yet.
         admission.begin(site.tokens())?;
         Ok(site)
@@ -163,6 +164,9 @@ fn look_after(site: &Site, drift_check: Duration) {
         tokio::spawn(proof::keep(proofs.clone(), catalog.store().clone(), later(catalog)));
     }
     tokio::spawn(drift::watch(catalog.clone(), drift_check));
+    if let Some(watching) = site.watching() {
+        tokio::spawn(monitor::keep(watching.watch.clone()));
+    }
 }
 
 /// How a file that was served unverified is held against the checksum database again: by the first registry that its
@@ -216,9 +220,19 @@ pub fn named(settings: &Settings) -> Result<Option<AdminToken>> {
     token.ok_or_else(|| Error::gone("it is empty (expected a token)").about("api.admin_token")).map(Some)
 }
 
-/// Opens the store and everything that answers out of it; with `read`, the configuration can be read again.
-pub async fn site(identity: &Identity, settings: Settings, read: Option<(Read, Arc<Admission>)>) -> Result<Arc<Site>> {
-    let asker = if read.is_some() { Asker::Clients } else { Asker::Command };
+/// What a site is opened for.
+pub enum Purpose {
+    /// To serve; the configuration can be read again.
+    Clients(Read, Arc<Admission>),
+    /// A command that is about the store alone.
+    Store,
+    /// A command that is about the mirrors.
+    Mirrors,
+}
+
+/// Opens the store and everything that answers out of it.
+pub async fn site(identity: &Identity, settings: Settings, purpose: Purpose) -> Result<Arc<Site>> {
+    let asker = if matches!(purpose, Purpose::Clients(..)) { Asker::Clients } else { Asker::Command };
     let works = Arc::new(wiring::open_as(identity, &settings, wiring::Lock::Refuse, asker).await?);
     let site = Site::new(works.catalog.clone(), works.tokens.clone()).kept_by(works.stock.clone());
     let site = match works.records.clone() {
@@ -227,12 +241,17 @@ pub async fn site(identity: &Identity, settings: Settings, read: Option<(Read, A
     };
     let site = site.vouched_by(works.databases.clone()).proving(works.proofs.clone());
     let site = site.with_ledgers(works.ledgers.clone());
-    Ok(Arc::new(match read {
-        Some((read, admission)) => {
+    if matches!(purpose, Purpose::Store) {
+        return Ok(Arc::new(site));
+    }
+    wiring::watch_mirrors(&works, identity, &settings).await?;
+    let site = site.watched_by(works.watching.clone());
+    Ok(Arc::new(match purpose {
+        Purpose::Clients(read, admission) => {
             let reloader = Reloader::new(read, identity.clone(), works, admission, settings);
             site.reloaded_by(Arc::new(reloader))
         }
-        None => site,
+        Purpose::Store | Purpose::Mirrors => site,
     }))
 }
 

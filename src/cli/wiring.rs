@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
-use super::{environment, identity, stock};
+use super::{environment, identity, stock, watch};
 use crate::access::audit::{self, Auditor, Records, What};
 use crate::access::rules::Rulebook;
 use crate::access::{Ledgers, Tokens};
 use crate::config::settings::AuditSettings;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
-use crate::http::site::Counter;
+use crate::http::site::{Counter, Watching};
+use crate::monitor::{Outbox, Watch};
 use crate::net::{self, AllowInsecure, AllowPrivate, Client, InsteadOf, Secret};
 use crate::ports::{Clock, Store, Sumdb};
 use crate::registry::Proofs;
@@ -60,6 +61,8 @@ pub struct Works {
     pub rulebook: Arc<Rulebook>,
     /// What every registry served first.
     pub ledgers: Arc<Ledgers>,
+    /// The mirror watch; nothing is watched until [`watch_mirrors`].
+    pub watching: Watching,
 }
 
 /// The runtime of every command.
@@ -84,6 +87,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let proofs = Arc::new(Proofs::new(clock.clone()));
     let rulebook = Rulebook::new(settings.rules.clone());
     let ledgers = Arc::new(Ledgers::new(store.clone(), clock.clone()));
+    let watching = open_watch(&store, &clock, asker).await?;
     let parts = Parts {
         ledgers: &ledgers,
         store: &store,
@@ -104,7 +108,44 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let tokens = Arc::new(tokens(&store, &clock).await?);
     let records = records(settings, asker, &clock)?;
     let stock = stock::stock(store.clone(), growth, clock.clone(), limits, &catalog, &folders, &databases);
-    Ok(Works { catalog, counter, store, clock, folders, stock, tokens, records, databases, proofs, rulebook, ledgers })
+    Ok(Works {
+        catalog,
+        counter,
+        store,
+        clock,
+        folders,
+        stock,
+        tokens,
+        records,
+        databases,
+        proofs,
+        rulebook,
+        ledgers,
+        watching,
+    })
+}
+
+/// Begins to watch the mirrors of the settings. Commands that are about none leave them alone: they would be forgotten
+/// of a configuration that names others.
+pub async fn watch_mirrors(works: &Arc<Works>, identity: &identity::Identity, settings: &Settings) -> Result<()> {
+    let Works { store, clock, folders, databases, proofs, rulebook, ledgers, .. } = &**works;
+    let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers };
+    let builder = builder(identity, settings, client(settings)?, parts)?;
+    let (works, mirrors) = (works.clone(), settings.mirrors.clone());
+    let appointing =
+        tokio::task::spawn_blocking(move || works.watching.watch.appoint(watch::watched(&builder, &mirrors)));
+    appointing.await.map_err(|error| Error::internal("opening ended early").because(error))?
+}
+
+/// What is watched, by whom, and who tells people.
+async fn open_watch(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, asker: Asker) -> Result<Watching> {
+    let (store, clock) = (store.clone(), clock.clone());
+    let opening = tokio::task::spawn_blocking(move || {
+        let outbox = Arc::new(Outbox::open(store.clone(), clock.clone())?);
+        let watch = Arc::new(Watch::open(store, clock, outbox.clone())?);
+        Ok(Watching { watch, outbox, is_kept: asker == Asker::Clients })
+    });
+    opening.await.map_err(|error| Error::internal("opening ended early").because(error))?
 }
 
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
@@ -117,9 +158,10 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
     let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers };
     let builder = Arc::new(builder(identity, settings, client, parts)?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
-    let (limits, rules) = (stock::limits(&settings.store), settings.rules.clone());
+    let (limits, rules, mirrors) = (stock::limits(&settings.store), settings.rules.clone(), settings.mirrors.clone());
     let reloading = tokio::task::spawn_blocking(move || {
-        works.catalog.reload(written, builder, seal)?;
+        works.catalog.reload(written, builder.clone(), seal)?;
+        works.watching.watch.appoint(watch::watched(&builder, &mirrors))?;
         works.stock.limit(limits);
         works.rulebook.replace(rules);
         Ok(())

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
 use super::lines::Lines;
+use super::mirror::MirrorTable;
 use super::rules::{CooldownTable, RuleTable, RulesTable};
 use super::schema::{self, Misfit};
 use crate::error::Error;
@@ -36,6 +37,7 @@ pub struct File {
     pub rule: Vec<RuleTable>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown: Option<CooldownTable>,
+    pub mirror: Vec<MirrorTable>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

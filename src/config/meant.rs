@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::doubts::Doubts;
 use super::file::{AuditTable, File, GitTable, LedgerTable, StoreTable, SumdbTable};
 use super::lines::{Lines, Placed};
+use super::mirror::{self, MirrorSettings, MirrorTable};
 use super::schema::Misfit;
 use super::secure;
 use super::settings::{
@@ -75,6 +76,7 @@ impl Reader {
         let rules = super::rules::read(file.rules, file.rule, file.cooldown, names, |above, faults| {
             self.note(above, faults);
         });
+        let mirrors = self.mirrors(file.mirror);
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
         Settings {
             listen,
@@ -93,6 +95,7 @@ impl Reader {
             upstreams,
             registries,
             rules,
+            mirrors,
         }
     }
 
@@ -278,6 +281,21 @@ impl Reader {
             self.note(&format!("upstream.{at}"), &faults);
         }
         upstreams
+    }
+
+    fn mirrors(&mut self, tables: Vec<MirrorTable>) -> Vec<MirrorSettings> {
+        let (mut mirrors, mut names) = (Vec::<MirrorSettings>::new(), Vec::new());
+        for (at, table) in tables.into_iter().enumerate() {
+            let (name, mut faults) = (table.name.clone(), Vec::new());
+            let read = mirror::read(table, &mut faults);
+            if let Some(read) = &read {
+                read.look_for_twin(&mirrors, &mut faults);
+            }
+            look_for_twins(name, &mut names, "mirror", &mut faults);
+            mirrors.extend(read);
+            self.note(&format!("mirror.{at}"), &faults);
+        }
+        mirrors
     }
 
     /// `known` are the names of all upstreams, if they can be told.

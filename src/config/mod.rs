@@ -9,10 +9,12 @@ pub mod file;
 mod lines;
 pub mod list;
 mod meant;
+pub mod mirror;
 mod print;
 mod rules;
 pub mod schema;
 mod secure;
 pub mod settings;
 
+pub use mirror::MirrorSettings;
 pub use settings::{AllowInsecure, Given, Settings};

@@ -5,6 +5,7 @@ use url::Url;
 use super::file::{
     ApiTable, AuditTable, File, GitTable, LedgerTable, NetTable, PseudoVersionsTable, StoreTable, SumdbTable,
 };
+use super::mirror::MirrorSettings;
 use super::rules;
 use super::secure;
 use super::settings::{AllowInsecure, Settings};
@@ -64,6 +65,7 @@ impl Settings {
             rules: rules::default_table(&self.rules),
             rule: self.rules.rules.iter().map(|rule| rules::rule_table(rule)).collect(),
             cooldown: self.rules.cooldown.as_deref().map(rules::cooldown_table),
+            mirror: self.mirrors.iter().map(MirrorSettings::table).collect(),
             registry: self.all_registries().iter().map(|registry| self.table(registry)).collect(),
         }
     }

@@ -33,6 +33,7 @@ pub const TABLES: &[(&str, Keys)] = &[
             ("rules", Shape::Table),
             ("rule", Shape::Tables),
             ("cooldown", Shape::Table),
+            ("mirror", Shape::Tables),
         ],
     ),
     (
@@ -99,7 +100,42 @@ pub const TABLES: &[(&str, Keys)] = &[
         "cooldown.exception",
         &[("modules", Shape::Texts), ("versions", Shape::Text), ("until", Shape::Text), ("reason", Shape::Text)],
     ),
+    (
+        "mirror",
+        &[
+            ("name", Shape::Text),
+            ("kind", Shape::Text),
+            ("source", Shape::Text),
+            ("mirror", Shape::Text),
+            ("refs", Shape::Texts),
+            ("modules", Shape::Texts),
+            ("check_every", Shape::Text),
+            ("max_lag", Shape::Text),
+            ("paused", Shape::Truth),
+            ("notify", Shape::Texts),
+            ("source_auth", Shape::Table),
+            ("mirror_auth", Shape::Table),
+            ("renewal", Shape::Table),
+        ],
+    ),
+    ("mirror.source_auth", keys::AUTH),
+    ("mirror.mirror_auth", keys::AUTH),
+    (
+        "mirror.renewal",
+        &[
+            ("what", Shape::Text),
+            ("date", Shape::Text),
+            ("every", Shape::Text),
+            ("owner", Shape::Text),
+            ("url", Shape::Text),
+        ],
+    ),
 ];
+
+/// Whether a table holds credentials.
+fn is_auth(table: &str) -> bool {
+    table == "upstream.auth" || table.ends_with("_auth")
+}
 
 /// Something that has no place in the file.
 pub struct Misfit {
@@ -251,7 +287,7 @@ fn misspelled(table: &str, found: &str, known: Keys) -> Option<&'static str> {
 }
 
 fn is_secret(table: &str, key: &str) -> bool {
-    table == "upstream.auth" && matches!(key, "token" | "password")
+    is_auth(table) && matches!(key, "token" | "password")
 }
 
 #[cfg(test)]
@@ -268,9 +304,19 @@ mod tests {
         let documented: BTreeSet<String> =
             rows.filter(|key| key.chars().all(|c| !c.is_ascii_uppercase())).map(str::to_owned).collect();
         let tables: BTreeSet<&str> = TABLES.iter().map(|(table, _)| *table).collect();
-        let with_rows = ["tls", "git.instead_of", "upstream.auth", "upstream.timeouts"];
+        let with_rows = [
+            "tls",
+            "git.instead_of",
+            "upstream.auth",
+            "upstream.timeouts",
+            "mirror.source_auth",
+            "mirror.mirror_auth",
+            "mirror.renewal",
+        ];
+        // Credentials are the same everywhere: one table of them is enough.
         let known: BTreeSet<String> = TABLES
             .iter()
+            .filter(|(table, _)| !is_auth(table) || *table == "upstream.auth")
             .flat_map(|(table, keys)| keys.iter().map(move |(key, _)| format!("{table}.{key}")))
             .map(|key| key.trim_start_matches('.').to_owned())
             .filter(|key| !key.ends_with('*'))

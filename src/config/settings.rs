@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::file::File;
 use super::meant::Reader;
+use super::mirror::MirrorSettings;
 use crate::access::rules::Rules;
 use crate::error::{Error, Result};
 use crate::registry::definition::{RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
@@ -40,6 +41,7 @@ pub struct Settings {
     pub registries: Vec<RegistryDefinition>,
     /// What may pass.
     pub rules: Rules,
+    pub mirrors: Vec<MirrorSettings>,
 }
 
 /// Who speaks TLS with the clients.

@@ -251,7 +251,7 @@ impl GitRepo {
 }
 
 /// What a server is told that it need not send: refs that are here, and the last commits that are.
-fn haves(history: &History, tips: &[ObjectId]) -> Vec<ObjectId> {
+pub(super) fn haves(history: &History, tips: &[ObjectId]) -> Vec<ObjectId> {
     let held = tips.iter().filter_map(|id| history.peel(*id));
     let leaves = history.leaves();
     let trails = leaves.iter().take(TRAILS).flat_map(|leaf| trail(history, *leaf));
@@ -278,7 +278,7 @@ fn trail(history: &History, from: u32) -> Vec<u32> {
     found
 }
 
-fn unique(ids: impl Iterator<Item = ObjectId>) -> Vec<ObjectId> {
+pub(super) fn unique(ids: impl Iterator<Item = ObjectId>) -> Vec<ObjectId> {
     let mut seen = HashSet::new();
     ids.filter(|id| seen.insert(*id)).collect()
 }

@@ -65,15 +65,16 @@ impl SshAddress {
         options.into_iter().flat_map(|option| ["-o".to_owned(), option]).collect()
     }
 
-    /// The arguments of the ssh program; `user@host` cannot be taken for an option.
-    pub fn arguments(&self) -> Vec<String> {
+    /// The arguments of the ssh program, by which the other side runs a program of git's; `user@host` cannot be taken
+    /// for an option.
+    pub fn arguments(&self, program: &str) -> Vec<String> {
         // A prompt would wait for somebody who is not there; GIT_PROTOCOL asks for version 2.
         let mut arguments: Vec<String> =
             ["-o", "BatchMode=yes", "-o", "ControlMaster=no", "-o", "SendEnv=GIT_PROTOCOL"].map(str::to_owned).into();
         if let Some(port) = self.port {
             arguments.extend(["-p".to_owned(), port.to_string()]);
         }
-        arguments.extend([self.destination.clone(), format!("git-upload-pack {}", quote(&self.path))]);
+        arguments.extend([self.destination.clone(), format!("{program} {}", quote(&self.path))]);
         arguments
     }
 }
@@ -137,7 +138,7 @@ mod tests {
 
     fn ssh_of(url: &str, instead: Option<&str>) -> String {
         match Address::parse(url, instead) {
-            Ok(Address::Ssh(ssh)) => ssh.arguments()[6..].join(" "),
+            Ok(Address::Ssh(ssh)) => ssh.arguments("git-upload-pack")[6..].join(" "),
             Ok(Address::Http(url)) => url.to_string(),
             Err(error) => error.what().to_owned(),
         }

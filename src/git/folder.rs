@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use git2::{ConfigLevel, Repository};
+use tempfile::TempDir;
 
 use crate::error::{Error, Result};
 
@@ -30,6 +31,32 @@ impl Folder {
         }
         folder.sweep();
         Ok(folder)
+    }
+
+    /// A folder without a repository, made if there is none; rests of a process that was killed are removed.
+    ///
+    /// Nobody may work there meanwhile.
+    pub fn clear(path: &Path) -> Result<()> {
+        std::fs::create_dir_all(path).map_err(|cause| {
+            tracing::error!("git: {cause}");
+            Error::internal("a folder for what is known of a git repository cannot be made")
+        })?;
+        Folder(path.to_owned()).sweep();
+        Ok(())
+    }
+
+    /// An empty repository that goes when it is dropped, in a folder whose rests are removed.
+    pub fn scratch(within: &Path) -> Result<(TempDir, Repository)> {
+        settle();
+        let make = || -> std::io::Result<_> {
+            let folder = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(within)?;
+            let repository = Repository::init_bare(folder.path()).map_err(std::io::Error::other)?;
+            Ok((folder, repository))
+        };
+        make().map_err(|cause| {
+            tracing::error!("git: {cause}");
+            Error::internal("a folder for a git repository cannot be made")
+        })
     }
 
     pub fn path(&self) -> &Path {

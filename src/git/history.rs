@@ -34,9 +34,9 @@ pub struct Tag {
 /// What heads and tags reach at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
-    commits: Bits,
+    pub(super) commits: Bits,
     /// Tag objects, in the order of ids.
-    tags: Vec<ObjectId>,
+    pub(super) tags: Vec<ObjectId>,
 }
 
 /// What digits name.
@@ -47,8 +47,9 @@ pub enum Named {
     Many,
 }
 
+/// A set of positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Bits(Vec<u64>);
+pub(super) struct Bits(Vec<u64>);
 
 impl Bits {
     fn new(count: usize) -> Bits {
@@ -59,8 +60,22 @@ impl Bits {
         self.0[position as usize / 64] |= 1 << (position % 64);
     }
 
-    fn has(&self, position: u32) -> bool {
+    pub fn has(&self, position: u32) -> bool {
         self.0[position as usize / 64] >> (position % 64) & 1 == 1
+    }
+
+    /// What is not in another set of the same history.
+    pub fn without(&self, other: &Bits) -> Bits {
+        Bits(self.0.iter().zip(&other.0).map(|(here, there)| here & !there).collect())
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    pub fn lowest(&self) -> Option<u32> {
+        let word = self.0.iter().position(|word| *word != 0)?;
+        Some(word as u32 * 64 + self.0[word].trailing_zeros())
     }
 }
 

@@ -13,7 +13,10 @@ mod history_file;
 mod known;
 mod objects;
 mod pack;
+mod pair;
 mod pktline;
+mod push;
+mod relation;
 mod remote;
 mod repo;
 mod repositories;
@@ -24,6 +27,7 @@ mod transport;
 mod trees;
 mod usage;
 
+pub use pair::{MirrorPair, Party};
 pub use repositories::{Options, Repositories};
 pub use ssh::SshOptions;
 pub use usage::{Removal, RepositoryUsage};

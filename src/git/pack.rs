@@ -125,7 +125,7 @@ fn index(indexer: &mut Indexer<'static>, bytes: &[u8]) -> Result<()> {
 }
 
 /// Whose fault it is: the disk's, or that of whoever sent the pack.
-fn failure(cause: git2::Error) -> Error {
+pub fn failure(cause: git2::Error) -> Error {
     let ours = matches!(cause.class(), ErrorClass::Os | ErrorClass::Filesystem | ErrorClass::NoMemory);
     match ours {
         true => {

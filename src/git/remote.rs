@@ -10,11 +10,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::known::RawRef;
 use super::pktline::{DELIMITER, FLUSH, Packet, Reader, cut_off, line, text};
 use super::server::{self, Protocol, Server, printable};
-use super::transport::{Base, Line, LineKind, Transport};
+use super::transport::{Base, Line, LineKind, Service, Transport};
 use crate::error::{Error, Result};
 use crate::spec::info::ObjectId;
 
-const AGENT: &str = concat!("modvet/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("modvet/", env!("CARGO_PKG_VERSION"));
 
 /// What a pack leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Order {
     pub depth: Option<u32>,
     /// Only a hint: a server may send all.
     pub filter: Option<Filter>,
+    /// For whom the pack is cannot read deltas that name their base by its place in it.
+    pub bases_by_id: bool,
 }
 
 /// Why there is no pack.
@@ -77,18 +79,28 @@ impl Remote {
         self.transport.host()
     }
 
+    /// The way there, for who has more to do than to fetch.
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// What the server said, fit for a log.
     pub fn without_secrets(&self, text: &str) -> String {
         self.transport.client.without_secrets(text)
     }
 
-    /// All refs, tags followed by what they peel to.
+    /// HEAD, heads and tags at least, tags followed by what they peel to.
     pub fn refs(&self) -> Result<Vec<RawRef>> {
+        self.refs_below(&["HEAD", "refs/heads/", "refs/tags/"])
+    }
+
+    /// All refs whose names begin so, and more where the server gives more; tags are followed by what they peel to.
+    pub fn refs_below(&self, prefixes: &[impl AsRef<str>]) -> Result<Vec<RawRef>> {
         let (server, refs, line) = self.connect()?;
         match server.protocol {
             Protocol::V0 => Ok(refs),
             Protocol::V2 => {
-                let mut answer = self.transport.ask(line, list_request(&server), true)?;
+                let mut answer = self.transport.ask(line, list_request(&server, prefixes), true)?;
                 read_list(&mut answer)
             }
         }
@@ -131,7 +143,7 @@ impl Remote {
     }
 
     fn connect(&self) -> Result<(Server, Vec<RawRef>, Line)> {
-        let mut line = self.transport.connect()?;
+        let mut line = self.transport.connect(Service::UploadPack)?;
         let greeting = server::read(&mut line.greeting)?;
         if let LineKind::Http(base) = &line.kind {
             let greeted = Some((greeting.server.clone(), base.clone()));
@@ -154,10 +166,11 @@ fn command(server: &Server, name: &str) -> BytesMut {
     body
 }
 
-fn list_request(server: &Server) -> Bytes {
+fn list_request(server: &Server, prefixes: &[impl AsRef<str>]) -> Bytes {
     let mut body = command(server, "ls-refs");
-    for argument in ["peel", "ref-prefix HEAD", "ref-prefix refs/heads/", "ref-prefix refs/tags/"] {
-        line(&mut body, argument);
+    line(&mut body, "peel");
+    for prefix in prefixes {
+        line(&mut body, &format!("ref-prefix {}", prefix.as_ref()));
     }
     body.put_slice(FLUSH);
     body.freeze()
@@ -204,7 +217,8 @@ fn fetch_request(server: &Server, order: &Order) -> Result<Bytes, Failure> {
 
 fn request_2(server: &Server, order: &Order, depth: Option<&str>, filter: Option<&str>) -> Bytes {
     let mut body = command(server, "fetch");
-    for argument in ["no-progress", "ofs-delta"].into_iter().chain(depth).chain(filter) {
+    let deltas = (!order.bases_by_id).then_some("ofs-delta");
+    for argument in ["no-progress"].into_iter().chain(deltas).chain(depth).chain(filter) {
         line(&mut body, argument);
     }
     for id in &order.wants {
@@ -223,7 +237,7 @@ fn request_0(server: &Server, order: &Order, depth: Option<&str>, filter: Option
     let choices: [&[&str]; 5] = [
         &["multi_ack_detailed", "multi_ack"],
         &["side-band-64k", "side-band"],
-        &["ofs-delta"],
+        if order.bases_by_id { &[] } else { &["ofs-delta"] },
         &["no-progress"],
         &["shallow"],
     ];

@@ -1,6 +1,7 @@
 //! All repositories below one folder: opened by their addresses, fetched once for all jobs.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +13,7 @@ use super::remote::Remote;
 use super::repo::GitRepo;
 use super::shared::{Shared, lock};
 use super::ssh::SshOptions;
-use super::transport::Transport;
+use super::transport::{Refusals, Transport};
 use super::usage::{self, Removal, RepositoryUsage};
 use crate::error::Result;
 use crate::net::{Client, Trust};
@@ -78,13 +79,7 @@ impl Repositories {
         // What the configuration puts in its place is taken at its word; the client does so by itself.
         let trust = if instead.is_some() && matches!(address, Address::Ssh(_)) { Trust::Named } else { trust };
         let shared = self.shared(url);
-        let transport = Transport {
-            address,
-            client: self.client.clone(),
-            runtime: self.runtime.clone(),
-            trust,
-            ssh: self.options.ssh.clone(),
-        };
+        let transport = self.transport(address, &self.client, trust, Refusals::Doubted);
         Ok(Box::new(GitRepo {
             url: without_password(url),
             remote: Remote::new(transport, Arc::clone(&shared.greeted)),
@@ -94,6 +89,24 @@ impl Repositories {
             opened: Default::default(),
             converted: Default::default(),
         }))
+    }
+
+    pub(super) fn transport(&self, address: Address, client: &Client, trust: Trust, refusals: Refusals) -> Transport {
+        let (client, runtime, ssh) = (client.clone(), self.runtime.clone(), self.options.ssh.clone());
+        Transport { address, client, runtime, trust, refusals, ssh }
+    }
+
+    /// A folder for something else than one repository's objects, counted and removed as repositories are. What it has
+    /// in memory goes when the last lease ends. `url` is what people are told that it is of.
+    pub(super) fn lease(&self, purpose: &str, url: &str) -> Lease<'_> {
+        let name = hex::encode(Sha256::digest(format!("{purpose} {url}")));
+        let shared = self.share(name.clone(), url);
+        Lease { repositories: self, name, shared: Some(shared) }
+    }
+
+    /// The largest pack that is taken in, in bytes.
+    pub(super) fn pack_limit(&self) -> u64 {
+        self.options.pack_limit
     }
 
     /// What the repositories take on disk, in the order of their names. Blocking.
@@ -119,10 +132,13 @@ impl Repositories {
     }
 
     fn shared(&self, url: &str) -> Arc<Shared> {
+        self.share(hex::encode(Sha256::digest(url)), url)
+    }
+
+    fn share(&self, name: String, url: &str) -> Arc<Shared> {
         let mut guard = lock(&self.in_memory);
         let InMemory { uses, all } = &mut *guard;
         *uses += 1;
-        let name = hex::encode(Sha256::digest(url));
         let path = self.root.join(&name);
         let (last, shared) = all.entry(name).or_insert_with(|| (0, Arc::new(Shared::new(path, without_password(url)))));
         *last = *uses;
@@ -134,6 +150,33 @@ impl Repositories {
             all.remove(&oldest);
         }
         shared
+    }
+}
+
+/// A folder in use.
+pub(super) struct Lease<'a> {
+    repositories: &'a Repositories,
+    name: String,
+    /// `Some` until it ends.
+    shared: Option<Arc<Shared>>,
+}
+
+impl Deref for Lease<'_> {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        self.shared.as_ref().expect("taken when it ends only")
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.used(self.repositories.clock.now());
+        let mut guard = lock(&self.repositories.in_memory);
+        self.shared = None;
+        if guard.all.get(&self.name).is_some_and(|(_, shared)| Arc::strong_count(shared) == 1) {
+            guard.all.remove(&self.name);
+        }
     }
 }
 

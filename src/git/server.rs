@@ -26,6 +26,8 @@ pub struct Server {
 pub struct Greeting {
     pub server: Server,
     pub refs: Vec<RawRef>,
+    /// The server's own history ends somewhere; said only where refs are.
+    pub is_shallow: bool,
 }
 
 impl Server {
@@ -92,12 +94,13 @@ fn read_features(reader: &mut Reader) -> Result<Greeting> {
         features.insert(name.to_owned(), value.to_owned());
     }
     let server = Server { protocol: Protocol::V2, features }.checked()?;
-    Ok(Greeting { server, refs: Vec::new() })
+    Ok(Greeting { server, refs: Vec::new(), is_shallow: false })
 }
 
 fn read_refs(first: Packet, reader: &mut Reader) -> Result<Greeting> {
     let mut features = HashMap::new();
     let mut refs = Vec::new();
+    let mut is_shallow = false;
     let mut packet = first;
     while let Packet::Data(data) = packet {
         let line = text(&data);
@@ -110,7 +113,9 @@ fn read_refs(first: Packet, reader: &mut Reader) -> Result<Greeting> {
             features.insert(name.to_owned(), value.to_owned());
         }
         // A line `shallow ID` says where the server's own history ends; the walk notices by itself.
-        if !line.starts_with("shallow ") {
+        if line.starts_with("shallow ") {
+            is_shallow = true;
+        } else {
             let (id, name) = line.split_once(' ').ok_or_else(|| Error::bad_gateway("malformed line in git's refs"))?;
             // What an empty repository says instead of a ref.
             if name != "capabilities^{}" {
@@ -121,7 +126,7 @@ fn read_refs(first: Packet, reader: &mut Reader) -> Result<Greeting> {
         packet = reader.expect()?;
     }
     let server = Server { protocol: Protocol::V0, features }.checked()?;
-    Ok(Greeting { server, refs })
+    Ok(Greeting { server, refs, is_shallow })
 }
 
 /// How many refs a repository may have: all are held in memory.

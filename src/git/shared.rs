@@ -1,6 +1,6 @@
 //! What all jobs on one repository share: its folder, what is known of it, and who may fetch.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -85,6 +85,13 @@ impl Shared {
             let _ = self.folder.set(folder);
         }
         Ok(self.folder.get().expect("just set"))
+    }
+
+    /// The folder for who keeps no objects in it; rests of a process that was killed are removed.
+    pub fn place(&self) -> Result<&Path> {
+        let _making = lock(&self.making);
+        Folder::clear(&self.path)?;
+        Ok(&self.path)
     }
 
     /// Notes beside the repository that it is used now, if it is on disk at all.

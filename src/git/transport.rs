@@ -1,4 +1,4 @@
-//! How bytes get to the server's git-upload-pack and back. Rules: gitprotocol-http(5).
+//! How bytes get to the server's git-upload-pack or git-receive-pack and back. Rules: gitprotocol-http(5).
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -14,9 +14,24 @@ use crate::net::{Client, Request, Response, Trust};
 
 const GIT_PROTOCOL: HeaderName = HeaderName::from_static("git-protocol");
 const VERSION_2: HeaderValue = HeaderValue::from_static("version=2");
-const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST: HeaderValue = HeaderValue::from_static("application/x-git-upload-pack-request");
 const RESULT: HeaderValue = HeaderValue::from_static("application/x-git-upload-pack-result");
+
+/// The program of git's that serves us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    UploadPack,
+    ReceivePack,
+}
+
+impl Service {
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::UploadPack => "git-upload-pack",
+            Service::ReceivePack => "git-receive-pack",
+        }
+    }
+}
 
 /// Reaches one repository.
 pub struct Transport {
@@ -24,7 +39,17 @@ pub struct Transport {
     pub client: Client,
     pub runtime: Handle,
     pub trust: Trust,
+    pub refusals: Refusals,
     pub ssh: SshOptions,
+}
+
+/// What it means that a server refuses a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusals {
+    /// Forges say 401 of a repository that does not exist, so its own page decides, as for the go command.
+    Doubted,
+    /// Somebody says that it exists: who is refused may not see it.
+    Believed,
 }
 
 /// A server that answers: what it said first, and the way to ask it more.
@@ -43,10 +68,10 @@ pub enum LineKind {
 /// Where a repository is asked for packs, once it is known where redirects lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
-    url: Url,
-    trust: Trust,
+    pub url: Url,
+    pub trust: Trust,
     /// A redirect led away from those whom credentials are for.
-    anonymous: bool,
+    pub anonymous: bool,
 }
 
 impl Transport {
@@ -55,31 +80,38 @@ impl Transport {
     }
 
     /// Asks for the greeting: capabilities, and refs before protocol version 2.
-    pub fn connect(&self) -> Result<Line> {
+    pub fn connect(&self, service: Service) -> Result<Line> {
         match &self.address {
-            Address::Http(url) => self.connect_http(url),
-            Address::Ssh(ssh) => self.connect_ssh(ssh),
+            Address::Http(url) => self.connect_http(url, service),
+            Address::Ssh(ssh) => self.connect_ssh(ssh, service),
         }
     }
 
-    fn connect_ssh(&self, address: &SshAddress) -> Result<Line> {
+    fn connect_ssh(&self, address: &SshAddress, service: Service) -> Result<Line> {
         let to = match self.trust {
             Trust::Named => None,
             Trust::Found => self.runtime.block_on(self.client.check_host(address.host()))?,
         };
-        let mut process = SshProcess::start(&self.runtime, &self.ssh, address, to)?;
+        let process = SshProcess::start(&self.runtime, &self.ssh, address, to, service)?;
         let greeting = Reader::new(process.output());
         Ok(Line { greeting, kind: LineKind::Ssh(Box::new(process)) })
     }
 
-    fn connect_http(&self, base: &Url) -> Result<Line> {
-        let url = below(base, "info/refs", Some("service=git-upload-pack"));
-        let request = Request::get(url).header(GIT_PROTOCOL, VERSION_2).trust(self.trust);
+    fn connect_http(&self, base: &Url, service: Service) -> Result<Line> {
+        let name = service.name();
+        let mut request = Request::get(below(base, "info/refs", Some(&format!("service={name}")))).trust(self.trust);
+        // There is no version 2 of a push.
+        if service == Service::UploadPack {
+            request = request.header(GIT_PROTOCOL, VERSION_2);
+        }
         let response = self.runtime.block_on(self.client.send(request))?;
         let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if response.status == StatusCode::OK && kind == ADVERTISEMENT {
+        if response.status == StatusCode::OK && kind == format!("application/x-{name}-advertisement") {
             let base = self.settled(base, &response);
             return Ok(Line { greeting: self.reader(response), kind: LineKind::Http(base) });
+        }
+        if service == Service::ReceivePack {
+            return Err(self.unwritable(response.status));
         }
         let dumb = kind.starts_with("text/plain");
         Err(self.refusal(base, response.status, dumb)?)
@@ -133,17 +165,20 @@ impl Transport {
         Reader::new(Box::new(HttpStream { response, runtime: self.runtime.clone() }))
     }
 
-    fn status(&self, status: StatusCode) -> Error {
-        Error::bad_gateway(format!("{}: git server answered {status}", self.host()))
+    pub fn status(&self, status: StatusCode) -> Error {
+        let error = Error::bad_gateway(format!("{}: git server answered {status}", self.host()));
+        if is_refusal(status) { error.unauthorized() } else { error }
     }
 
-    /// What it means that the greeting is none. Forges say 401 of a repository that does not exist, so
-    /// the go command asks for the repository's own page: only if that is absent, the repository is.
+    /// What it means that the greeting is none.
     fn refusal(&self, base: &Url, status: StatusCode, dumb: bool) -> Result<Error> {
         let absent = |status| matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
         let not_found = || Error::not_found(format!("{}: repository not found", self.host()));
         if absent(status) {
             return Ok(not_found());
+        }
+        if self.refusals == Refusals::Believed && is_refusal(status) {
+            return Ok(self.status(status));
         }
         let page = self.runtime.block_on(self.client.send(Request::get(base.clone()).trust(self.trust)))?;
         Ok(match status {
@@ -155,6 +190,28 @@ impl Transport {
             StatusCode::OK => Error::bad_gateway(format!("{}: the answer is not a git repository's", self.host())),
             status => self.status(status),
         })
+    }
+}
+
+/// Whether the server does not accept who we are; some hosts of private repositories name the reason, an unpaid bill.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN)
+}
+
+impl Transport {
+    /// What it means that a push is not let begin. Forges answer 403 to who may read only.
+    pub fn unwritable(&self, status: StatusCode) -> Error {
+        let host = self.host();
+        match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Error::not_found(format!("{host}: repository not found")),
+            refused if is_refusal(refused) => {
+                Error::bad_gateway(format!("{host}: git server answered {status} to a push"))
+                    .remedy("the mirror's credentials must have the right to write")
+                    .unauthorized()
+            }
+            StatusCode::OK => Error::bad_gateway(format!("{host}: the answer is not that of a server for pushes")),
+            status => self.status(status),
+        }
     }
 }
 
@@ -174,7 +231,8 @@ impl Stream for HttpStream {
     }
 }
 
-fn below(base: &Url, path: &str, query: Option<&str>) -> Url {
+/// An address of a repository's service.
+pub fn below(base: &Url, path: &str, query: Option<&str>) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
     url.set_query(query);

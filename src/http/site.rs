@@ -9,6 +9,7 @@ use super::route::RegistryName;
 use crate::access::audit::Records;
 use crate::access::{Ledgers, Tokens};
 use crate::error::{Error, Result};
+use crate::monitor::{Outbox, Watch};
 use crate::registry::catalog::Catalog;
 use crate::registry::stock::Stock;
 use crate::registry::{Proofs, Registry};
@@ -30,6 +31,25 @@ pub struct Site {
     proofs: Option<Arc<Proofs>>,
     databases: Arc<sumdb::Databases>,
     ledgers: Option<Arc<Ledgers>>,
+    watching: Option<Watching>,
+}
+
+/// The mirror watch, and who tells people.
+#[derive(Clone)]
+pub struct Watching {
+    pub watch: Arc<Watch>,
+    pub outbox: Arc<Outbox>,
+    /// Whether the watch goes on by itself; beside a command nobody delivers letters but the command.
+    pub is_kept: bool,
+}
+
+impl Watching {
+    /// Does what came of some work and what nobody else would do.
+    pub async fn settle(&self) {
+        if !self.is_kept {
+            self.outbox.deliver_due().await;
+        }
+    }
 }
 
 /// Reads the configuration again.
@@ -51,7 +71,8 @@ pub struct Reloaded {
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>, tokens: Arc<Tokens>) -> Site {
         let databases = Arc::default();
-        Site { catalog, tokens, reload: None, stock: None, records: None, proofs: None, databases, ledgers: None }
+        let (reload, stock, records, proofs, ledgers, watching) = Default::default();
+        Site { catalog, tokens, reload, stock, records, proofs, databases, ledgers, watching }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -112,6 +133,16 @@ impl Site {
     /// What every registry served first.
     pub fn ledgers(&self) -> Option<Arc<Ledgers>> {
         self.ledgers.clone()
+    }
+
+    /// The same, with a mirror watch.
+    pub fn watched_by(self, watching: Watching) -> Site {
+        Site { watching: Some(watching), ..self }
+    }
+
+    /// The mirror watch.
+    pub fn watching(&self) -> Option<&Watching> {
+        self.watching.as_ref()
     }
 
     /// For `/metrics`.

@@ -53,6 +53,12 @@ impl fmt::Display for Origin {
 }
 
 impl MirrorDefinition {
+    /// What is allowed and hardly meant.
+    pub fn doubt(&self) -> Option<&'static str> {
+        let is_hasty = self.max_lag < self.check_every;
+        is_hasty.then_some("max_lag is shorter than check_every: what differs at two checks in turn is stale")
+    }
+
     /// Without credentials.
     pub fn source(&self) -> String {
         match &self.kind {
@@ -92,6 +98,11 @@ impl RefPattern {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What every name that is meant begins with.
+    pub fn prefix(&self) -> &str {
+        self.0.split_once('*').map_or(self.0.as_str(), |(before, _)| before)
     }
 
     /// Whether a ref's whole name is meant.

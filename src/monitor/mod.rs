@@ -2,15 +2,23 @@
 //! Must not know git's protocol, SMTP or HTTP: what it asks and whom it tells is handed in.
 //! Rules: docs/mirrors.md.
 
+pub mod canary;
+mod comparison;
 pub mod definition;
+#[cfg(test)]
+mod doubles;
 pub mod email;
 pub mod history;
 mod kept;
 pub mod lookup;
 pub mod outbox;
 pub mod plan;
+pub mod said;
+mod schedule;
+mod seen;
 mod state;
 pub mod status;
+mod term;
 pub mod watch;
 pub mod webhook;
 #[cfg(test)]
@@ -20,5 +28,6 @@ pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, R
 pub use history::{Event, HistoryRow};
 pub use outbox::{Outbox, Tested};
 pub use plan::{Plan, Planned, Progress, Sync, Synced, UpdateKind};
+pub use said::Said;
 pub use status::{Difference, MirrorStatus, RefDifference, RenewalStatus, Renewed};
 pub use watch::{Watch, Watched, Way, keep};

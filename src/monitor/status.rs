@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::ports::{Condition, Newest};
 
 /// A mirror as it was found last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MirrorStatus {
     pub name: String,
     /// `git` or `proxy`.

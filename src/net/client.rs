@@ -5,20 +5,24 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, LOCATION};
+use chrono::{DateTime, Utc};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
+use reqwest::tls::TlsInfo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
 use super::address::{Guard, GuardedResolver};
+use super::certificate::Certificates;
 use super::credentials::{Credential, CredentialKind, Keys, Renew, take_userinfo};
 use super::environment::Proxies;
 use super::failure::Trouble;
-use super::request::{Request, Trust};
+use super::request::{Body, Request, Trust};
 use super::response::Response;
 use super::rewrite::{InsteadOf, replaced};
 use super::settings::{AllowInsecure, Limits, Settings};
+use super::upload::Patience;
 use super::{failure, retry, tls};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
@@ -49,6 +53,7 @@ struct Shared {
     instead_of: Vec<InsteadOf>,
     proxies: Proxies,
     gates: Gates,
+    certificates: Certificates,
 }
 
 /// One request of a chain of redirects.
@@ -113,6 +118,7 @@ impl Client {
             instead_of: settings.instead_of,
             proxies: settings.proxies,
             gates: Gates::new(settings.limits.per_host),
+            certificates: Certificates::default(),
         };
         let keys = Keys::new(settings.credentials, settings.netrc.as_ref());
         Ok(Client { shared: Arc::new(shared), keys: Arc::new(keys), limits: settings.limits })
@@ -157,7 +163,8 @@ impl Client {
 
     /// The same; if there is no answer, it says of what sort the trouble is.
     pub async fn reach(&self, request: Request) -> Result<Response, Unreached> {
-        let deadline = Instant::now() + self.limits.total;
+        let size = request.body.as_ref().map_or(0, Body::length);
+        let deadline = Instant::now() + self.limits.total + Duration::from_secs(size / SLOWEST_UPLOAD);
         let mut hop = self.shared.prepare(request)?;
         for redirects in 0..=self.limits.redirects {
             let mut response = self.attempt(&hop, deadline).await?;
@@ -178,6 +185,20 @@ impl Client {
     /// [`Client::send`] does this by itself: ask only where the answer may be no http address, as for ssh.
     pub fn instead_of(&self, address: &str) -> Option<Secret> {
         replaced(&self.shared.instead_of, address)
+    }
+
+    /// The last moment of the certificate that whoever answers for this address showed last, also where it was one that
+    /// has ended. `None` where no TLS is spoken, or nobody asked yet.
+    pub fn certificate_end(&self, url: &Url) -> Option<DateTime<Utc>> {
+        let instead = replaced(&self.shared.instead_of, url.as_str());
+        let instead = instead.and_then(|instead| Url::parse(instead.expose()).ok()).filter(is_http);
+        self.shared.certificates.not_after(instead.as_ref().unwrap_or(url))
+    }
+
+    /// The host that did not accept the credentials it was shown last (401), as long as none of its answers shows that
+    /// it does.
+    pub fn refused_credentials(&self) -> Option<String> {
+        self.keys.refused()
     }
 
     /// Whether a found URL may be asked over plain http.
@@ -228,7 +249,8 @@ impl Client {
         let shown = self.keys.configured();
         let answer = self.once(hop, &shown, deadline).await;
         let is_refused = answer.as_ref().is_ok_and(|response| response.status == StatusCode::UNAUTHORIZED);
-        if !is_refused || hop.userinfo.is_some() || hop.request.anonymous {
+        let is_once = hop.request.uploads().is_some();
+        if !is_refused || is_once || hop.userinfo.is_some() || hop.request.anonymous {
             return answer;
         }
         if !self.keys.renewed(&hop.request.url, &shown).await {
@@ -247,24 +269,47 @@ impl Client {
             .map_err(|_| Error::bad_gateway(format!("{host} has too many requests under way")))?;
         let mut outgoing = reqwest::Request::new(request.method.clone(), request.url.clone());
         let mut headers = request.headers.clone();
-        if !request.anonymous || hop.userinfo.is_some() {
-            self.keys.add(&request.url, shown, hop.userinfo.as_ref(), &mut headers)?;
-        }
+        let is_known = (!request.anonymous || hop.userinfo.is_some())
+            && self.keys.add(&request.url, shown, hop.userinfo.as_ref(), &mut headers)?;
+        let size = request.body.as_ref().map_or(0, Body::length);
+        *outgoing.body_mut() = request.body.clone().map(|body| match body {
+            Body::Bytes(bytes) => bytes.into(),
+            Body::Upload(upload) => {
+                // Else it would go in chunks, which some servers take only up to a size.
+                headers.insert(CONTENT_LENGTH, size.into());
+                reqwest::Body::wrap_stream(upload.pieces())
+            }
+        });
         *outgoing.headers_mut() = headers;
-        let size = request.body.as_ref().map_or(0, |body| body.len() as u64);
-        *outgoing.body_mut() = request.body.clone().map(Into::into);
         let client = if request.trust == Trust::Named { &self.shared.named } else { &self.shared.found };
         let wait = self.limits.first_byte + Duration::from_secs(size / SLOWEST_UPLOAD);
-        match timeout_at(deadline.min(Instant::now() + wait), client.execute(outgoing)).await {
-            Ok(Ok(answer)) => Ok(Response::new(answer, request.url.clone(), self.limits.stall, deadline, permit)),
-            Ok(Err(cause)) => Err(Failure {
-                is_passing: failure::is_passing(&cause),
-                trouble: failure::trouble(&cause),
-                may_have_arrived: failure::may_have_arrived(&cause),
-                error: failure::request(&host, &cause, &self.limits),
-            }),
-            Err(_) => {
-                let error = Error::bad_gateway(format!("{host} did not answer within {wait:?}"));
+        let patience = Patience::new(request.uploads(), &self.limits);
+        match patience.with(wait).wait(deadline, client.execute(outgoing)).await {
+            Some(Ok(answer)) => {
+                if is_known {
+                    self.keys.heard(&host, answer.status());
+                }
+                if let Some(der) = answer.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate) {
+                    self.shared.certificates.note(&request.url, der);
+                }
+                Ok(Response::new(answer, request.url.clone(), patience.with(self.limits.stall), deadline, permit))
+            }
+            Some(Err(cause)) => {
+                if let Some(end) = failure::certificate_end(&cause) {
+                    self.shared.certificates.note_end(&request.url, end);
+                }
+                Err(Failure {
+                    is_passing: failure::is_passing(&cause),
+                    trouble: failure::trouble(&cause),
+                    may_have_arrived: failure::may_have_arrived(&cause),
+                    error: failure::request(&host, &cause, &self.limits),
+                })
+            }
+            None => {
+                let error = Error::bad_gateway(match request.uploads().filter(|upload| !upload.is_sent()) {
+                    Some(upload) => upload.stuck(&host),
+                    None => format!("{host} did not answer within {wait:?}"),
+                });
                 Err(Failure { error, trouble: Trouble::Timeout, is_passing: false, may_have_arrived: true })
             }
         }
@@ -315,6 +360,8 @@ impl Shared {
         use StatusCode as S;
         let request = &hop.request;
         let follows = match response.status {
+            // What was sent to one address is not for another.
+            _ if request.uploads().is_some() => false,
             S::MOVED_PERMANENTLY | S::FOUND | S::SEE_OTHER => request.is_repeatable(),
             S::TEMPORARY_REDIRECT | S::PERMANENT_REDIRECT => request.is_repeatable() || request.method == Method::POST,
             _ => false,
@@ -342,6 +389,7 @@ impl Shared {
 fn builder(settings: &Settings, tls: rustls::ClientConfig) -> Result<reqwest::ClientBuilder> {
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
+        .tls_info(true)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .gzip(true)

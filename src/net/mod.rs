@@ -5,6 +5,7 @@
 mod address;
 #[cfg(test)]
 mod address_tests;
+mod certificate;
 mod client;
 #[cfg(test)]
 mod credential_tests;
@@ -22,6 +23,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod upload;
 
 pub use crate::secret::Secret;
 pub use client::{Client, Unreached};
@@ -29,7 +31,8 @@ pub use credentials::{Credential, CredentialKind, Renew};
 pub use environment::Proxies;
 pub use failure::Trouble;
 pub use names::{Names, SystemNames};
-pub use request::{Request, Trust};
+pub use request::{Body, Request, Trust};
 pub use response::Response;
 pub use rewrite::InsteadOf;
 pub use settings::{AllowInsecure, AllowPrivate, Limits, Settings};
+pub use upload::Upload;

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
+use super::upload::Upload;
+
 /// Who named an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Trust {
@@ -14,6 +16,23 @@ pub enum Trust {
     Found,
 }
 
+/// What a request says besides its head.
+#[derive(Debug, Clone)]
+pub enum Body {
+    Bytes(Bytes),
+    /// It goes to the address asked and to no other, and only once.
+    Upload(Upload),
+}
+
+impl Body {
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::Upload(upload) => upload.length(),
+        }
+    }
+}
+
 /// A request; without a caller's word its URL is [`Trust::Found`].
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -21,7 +40,7 @@ pub struct Request {
     /// A user and password in it are sent as basic credentials, to this host only.
     pub url: Url,
     pub headers: HeaderMap,
-    pub body: Option<Bytes>,
+    pub body: Option<Body>,
     pub trust: Trust,
     /// Without the configured credentials, though they be for this host.
     pub anonymous: bool,
@@ -36,7 +55,12 @@ impl Request {
     }
 
     pub fn post(url: Url, body: Bytes) -> Self {
-        Request { method: Method::POST, body: Some(body), ..Request::get(url) }
+        Request { method: Method::POST, body: Some(Body::Bytes(body)), ..Request::get(url) }
+    }
+
+    /// A POST whose body is read while it leaves.
+    pub fn upload(url: Url, upload: Upload) -> Self {
+        Request { method: Method::POST, body: Some(Body::Upload(upload)), ..Request::get(url) }
     }
 
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -63,5 +87,12 @@ impl Request {
     /// Whether asking twice does no harm.
     pub(super) fn is_repeatable(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    pub(super) fn uploads(&self) -> Option<&Upload> {
+        match &self.body {
+            Some(Body::Upload(upload)) => Some(upload),
+            _ => None,
+        }
     }
 }

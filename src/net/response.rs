@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use url::Url;
 
+use super::upload::Patience;
 use super::{failure, retry};
 use crate::error::{Error, Result};
 
@@ -25,7 +26,7 @@ pub struct Response {
     pub anonymous: bool,
     inner: reqwest::Response,
     host: String,
-    stall: Duration,
+    patience: Patience,
     deadline: Instant,
     _permit: OwnedSemaphorePermit,
 }
@@ -34,7 +35,7 @@ impl Response {
     pub(super) fn new(
         mut inner: reqwest::Response,
         url: Url,
-        stall: Duration,
+        patience: Patience,
         deadline: Instant,
         permit: OwnedSemaphorePermit,
     ) -> Response {
@@ -46,7 +47,7 @@ impl Response {
             redirected: false,
             anonymous: false,
             inner,
-            stall,
+            patience,
             deadline,
             _permit: permit,
         }
@@ -60,14 +61,13 @@ impl Response {
     /// The next bytes of the body, unpacked; `None` at its end. `Kind::BadGateway` if it breaks off, stalls
     /// or takes longer than the limits allow.
     pub async fn piece(&mut self) -> Result<Option<Bytes>> {
-        let patience = Instant::now() + self.stall;
-        match timeout_at(patience.min(self.deadline), self.inner.chunk()).await {
-            Ok(Ok(piece)) => Ok(piece),
-            Ok(Err(cause)) => Err(failure::body(&self.host, cause)),
-            Err(_) if patience < self.deadline => {
-                Err(Error::bad_gateway(format!("{} sent nothing for {:?}", self.host, self.stall)))
+        match self.patience.wait(self.deadline, self.inner.chunk()).await {
+            Some(Ok(piece)) => Ok(piece),
+            Some(Err(cause)) => Err(failure::body(&self.host, cause)),
+            None if Instant::now() < self.deadline => {
+                Err(Error::bad_gateway(format!("{} sent nothing for {:?}", self.host, self.patience.stall())))
             }
-            Err(_) => Err(Error::bad_gateway(format!("{} did not finish its answer in time", self.host))),
+            None => Err(Error::bad_gateway(format!("{} did not finish its answer in time", self.host))),
         }
     }
 

@@ -4,9 +4,10 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ pub struct Counts {
     asked: Mutex<Vec<Asked>>,
 }
 
-/// What a request to `git-upload-pack` is about.
+/// What a request to `git-upload-pack` or `git-receive-pack` is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
     Refs,
@@ -53,6 +54,8 @@ pub enum Asked {
     History,
     /// A pack with trees or files.
     Files,
+    /// Refs are to be changed.
+    Push,
 }
 
 impl Asked {
@@ -72,7 +75,7 @@ impl Counts {
         self.requests.load(Ordering::SeqCst)
     }
 
-    /// How often refs, histories or files were asked for, by protocol v2.
+    /// How often refs, histories or files were asked for, by protocol v2, and how often somebody pushed.
     pub fn of(&self, what: Asked) -> usize {
         self.asked.lock().expect("no holder panics").iter().filter(|asked| **asked == what).count()
     }
@@ -91,7 +94,7 @@ impl Counts {
 /// A running server; dropping it ends it, the processes it started included.
 pub struct GitServer {
     address: SocketAddr,
-    counts: Arc<Counts>,
+    service: Arc<Service>,
     // Held for its drop: the tasks end with it.
     _runtime: tokio::runtime::Runtime,
 }
@@ -102,6 +105,10 @@ struct Service {
     /// The `Authorization` that every request has to bear.
     ticket: Option<String>,
     counts: Arc<Counts>,
+    /// Whether anybody may push.
+    is_writable: AtomicBool,
+    /// After so many bytes of a push the connection is cut.
+    push_limit: AtomicU64,
     /// So many processes at a time.
     permits: Arc<Semaphore>,
 }
@@ -128,16 +135,17 @@ impl GitServer {
             .expect("a runtime needs threads only");
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let counts = Arc::new(Counts::default());
         let service = Arc::new(Service {
             folder: folder.to_owned(),
             flavour,
             ticket,
-            counts: counts.clone(),
+            counts: Arc::default(),
+            is_writable: AtomicBool::new(true),
+            push_limit: AtomicU64::new(u64::MAX),
             permits: Arc::new(Semaphore::new(8)),
         });
-        runtime.spawn(accept(listener, service));
-        GitServer { address, counts, _runtime: runtime }
+        runtime.spawn(accept(listener, service.clone()));
+        GitServer { address, service, _runtime: runtime }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -150,8 +158,27 @@ impl GitServer {
     }
 
     pub fn counts(&self) -> &Counts {
-        &self.counts
+        &self.service.counts
     }
+
+    /// Pushes are answered 403 from now on, or let through again.
+    pub fn let_push(&self, is_writable: bool) {
+        self.service.is_writable.store(is_writable, Ordering::SeqCst);
+    }
+
+    /// The server hangs up when it has got so many bytes of a push; `None`: it does not any more.
+    pub fn cut_pushes(&self, bytes: Option<u64>) {
+        self.service.push_limit.store(bytes.unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+}
+
+/// A bare repository lets nobody change one of its refs any more, and says `why`.
+pub fn refuse_ref(repository: &Path, name: &str, why: &str) {
+    let script = format!("#!/bin/sh\nif [ \"$1\" = '{name}' ]; then echo '{why}' >&2; exit 1; fi\n");
+    let hook = repository.join("hooks/update");
+    std::fs::create_dir_all(repository.join("hooks")).expect("a folder");
+    std::fs::write(&hook, script).expect("written");
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).expect("executable");
 }
 
 async fn accept(listener: TcpListener, service: Arc<Service>) {
@@ -183,14 +210,27 @@ impl Service {
         let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         let mut child = self.backend(&request, &path_info).spawn().expect("git is installed");
         let mut input = child.stdin.take().expect("stdin is piped");
-        let (counts, is_pack) = (self.counts.clone(), path_info.ends_with("/git-upload-pack"));
+        let is_push = path_info.ends_with("/git-receive-pack");
+        let (counts, mut first) = (self.counts.clone(), is_push || path_info.ends_with("/git-upload-pack"));
+        let mut left = if is_push { self.push_limit.load(Ordering::SeqCst) } else { u64::MAX };
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let cut = is_cut.clone();
         tokio::spawn(async move {
             let mut body = request.into_body().into_data_stream();
-            let mut first = is_pack;
             while let Some(Ok(piece)) = body.next().await {
                 if std::mem::take(&mut first) {
-                    counts.asked.lock().expect("no holder panics").push(Asked::of(&piece));
+                    let asked = if is_push { Asked::Push } else { Asked::of(&piece) };
+                    // Four bytes only ask whether one may push.
+                    if piece.len() > 4 {
+                        counts.asked.lock().expect("no holder panics").push(asked);
+                    }
                 }
+                if piece.len() as u64 > left {
+                    // What git has by then is no whole pack: it ends, and so does the answer.
+                    cut.store(true, Ordering::SeqCst);
+                    return;
+                }
+                left -= piece.len() as u64;
                 if input.write_all(&piece).await.is_err() {
                     return;
                 }
@@ -201,13 +241,16 @@ impl Service {
             return plain(500, "git http-backend said nothing\n");
         };
         let counts = self.counts.clone();
-        let body = futures_util::stream::unfold((output, child, permit), move |state| piece(state, counts.clone()));
+        let body = futures_util::stream::unfold((output, child, permit), move |state| {
+            piece(state, counts.clone(), is_cut.clone())
+        });
         head.body(StreamBody::new(body).boxed_unsync()).expect("headers of git are headers")
     }
 
     /// `/NAME/info/refs` of `/ANYTHING/NAME.git/info/refs`.
     fn path_info(&self, path: &str) -> Option<String> {
-        let service = ["/info/refs", "/git-upload-pack"].into_iter().find(|end| path.ends_with(end))?;
+        let service =
+            ["/info/refs", "/git-upload-pack", "/git-receive-pack"].into_iter().find(|end| path.ends_with(end))?;
         let name = path.strip_suffix(service)?.rsplit('/').next()?;
         let name = name.strip_suffix(".git").unwrap_or(name);
         (!name.is_empty() && self.folder.join(name).join("HEAD").is_file()).then(|| format!("/{name}{service}"))
@@ -232,10 +275,15 @@ impl Service {
         if self.flavour != Flavour::Old {
             command.env("GIT_PROTOCOL", header("git-protocol"));
         }
-        let settings = ["uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"];
+        let pushes = if self.is_writable.load(Ordering::SeqCst) { "true" } else { "false" };
+        let settings = [
+            ("uploadpack.allowFilter", allowed),
+            ("uploadpack.allowAnySHA1InWant", allowed),
+            ("http.receivepack", pushes),
+        ];
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());
-        for (number, key) in settings.into_iter().enumerate() {
-            command.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), allowed);
+        for (number, (key, value)) in settings.into_iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), value);
         }
         command
     }
@@ -263,9 +311,14 @@ async fn head(output: &mut BufReader<ChildStdout>) -> Option<http::response::Bui
 
 type Output = (BufReader<ChildStdout>, Child, tokio::sync::OwnedSemaphorePermit);
 
-async fn piece(mut state: Output, counts: Arc<Counts>) -> Option<(std::io::Result<Frame<Bytes>>, Output)> {
+async fn piece(
+    mut state: Output,
+    counts: Arc<Counts>,
+    is_cut: Arc<AtomicBool>,
+) -> Option<(std::io::Result<Frame<Bytes>>, Output)> {
     let mut buffer = vec![0; 64 * 1024];
     match state.0.read(&mut buffer).await {
+        Ok(_) if is_cut.load(Ordering::SeqCst) => Some((Err(std::io::ErrorKind::ConnectionReset.into()), state)),
         Ok(0) => None,
         Ok(length) => {
             buffer.truncate(length);

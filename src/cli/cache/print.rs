@@ -165,6 +165,12 @@ impl Bar {
         self.0.set_position(done);
     }
 
+    /// Where nobody knows how much there is.
+    pub fn spin(&self, what: &str) {
+        self.0.enable_steady_tick(Duration::from_millis(120));
+        self.0.set_message(what.to_owned());
+    }
+
     pub fn clear(&self) {
         self.0.finish_and_clear();
     }

@@ -27,7 +27,7 @@ use socket::Socket;
 
 use super::exit::{Exit, Failure};
 use super::identity::Identity;
-use super::serve as server;
+use super::serve::{self as server, Purpose};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::http::desk::Desk;
@@ -55,6 +55,15 @@ const BETWEEN: Duration = Duration::from_millis(50);
 impl Control {
     /// Exit code 2 where another process holds the store and cannot be asked; who, is said.
     pub async fn open(settings: Settings) -> Result<Control, Failure> {
+        Control::open_for(settings, || Purpose::Store).await
+    }
+
+    /// The same for a command that is about mirrors.
+    pub async fn open_watch(settings: Settings) -> Result<Control, Failure> {
+        Control::open_for(settings, || Purpose::Mirrors).await
+    }
+
+    async fn open_for(settings: Settings, purpose: fn() -> Purpose) -> Result<Control, Failure> {
         let folder = settings.store.path.clone();
         let identity = Identity::new(None);
         let started = Instant::now();
@@ -62,7 +71,7 @@ impl Control {
             if reaches(&folder).await.map_err(Failure::usage)? {
                 return Ok(Control { way: Way::Server(folder) });
             }
-            match server::site(&identity, settings.clone(), None).await {
+            match server::site(&identity, settings.clone(), purpose()).await {
                 Ok(site) => {
                     let (_, door) = watch::channel(Some(site));
                     let desk = Arc::new(Desk::new(door, Duration::ZERO, identity.pseudonym()));
@@ -82,7 +91,6 @@ impl Control {
     }
 
     /// Whether a server answers.
-    #[cfg(test)]
     pub fn is_server(&self) -> bool {
         matches!(self.way, Way::Server(_))
     }

@@ -2,6 +2,7 @@ mod fetching;
 mod files;
 mod history;
 mod origin;
+mod pair;
 mod refusals;
 mod revisions;
 mod server;

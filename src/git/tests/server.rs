@@ -146,6 +146,8 @@ impl Shared {
             "ghost" => Some(("404 Not Found", b"")),
             "private" if asks_refs => Some(("401 Unauthorized", b"")),
             "private" => Some(("200 OK", b"log in")),
+            "forbidden" if asks_refs => Some(("403 Forbidden", b"")),
+            "unpaid" if asks_refs => Some(("402 Payment Required", b"")),
             "broken" => Some(("503 Service Unavailable", b"")),
             "page" => Some(("200 OK\r\nContent-Type: text/html", b"<html>")),
             "dumb" => Some(("200 OK\r\nContent-Type: text/plain; charset=utf-8", b"abc\trefs/heads/main\n")),

@@ -11,7 +11,8 @@ fn fake_ssh(folder: &std::path::Path, root: &std::path::Path, protocol: &str) ->
     let script = format!(
         "#!/bin/sh\nprintf '%s|' \"$@\" >> '{log}'\nfor last; do :; done\ncd '{root}'\n\
          export HOME='{root}' GIT_CONFIG_NOSYSTEM=1 {protocol}\n\
-         case \"$last\" in *private*) echo 'Permission denied (publickey).' >&2; exit 255;; esac\n\
+         case \"$last\" in *private*) echo 'Permission denied (publickey).' >&2; exit 255;;
+         *nowhere*) echo 'ssh: connect to host git.example.com port 22: No route to host' >&2; exit 255;; esac\n\
          eval \"git ${{last#git-}}\"\n",
         log = folder.join("log").display(),
         root = root.display(),
@@ -51,7 +52,10 @@ fn everything_works_over_ssh() {
         assert!(world.web.log().is_empty(), "nothing went over http");
 
         let error = world.open_at("https://git.example.com/private").refs(MINUTE).expect_err("denied");
-        assert_eq!(error.kind(), Kind::BadGateway);
+        assert_eq!((error.kind(), error.is_unauthorized()), (Kind::BadGateway, true));
+        assert_eq!(error.what(), "git.example.com: ssh: the login is refused (status 255)");
+        let error = world.open_at("https://git.example.com/nowhere").refs(MINUTE).expect_err("out of reach");
+        assert_eq!((error.kind(), error.is_unauthorized()), (Kind::BadGateway, false));
         assert_eq!(error.what(), "git.example.com: ssh ended with status 255");
         std::fs::remove_file(origin_root.path()).expect("a link");
         std::fs::create_dir(origin_root.path()).expect("as it was");

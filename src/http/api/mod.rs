@@ -10,6 +10,7 @@ mod changes;
 mod document;
 mod entries;
 mod ledger;
+mod mirrors;
 mod proofs;
 mod registries;
 mod reply;

@@ -6,8 +6,8 @@ use hyper::Method;
 
 use super::{Access, ApiRoute, PAGES, Parameter};
 use super::{
-    audit, bindings, cache, changes, document, entries, ledger, proofs, registries, rules, sumdb, tokens, upstreams,
-    verdicts, walks,
+    audit, bindings, cache, changes, document, entries, ledger, mirrors, proofs, registries, rules, sumdb, tokens,
+    upstreams, verdicts, walks,
 };
 
 /// All addresses of the interface.
@@ -340,5 +340,68 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::AdminOf,
         query: &[],
         handler: |call| Box::pin(ledger::show(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/mirrors",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(mirrors::list(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/mirrors/check",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(mirrors::check_several(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/mirrors/notify-test",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(mirrors::test_channels(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/mirrors/{mirror}",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(mirrors::show(call)),
+    },
+    ApiRoute {
+        method: Method::GET,
+        path: "/api/v1/mirrors/{mirror}/history",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(mirrors::history(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/mirrors/{mirror}/check",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(mirrors::check(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/mirrors/{mirror}/plan",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(mirrors::plan(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/mirrors/{mirror}/sync",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(mirrors::sync(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/mirrors/{mirror}/renew",
+        access: Access::Admin,
+        query: &[],
+        handler: |call| Box::pin(mirrors::renew(call)),
     },
 ];

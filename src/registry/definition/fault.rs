@@ -10,7 +10,7 @@ pub struct Fault {
     pub key: String,
     what: String,
     remedies: Vec<String>,
-    rests_on: &'static [&'static str],
+    rests_on: Vec<String>,
 }
 
 impl Fault {
@@ -20,12 +20,12 @@ impl Fault {
     }
 
     pub fn missing(key: impl Into<String>) -> Fault {
-        Fault { key: key.into(), what: " is missing".to_owned(), remedies: Vec::new(), rests_on: &[] }
+        Fault { key: key.into(), what: " is missing".to_owned(), remedies: Vec::new(), rests_on: Vec::new() }
     }
 
     /// Any other words about a key.
     pub fn other(key: impl Into<String>, what: impl AsRef<str>) -> Fault {
-        Fault { key: key.into(), what: format!(": {}", what.as_ref()), remedies: Vec::new(), rests_on: &[] }
+        Fault { key: key.into(), what: format!(": {}", what.as_ref()), remedies: Vec::new(), rests_on: Vec::new() }
     }
 
     /// A key that nobody knows, with the nearest one or all that there are.
@@ -38,13 +38,13 @@ impl Fault {
     }
 
     /// Other keys whose values, if only they were there, might leave nothing wrong.
-    pub fn rests_on(self, keys: &'static [&'static str]) -> Fault {
-        Fault { rests_on: keys, ..self }
+    pub fn rests_on(self, keys: &[&str]) -> Fault {
+        Fault { rests_on: keys.iter().map(|key| (*key).to_owned()).collect(), ..self }
     }
 
     /// Its own key and those that it rests on.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.rests_on.iter().copied().chain([self.key.as_str()])
+        self.rests_on.iter().map(String::as_str).chain([self.key.as_str()])
     }
 
     pub fn remedy(mut self, line: impl Into<String>) -> Fault {

@@ -21,7 +21,9 @@ use crate::vet::mode::{Mode, Policy};
 
 pub use fault::Fault;
 pub use print::{duration as printed_duration, mode_word, size as printed_size, strict_mod_word};
-pub use read::{duration, is_host, look_for_upstreams, mode, name, patterns, proxy_url, size, strict_mod};
+pub use read::{
+    Home, auth, duration, host_of, is_host, look_for_upstreams, mode, name, patterns, proxy_url, size, strict_mod,
+};
 pub use table::{AuthTable, RegistryTable, TimeoutsTable, UpstreamTable};
 
 /// The most upstreams that a registry may have.

@@ -34,7 +34,8 @@ impl UpstreamDefinition {
 }
 
 impl Auth {
-    fn table(&self) -> AuthTable {
+    /// A secret is only named.
+    pub fn table(&self) -> AuthTable {
         let mut table = AuthTable { host: Some(self.host.clone()), ..AuthTable::default() };
         let (scheme, value) = match &self.scheme {
             AuthScheme::Basic { username } => ("basic", Some(username)),

@@ -42,7 +42,7 @@ impl UpstreamDefinition {
         let kind = kind(table.kind.as_deref(), table.url.as_deref(), table.path.as_deref(), faults);
         // Whatever else is wrong is named all the same.
         let is_whole = name.is_some() && kind.is_some();
-        let auth = table.auth.and_then(|table| auth(table, kind.as_ref(), faults));
+        let auth = table.auth.and_then(|table| auth("auth", table, Home::of(kind.as_ref()), faults));
         let default = UpstreamDefinition::new(name.unwrap_or_default(), kind.unwrap_or(UpstreamKind::Git));
         let list_validity = duration("list_validity", table.list_validity.as_deref(), default.list_validity, faults);
         let stale = max_stale(list_validity);
@@ -237,7 +237,33 @@ pub fn patterns(key: &str, patterns: Option<Vec<String>>, faults: &mut Vec<Fault
     patterns
 }
 
-fn auth(table: AuthTable, kind: Option<&UpstreamKind>, faults: &mut Vec<Fault>) -> Option<Auth> {
+/// The host that credentials are for where they do not say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    /// That of the address beside them.
+    Host(String),
+    /// There is none: they have to say it.
+    Unsaid,
+    /// The address beside them is wrong itself.
+    Unknown,
+    /// Nobody asks for them; who, in words.
+    Nobody(&'static str),
+}
+
+impl Home {
+    fn of(kind: Option<&UpstreamKind>) -> Home {
+        match kind {
+            Some(UpstreamKind::Proxy(url)) => Home::Host(host_of(url)),
+            Some(UpstreamKind::Dir(_)) => Home::Nobody("a folder"),
+            Some(UpstreamKind::Git) => Home::Unsaid,
+            None => Home::Unknown,
+        }
+    }
+}
+
+/// Credentials that stand under a key.
+pub fn auth(above: &str, table: AuthTable, home: Home, faults: &mut Vec<Fault>) -> Option<Auth> {
+    let key = |below: &str| format!("{above}.{below}");
     let secret = match (table.token_file, table.token_env, table.token) {
         (Some(file), None, None) => Some(SecretRef::File(file.into())),
         (None, Some(variable), None) => Some(SecretRef::Environment(variable)),
@@ -247,51 +273,60 @@ fn auth(table: AuthTable, kind: Option<&UpstreamKind>, faults: &mut Vec<Fault>) 
             let found: Vec<&str> = found.iter().filter(|(_, there)| *there).map(|(key, _)| *key).collect();
             let found = if found.is_empty() { "no secret".to_owned() } else { found.join(" and ") };
             let what = format!("{found} (expected exactly one of token_file and token_env)");
-            note(Fault::other("auth", what).rests_on(&["auth.token_file", "auth.token_env"]), faults)
+            note(Fault::other(above, what).rests_on(&[&key("token_file"), &key("token_env")]), faults)
         }
     };
-    let host = match (table.host, kind) {
+    let host = match (table.host, home) {
         (Some(host), _) if is_host(&host) => Some(host),
         (Some(host), _) if host.contains('@') => {
-            note(Fault::wrong("auth.host", "…@…", "a host or host:port without credentials"), faults)
+            note(Fault::wrong(key("host"), "…@…", "a host or host:port without credentials"), faults)
         }
-        (Some(host), _) => note(Fault::wrong("auth.host", &host, "a host or host:port"), faults),
-        (None, Some(UpstreamKind::Proxy(url))) => Some(host_of(url)),
-        (None, Some(UpstreamKind::Dir(_))) => {
-            let what = "a folder needs none (expected no auth)";
-            note(Fault::other("auth", what).rests_on(&["auth.host"]), faults)
+        (Some(host), _) => note(Fault::wrong(key("host"), &host, "a host or host:port"), faults),
+        (None, Home::Host(host)) => Some(host),
+        (None, Home::Nobody(who)) => {
+            let what = format!("{who} needs none (expected no {above})");
+            note(Fault::other(above, what).rests_on(&[&key("host")]), faults)
         }
-        (None, Some(UpstreamKind::Git)) => note(Fault::missing("auth.host"), faults),
+        (None, Home::Unsaid) => note(Fault::missing(key("host")), faults),
         // It may go without saying.
-        (None, None) => None,
+        (None, Home::Unknown) => None,
     };
-    let scheme = match (table.scheme.as_deref(), table.username, table.header) {
+    let scheme = scheme(above, (table.scheme, table.username, table.header), faults);
+    Some(Auth { host: host?, scheme: scheme?, secret: secret? })
+}
+
+type Scheme = (Option<String>, Option<String>, Option<String>);
+
+fn scheme(above: &str, (scheme, username, header): Scheme, faults: &mut Vec<Fault>) -> Option<AuthScheme> {
+    let key = |below: &str| format!("{above}.{below}");
+    match (scheme.as_deref(), username, header) {
         (None | Some("basic"), Some(username), None) if !username.contains([':', '\r', '\n']) => {
             Some(AuthScheme::Basic { username })
         }
         (None | Some("basic"), Some(username), None) => {
-            note(Fault::wrong("auth.username", &username, "a name without a colon"), faults)
+            note(Fault::wrong(key("username"), &username, "a name without a colon"), faults)
         }
         (None | Some("bearer"), None, None) => Some(AuthScheme::Bearer),
         (None | Some("header"), None, Some(name)) if is_token(&name) => Some(AuthScheme::Header { name }),
         (None | Some("header"), None, Some(name)) => {
-            note(Fault::wrong("auth.header", &name, "a header's name such as Private-Token"), faults)
+            note(Fault::wrong(key("header"), &name, "a header's name such as Private-Token"), faults)
         }
         (scheme, username, header) => {
             let expected = "basic with username, bearer, or header with header";
             let found = scheme.unwrap_or("username and header together");
-            let without = match (scheme, username, header) {
-                (Some("basic"), None, None) => &["auth.username"][..],
-                (Some("header"), None, None) => &["auth.header"],
-                _ => &[],
+            let fault = Fault::wrong(key("scheme"), found, expected);
+            let fault = match (scheme, username, header) {
+                (Some("basic"), None, None) => fault.rests_on(&[&key("username")]),
+                (Some("header"), None, None) => fault.rests_on(&[&key("header")]),
+                _ => fault,
             };
-            note(Fault::wrong("auth.scheme", found, expected).rests_on(without), faults)
+            note(fault, faults)
         }
-    };
-    Some(Auth { host: host?, scheme: scheme?, secret: secret? })
+    }
 }
 
-fn host_of(url: &Url) -> String {
+/// Host and port of an address, the port only if it is not the scheme's own.
+pub fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
