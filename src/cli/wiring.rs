@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
+use super::notices::Channels;
 use super::{environment, identity, stock, watch};
 use crate::access::audit::{self, Auditor, Records, What};
 use crate::access::rules::Rulebook;
@@ -130,10 +131,13 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
 pub async fn watch_mirrors(works: &Arc<Works>, identity: &identity::Identity, settings: &Settings) -> Result<()> {
     let Works { store, clock, folders, databases, proofs, rulebook, ledgers, .. } = &**works;
     let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers };
-    let builder = builder(identity, settings, client(settings)?, parts)?;
-    let (works, mirrors) = (works.clone(), settings.mirrors.clone());
-    let appointing =
-        tokio::task::spawn_blocking(move || works.watching.watch.appoint(watch::watched(&builder, &mirrors)));
+    let client = client(settings)?;
+    let builder = builder(identity, settings, client.clone(), parts)?;
+    let (works, settings) = (works.clone(), settings.clone());
+    let appointing = tokio::task::spawn_blocking(move || {
+        Channels::of(&settings, &client)?.appoint(&works.watching.outbox);
+        works.watching.watch.appoint(watch::watched(&builder, &settings.mirrors))
+    });
     appointing.await.map_err(|error| Error::internal("opening ended early").because(error))?
 }
 
@@ -156,14 +160,16 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
     let client = client(settings)?;
     let Works { store, clock, folders, databases, proofs, rulebook, ledgers, .. } = &**works;
     let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers };
-    let builder = Arc::new(builder(identity, settings, client, parts)?);
+    let builder = Arc::new(builder(identity, settings, client.clone(), parts)?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
-    let (limits, rules, mirrors) = (stock::limits(&settings.store), settings.rules.clone(), settings.mirrors.clone());
+    let settings = settings.clone();
     let reloading = tokio::task::spawn_blocking(move || {
+        let channels = Channels::of(&settings, &client)?;
         works.catalog.reload(written, builder.clone(), seal)?;
-        works.watching.watch.appoint(watch::watched(&builder, &mirrors))?;
-        works.stock.limit(limits);
-        works.rulebook.replace(rules);
+        channels.appoint(&works.watching.outbox);
+        works.watching.watch.appoint(watch::watched(&builder, &settings.mirrors))?;
+        works.stock.limit(stock::limits(&settings.store));
+        works.rulebook.replace(settings.rules);
         Ok(())
     });
     reloading.await.map_err(|error| Error::internal("reloading ended early").because(error))?

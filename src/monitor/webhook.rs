@@ -42,6 +42,8 @@ pub struct Webhook {
 /// What a receiver wants to be shown beside its address.
 #[derive(Debug, Clone)]
 pub struct Pass {
+    /// The host that it is for, with its port or for all ports: no other is shown it.
+    pub host: String,
     pub scheme: PassScheme,
     pub secret: Lookup,
 }
@@ -69,9 +71,7 @@ impl Webhook {
         if let Some(pass) = &self.pass {
             let secret = pass.secret.read().await?;
             secrets.push(secret.clone());
-            let host = url.host_str().unwrap_or_default();
-            let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-            credentials.push(Credential { host, kind: pass.kind(secret) });
+            credentials.push(Credential { host: pass.host.clone(), kind: pass.kind(secret) });
         }
         Ok((url, self.client.with(credentials, None, FIRST_BYTE, TOTAL), secrets))
     }

@@ -182,7 +182,8 @@ async fn a_receiver_may_want_to_be_shown_something() {
         PassScheme::Header { name: "x-token".parse().expect("a name") },
     ];
     for scheme in schemes {
-        let pass = Pass { scheme, secret: Lookup::of(Secret::new("pAss-of-the-receiver")) };
+        let pass =
+            Pass { host: "127.0.0.1".to_owned(), scheme, secret: Lookup::of(Secret::new("pAss-of-the-receiver")) };
         let address = Lookup::of(Secret::new(server.url(HOOK).as_str()));
         let error = Webhook::new("chat", &client(), address, Some(pass)).notify(&letter()).await.expect_err("shown");
         assert!(error.what().ends_with("… is wrong"), "{error}");
@@ -226,6 +227,17 @@ async fn a_receiver_that_died_after_reading_is_not_told_twice() {
     let [posted] = &outbox.unsettled("python-gitlab")[..] else { panic!("one letter") };
     assert_eq!(posted.deliveries[0].state, DeliveryState::Uncertain);
     assert!(outbox.is_uncertain("python-gitlab-3"));
+}
+
+#[test]
+fn the_body_on_the_page_is_what_is_sent() {
+    let page = include_str!("../../docs/notices.md");
+    let example = page.split("```json").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let letter = Letter { text: "behind by 2 refs since 2027-02-01 09:15 UTC".to_owned(), ..letter() };
+    let sent = serde_json::to_string_pretty(&body(&letter)).expect("JSON");
+    let (found, expected): (serde_json::Value, serde_json::Value) =
+        (serde_json::from_str(&sent).expect("JSON"), serde_json::from_str(example).expect("JSON"));
+    assert_eq!(found, expected);
 }
 
 #[test]
