@@ -16,5 +16,6 @@ pub mod secret;
 pub mod spec;
 pub mod store;
 pub mod sumdb;
+pub mod ui;
 pub mod upstream;
 pub mod vet;

@@ -32,6 +32,7 @@ mod server;
 mod stock;
 mod tls;
 mod token;
+mod upstreams;
 mod watch;
 mod wiring;
 

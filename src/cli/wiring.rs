@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
 use super::notices::Channels;
-use super::{environment, identity, stock, watch};
+use super::{environment, identity, stock, upstreams, watch};
 use crate::access::audit::{self, Auditor, Records, What};
 use crate::access::rules::Rulebook;
 use crate::access::{Ledgers, Tokens};
@@ -15,6 +15,7 @@ use crate::config::settings::AuditSettings;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
 use crate::http::site::{Counter, Watching};
+use crate::monitor::upstreams::UpstreamWatch;
 use crate::monitor::{Outbox, Watch};
 use crate::net::{self, AllowInsecure, AllowPrivate, Client, InsteadOf, Secret};
 use crate::ports::{Clock, Store, Sumdb};
@@ -64,6 +65,8 @@ pub struct Works {
     pub ledgers: Arc<Ledgers>,
     /// The mirror watch; nothing is watched until [`watch_mirrors`].
     pub watching: Watching,
+    /// Who has an eye on the upstreams.
+    pub upstream_watch: Arc<UpstreamWatch>,
 }
 
 /// The runtime of every command.
@@ -105,6 +108,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let counter = catalog.current().registries.get(DEFAULT).cloned();
     let counter = counter.ok_or_else(|| Error::internal("there is no default registry"))?;
     let catalog = Arc::new(catalog);
+    let upstream_watch = open_upstream_watch(&store, &clock, &watching, &catalog, settings).await?;
     let limits = stock::limits(&settings.store);
     let tokens = Arc::new(tokens(&store, &clock).await?);
     let records = records(settings, asker, &clock)?;
@@ -123,6 +127,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
         rulebook,
         ledgers,
         watching,
+        upstream_watch,
     })
 }
 
@@ -152,6 +157,21 @@ async fn open_watch(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, asker: Asker
     opening.await.map_err(|error| Error::internal("opening ended early").because(error))?
 }
 
+/// Who has an eye on the upstreams: on all of them, whoever defines them when.
+async fn open_upstream_watch(
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    watching: &Watching,
+    catalog: &Arc<Catalog<Counter>>,
+    settings: &Settings,
+) -> Result<Arc<UpstreamWatch>> {
+    let (store, clock, outbox) = (store.clone(), clock.clone(), watching.outbox.clone());
+    let (upstreams, every) = (upstreams::of(catalog), settings.check_upstreams);
+    let opening = move || UpstreamWatch::open(store, clock, outbox, upstreams, every).map(Arc::new);
+    let opened = tokio::task::spawn_blocking(opening).await;
+    opened.map_err(|error| Error::internal("opening ended early").because(error))?
+}
+
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
 pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings: &Settings) -> Result<()> {
     for upstream in &settings.upstreams {
@@ -168,6 +188,7 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         works.catalog.reload(written, builder.clone(), seal)?;
         channels.appoint(&works.watching.outbox);
         works.watching.watch.appoint(watch::watched(&builder, &settings.mirrors))?;
+        works.upstream_watch.look_every(settings.check_upstreams);
         works.stock.limit(stock::limits(&settings.store));
         works.rulebook.replace(settings.rules);
         Ok(())

@@ -150,8 +150,7 @@ impl Admission {
                 .remedy("send Authorization: Bearer TOKEN, or ask on the control socket")
                 .remedy("who runs modvet makes one: modvet token create --scope admin");
         }
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_host(host));
-        let host = host.unwrap_or("HOST");
+        let host = host(headers);
         let error = error.remedy(format!("in ~/.netrc: machine {host} login go password TOKEN"));
         let error = match host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())) {
             Some((name, _)) => {
@@ -173,6 +172,14 @@ impl Admission {
 
     fn named(&self) -> Option<AdminToken> {
         self.named.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How addresses of this server begin.
+    pub fn scheme(&self) -> &'static str {
+        match self.encryption {
+            Encryption::Nobody => "http",
+            Encryption::Own | Encryption::InFront => "https",
+        }
     }
 
     fn exposure(&self) -> Exposure {
@@ -228,6 +235,21 @@ pub fn refuse_foreign(asked: &Asked) -> Result<()> {
     }
 }
 
+/// The same of what a form sends. Browsers send forms of any page without asking first, and the token along: one that
+/// does not even say where it comes from is not believed.
+pub fn refuse_foreign_form(asked: &Asked) -> Result<()> {
+    refuse_foreign(asked)?;
+    let says = |name: &str| asked.headers.contains_key(name);
+    let is_told = asked.peer == Peer::Control || says("sec-fetch-site") || says(ORIGIN.as_str());
+    match is_told {
+        true => Ok(()),
+        false => {
+            Err(Error::forbidden("this does not say from which page it comes (expected Sec-Fetch-Site or Origin)")
+                .remedy("programs use the interface: /api/v1/mirrors"))
+        }
+    }
+}
+
 impl Credentials<'_> {
     fn of(headers: &HeaderMap) -> Credentials<'_> {
         let Some(value) = headers.get(AUTHORIZATION) else { return Credentials::None };
@@ -252,6 +274,12 @@ impl Credentials<'_> {
             Credentials::None | Credentials::Other => None,
         }
     }
+}
+
+/// The host that was asked, and perhaps its port.
+pub fn host(headers: &HeaderMap) -> &str {
+    let named = headers.get(HOST).and_then(|host| host.to_str().ok());
+    named.filter(|host| is_host(host)).unwrap_or("HOST")
 }
 
 /// A host and perhaps a port, as it may stand in a netrc file.

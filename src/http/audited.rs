@@ -22,7 +22,7 @@ const LONGEST: usize = 1024;
 #[derive(Default)]
 pub struct Audited {
     pub wanted: Option<(RegistryName, ModulePath, Question)>,
-    /// The method of a call of the programming interface.
+    /// The method of a call of the programming interface, or of a form on a page.
     pub called: Option<Method>,
     /// The registry that such a call names.
     pub registry: Option<String>,
@@ -130,7 +130,7 @@ impl Audited {
         match &self.called {
             Some(method) => {
                 line.registry = self.registry.take().map(cut).unwrap_or_default();
-                line.file = Cow::Borrowed("api");
+                line.file = Cow::Borrowed(if said.route.contains("/api/") { "api" } else { "page" });
                 line.asked = Some(cut(format!("{method} {}", said.subject)));
             }
             None => (line.file, line.asked) = (Cow::Borrowed(said.route), Some(cut(said.subject.to_owned()))),
@@ -177,6 +177,28 @@ mod tests {
             let wanted = Some((RegistryName::Default, module.clone(), question.clone()));
             let audited = Audited { wanted, life: Some(life), ..Audited::default() };
             assert_eq!(audited.verdict(&said), expected, "{question:?} {life:?}");
+        }
+    }
+
+    #[test]
+    fn a_form_on_a_page_is_noted_like_a_call_of_the_interface() {
+        let headers = hyper::HeaderMap::new();
+        let peer = crate::http::respond::Peer::Network;
+        let asked = Asked { method: Method::POST, headers, peer, address: None };
+        let table = [
+            ("/mirrors/{mirror}/renew", "/mirrors/library/renew", "page"),
+            ("/api/v1/mirrors/{mirror}/renew", "/api/v1/mirrors/library/renew", "api"),
+            ("/registries/{registry}/api/v1/x", "/registries/ci/api/v1/x", "api"),
+        ];
+        for (route, subject, file) in table {
+            let (status, cache, upstream) = (StatusCode::SEE_OTHER, "", "");
+            let said = Said { route, guest: "ann", status, subject, cache, upstream, error: None };
+            let mut audited = Audited { called: Some(Method::POST), ..Audited::default() };
+            let line = audited.line(What::Versions, &asked, &said).expect("a change is worth a line");
+            assert_eq!((&*line.file, line.who.as_str()), (file, "ann"), "{route}");
+            assert_eq!(line.asked, Some(format!("POST {subject}")), "{route}");
+            let mut read = Audited::default();
+            assert!(read.line(What::Versions, &asked, &said).is_none(), "who only looks changes nothing");
         }
     }
 }

@@ -10,16 +10,17 @@ use hyper::header::VIA;
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::admission::{Admission, Need, refuse_foreign};
+use super::admission::{self, Admission, Need, refuse_foreign, refuse_foreign_form};
 use super::api::{self, ApiRoute, Call, Query, Reply};
 use super::audited::{self, Audited};
 use super::body::Body;
 use super::forwarded::TrustedProxies;
 use super::incoming::Incoming;
 use super::metrics::{Metrics, Reading};
+use super::page::{self, Syncs, Visit};
 use super::refusal::Refusal;
-use super::respond::{self, Asked};
-use super::route::{RegistryName, Route};
+use super::respond::{self, Asked, Shown};
+use super::route::{Page, RegistryName, Route};
 use super::serve::Clerk;
 use super::site::Site;
 use super::tls::Certificates;
@@ -44,6 +45,8 @@ pub struct Desk {
     metrics: Metrics,
     admission: Arc<Admission>,
     proxies: TrustedProxies,
+    /// What was begun on pages.
+    syncs: Arc<Syncs>,
     /// What clients are shown where TLS is spoken here.
     certificates: Option<Arc<Certificates>>,
 }
@@ -61,6 +64,7 @@ impl Desk {
             metrics: Metrics::new(None),
             admission: Arc::new(Admission::new(exposure, None)),
             proxies: TrustedProxies::default(),
+            syncs: Arc::default(),
             certificates: None,
         }
     }
@@ -105,6 +109,7 @@ impl Desk {
         let mut line = Line::default();
         let response = match self.route(asked, path) {
             Ok(Route::Api(address)) => self.called(&address, query, asked, body, turn, &mut line).await,
+            Ok(Route::Page(page)) => self.visited(&page, query, asked, body, turn, &mut line).await,
             Ok(route) => self.follow(route, asked, turn, &mut line).await,
             Err(refusal) => {
                 line.refused(&refusal);
@@ -135,9 +140,9 @@ impl Desk {
             return Err(Refusal::Loop);
         }
         let route = Route::parse(path);
-        // What the interface takes is said by its own table.
+        // What the interface and pages take is said by tables of their own.
         let is_read = asked.method == Method::GET || asked.method == Method::HEAD;
-        if !is_read && !matches!(route, Ok(Route::Api(_))) {
+        if !is_read && !matches!(route, Ok(Route::Api(_) | Route::Page(_))) {
             return Err(Refusal::Method { asked: asked.method.clone(), allowed: "GET, HEAD".to_owned() });
         }
         route.map_err(Refusal::Error)
@@ -193,6 +198,56 @@ impl Desk {
         Ok((row.handler)(call).await?)
     }
 
+    /// A page, or what a form on one sends.
+    async fn visited(
+        &self,
+        page: &Page,
+        query: &str,
+        asked: &Asked,
+        body: Incoming,
+        turn: Option<OwnedSemaphorePermit>,
+        line: &mut Line,
+    ) -> Response<Body> {
+        let answered = match turn {
+            Some(turn) => {
+                let shown = self.visit(page, query, asked, body, line).await;
+                shown.map(|shown| respond::shown(shown).map(|body| body.holding(turn)))
+            }
+            None => Err(Refusal::Error(busy())),
+        };
+        answered.unwrap_or_else(|refusal| {
+            line.refused(&refusal);
+            respond::refused_on_page(&refusal, page, asked)
+        })
+    }
+
+    async fn visit(
+        &self,
+        page: &Page,
+        query: &str,
+        asked: &Asked,
+        body: Incoming,
+        line: &mut Line,
+    ) -> Result<Shown, Refusal> {
+        line.about(page.path(), page.address());
+        let is_read = asked.method == Method::GET || asked.method == Method::HEAD;
+        if !page.allowed().split(", ").any(|allowed| allowed == asked.method.as_str()) {
+            return Err(Refusal::Method { asked: asked.method.clone(), allowed: page.allowed().to_owned() });
+        }
+        if !is_read {
+            line.audited.called = Some(asked.method.clone());
+        }
+        let site = self.site().await?;
+        let guest = self.admit(page.need(), asked, &site, line)?;
+        let root = format!("{}://{}", self.admission.scheme(), admission::host(&asked.headers));
+        let visit = Visit { site: &site, guest: &guest, syncs: &self.syncs, root, query };
+        if is_read {
+            return Ok(page::show(page, &visit).await?);
+        }
+        refuse_foreign_form(asked)?;
+        Ok(page::act(page, &visit, &body.read_form(asked).await?).await?)
+    }
+
     /// Who asks, if they may.
     fn admit(&self, need: Need<'_>, asked: &Asked, site: &Site, line: &mut Line) -> Result<Guest, Refusal> {
         self.admission.admit(need, asked, site.tokens(), &mut line.guest)
@@ -240,6 +295,7 @@ impl Desk {
             Route::Api(address) => {
                 Err(Error::internal(format!("{address}: the interface has a way of its own")).into())
             }
+            Route::Page(page) => Err(Error::internal(format!("{}: pages have a way of their own", page.path())).into()),
         };
         result.unwrap_or_else(|refusal| {
             line.refused(&refusal);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::header::CONTENT_TYPE;
 
-use super::refusal::Refusal;
+use super::refusal::{Media, Refusal};
 use super::respond::Asked;
 use crate::error::Error;
 
@@ -28,16 +28,25 @@ impl Incoming {
     /// A body that says it is JSON, or none. A browser sends no such body for another site's page
     /// without asking first, which is never allowed here.
     pub async fn read_json(self, asked: &Asked) -> Result<Bytes, Refusal> {
+        self.read_as(Media::Json, asked).await
+    }
+
+    /// What a form sends. Any page of any site may send one: who reads it asks first where it comes from.
+    pub async fn read_form(self, asked: &Asked) -> Result<Bytes, Refusal> {
+        self.read_as(Media::Form, asked).await
+    }
+
+    async fn read_as(self, wanted: Media, asked: &Asked) -> Result<Bytes, Refusal> {
         let named = asked.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
         let media = named.map(|named| named.split(';').next().unwrap_or_default().trim());
-        let is_json = media.is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
-        if media.is_some() && !is_json {
-            return Err(Refusal::MediaType);
+        let is_wanted = media.is_some_and(|media| media.eq_ignore_ascii_case(wanted.as_str()));
+        if media.is_some() && !is_wanted {
+            return Err(Refusal::MediaType(wanted));
         }
         let body = self.read().await?;
-        match is_json || body.is_empty() {
+        match is_wanted || body.is_empty() {
             true => Ok(body),
-            false => Err(Refusal::MediaType),
+            false => Err(Refusal::MediaType(wanted)),
         }
     }
 

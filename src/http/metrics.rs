@@ -1,6 +1,8 @@
 //! `/metrics`: what was asked and answered since the start, for Prometheus (OpenMetrics text).
 //! Label values come from tables and from the configuration, never from what clients send.
 
+mod mirrors;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use crate::access::Ledger;
 use crate::access::audit::Auditor;
 use crate::access::rules::Count;
 use crate::error::{Error, Result};
+use crate::monitor::MirrorStatus;
 use crate::registry::Cached;
 use crate::registry::stock::Figures;
 use crate::sumdb;
@@ -48,6 +51,7 @@ pub struct Reading {
     /// Kept files that wait to be checked; `None` where nobody checks.
     pub unverified: Option<u64>,
     pub databases: Vec<sumdb::Status>,
+    pub mirrors: Vec<MirrorStatus>,
 }
 
 /// Lines of the audit log since the start.
@@ -264,6 +268,7 @@ impl Metrics {
             own.register("audit_lost", "Lines that the audit log could not take", counter(lost));
         }
         databases(own, &reading.databases);
+        mirrors::register(own, &reading.mirrors);
         let mut text = String::new();
         text::encode(&mut text, &page).map_err(|cause| Error::internal("metrics cannot be written").because(cause))?;
         Ok(text)

@@ -11,6 +11,7 @@ pub mod desk;
 pub mod forwarded;
 pub mod incoming;
 pub mod metrics;
+pub mod page;
 mod range;
 pub mod redirect;
 mod refusal;

@@ -17,12 +17,36 @@ pub enum Refusal {
     Unauthorized(Error),
     /// A query string or a body that does not fit.
     Malformed(Error),
-    /// A body in no JSON.
-    MediaType,
+    /// A body in another form than this one.
+    MediaType(Media),
     TooLarge,
     /// The body did not come in time.
     Slow,
     Error(Error),
+}
+
+/// In what form a body is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    Json,
+    /// As browsers send it.
+    Form,
+}
+
+impl Media {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Media::Json => "application/json",
+            Media::Form => "application/x-www-form-urlencoded",
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Media::Json => "JSON",
+            Media::Form => "form",
+        }
+    }
 }
 
 impl Refusal {

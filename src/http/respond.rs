@@ -1,5 +1,7 @@
 //! Answers and errors into statuses and headers: the one place of statuses.
 
+mod page;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use super::text;
 use crate::error::{Error, Kind, Said};
 use crate::registry::{Answer, AnswerBody, Life, Question, Reach};
 use crate::sumdb;
+pub use page::{Shown, refused_on_page, shown};
 
 const UPSTREAM: HeaderName = HeaderName::from_static("x-modvet-upstream");
 const SUM: HeaderName = HeaderName::from_static("x-modvet-sum");
@@ -362,9 +365,9 @@ fn declining(refusal: &Refusal) -> (StatusCode, Error) {
             (StatusCode::LOOP_DETECTED, Error::bad_gateway(what).remedy(remedy))
         }
         Refusal::Unauthorized(error) => (StatusCode::UNAUTHORIZED, error.clone()),
-        Refusal::MediaType => {
-            let error = gone("the body is no JSON by its Content-Type");
-            (StatusCode::UNSUPPORTED_MEDIA_TYPE, error.remedy("send Content-Type: application/json"))
+        Refusal::MediaType(media) => {
+            let error = Error::gone(format!("the body is no {} by its Content-Type", media.word()));
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, error.remedy(format!("send Content-Type: {}", media.as_str())))
         }
         Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, gone("the body is larger than 1 MiB")),
         Refusal::Slow => (StatusCode::REQUEST_TIMEOUT, gone("the body did not come in time")),

@@ -26,9 +26,43 @@ pub enum Route {
     },
     /// `/api/…`, also below `/registries/NAME/`: the whole address. The table of `api` knows what it is.
     Api(String),
+    /// For people.
+    Page(Page),
     Alive,
     Ready,
     Metrics,
+}
+
+/// A page, or what a form on one sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Page {
+    Start,
+    Mirrors,
+    Mirror(String),
+    Check(String),
+    Renew(String),
+    Sync(String),
+}
+
+impl Page {
+    /// Reads an address without its first slash.
+    fn parse(address: &str) -> Option<Page> {
+        match address {
+            "" => return Some(Page::Start),
+            "mirrors" => return Some(Page::Mirrors),
+            _ => {}
+        }
+        let rest = address.strip_prefix("mirrors/")?;
+        let (name, action) = rest.split_once('/').map_or((rest, None), |(name, action)| (name, Some(action)));
+        let name = Some(name).filter(|name| !name.is_empty())?.to_owned();
+        match action {
+            None => Some(Page::Mirror(name)),
+            Some("check") => Some(Page::Check(name)),
+            Some("renew") => Some(Page::Renew(name)),
+            Some("sync") => Some(Page::Sync(name)),
+            Some(_) => None,
+        }
+    }
 }
 
 /// The registry at `/`, or one at `/registries/NAME/`.
@@ -61,6 +95,9 @@ impl Route {
             "readyz" => return Ok(Route::Ready),
             "metrics" => return Ok(Route::Metrics),
             _ => {}
+        }
+        if let Some(page) = Page::parse(address) {
+            return Ok(Route::Page(page));
         }
         let (registry, address) = match address.strip_prefix("registries/") {
             Some(rest) => {
@@ -227,6 +264,12 @@ mod tests {
             ("checksum database", "/registries/ci/sumdb/s.org/latest", {
                 Route::Sumdb { registry: ci(), path: sumdb::Path::parse("s.org/latest").expect("path") }
             }),
+            ("start", "/", Route::Page(Page::Start)),
+            ("mirrors", "/mirrors", Route::Page(Page::Mirrors)),
+            ("a mirror", "/mirrors/python-gitlab", Route::Page(Page::Mirror("python-gitlab".to_owned()))),
+            ("a mirror with a percent", "/mirrors/a%2eb/check", Route::Page(Page::Check("a.b".to_owned()))),
+            ("a renewal", "/mirrors/m/renew", Route::Page(Page::Renew("m".to_owned()))),
+            ("a sync", "/mirrors/m/sync", Route::Page(Page::Sync("m".to_owned()))),
             ("interface", "/api/v1/verdicts/a.b/%21m@v1", Route::Api("/api/v1/verdicts/a.b/!m@v1".to_owned())),
             ("interface of a registry", "/registries/ci/api/v1/x", Route::Api("/registries/ci/api/v1/x".to_owned())),
             ("alive", "/healthz", Route::Alive),
@@ -258,8 +301,10 @@ mod tests {
     #[test]
     fn refuses_the_rest_and_says_whether_it_can_ever_be_right() {
         let table = [
-            ("root", "/", Kind::NotFound),
             ("asterisk", "*", Kind::NotFound),
+            ("a mirror without a name", "/mirrors/", Kind::NotFound),
+            ("a mirror without a name that is checked", "/mirrors//check", Kind::NotFound),
+            ("nothing that is done to a mirror", "/mirrors/m/delete", Kind::NotFound),
             ("a module's page", "/example.com/m", Kind::NotFound),
             ("registry alone", "/registries/ci", Kind::NotFound),
             ("unknown ending", "/a.b/m/@v/v1.0.0.ziphash", Kind::NotFound),
@@ -301,7 +346,7 @@ mod tests {
     }
 
     /// Pieces that addresses are made of, and such as somebody hopes will break them.
-    const PIECES: [&str; 40] = [
+    const PIECES: [&str; 41] = [
         "/",
         "//",
         "@v",
@@ -342,6 +387,7 @@ mod tests {
         "\u{202e}",
         "gopkg.in/x.v2",
         "healthz",
+        "mirrors/",
     ];
 
     #[test]

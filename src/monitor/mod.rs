@@ -10,19 +10,25 @@ mod doubles;
 pub mod email;
 pub mod history;
 mod kept;
+mod letter;
+mod look;
 pub mod lookup;
 pub mod outbox;
 pub mod plan;
+mod renewal;
 pub mod said;
 mod schedule;
 mod seen;
 mod state;
 pub mod status;
+mod telling;
 mod term;
+pub mod upstreams;
 pub mod watch;
 pub mod webhook;
 #[cfg(test)]
 mod webhook_tests;
+mod words;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
 pub use history::{Event, HistoryRow};

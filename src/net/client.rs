@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::tls::TlsInfo;
@@ -14,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
 use super::address::{Guard, GuardedResolver};
-use super::certificate::Certificates;
+use super::certificate::{Certificates, Validity};
 use super::credentials::{Credential, CredentialKind, Keys, Renew, take_userinfo};
 use super::environment::Proxies;
 use super::failure::Trouble;
@@ -141,6 +140,12 @@ impl Client {
         }
     }
 
+    /// The same client for what takes long: who is asked may be silent so long, and take so long in all.
+    pub fn patient(&self, silence: Duration, total: Duration) -> Client {
+        let limits = Limits { first_byte: silence, stall: silence, total, ..self.limits.clone() };
+        Client { limits, ..self.clone() }
+    }
+
     /// Whether another program may be let connect to a host that an answer or a page named. Gives the address that was
     /// checked, to connect to that very one; `None` where the configuration allows the host whatever its address is.
     pub async fn check_host(&self, host: &str) -> Result<Option<IpAddr>> {
@@ -187,12 +192,12 @@ impl Client {
         replaced(&self.shared.instead_of, address)
     }
 
-    /// The last moment of the certificate that whoever answers for this address showed last, also where it was one that
-    /// has ended. `None` where no TLS is spoken, or nobody asked yet.
-    pub fn certificate_end(&self, url: &Url) -> Option<DateTime<Utc>> {
+    /// How long the certificate holds that whoever answers for this address showed last, also where it was one that has
+    /// ended. `None` where no TLS is spoken, or nobody asked yet.
+    pub fn certificate(&self, url: &Url) -> Option<Validity> {
         let instead = replaced(&self.shared.instead_of, url.as_str());
         let instead = instead.and_then(|instead| Url::parse(instead.expose()).ok()).filter(is_http);
-        self.shared.certificates.not_after(instead.as_ref().unwrap_or(url))
+        self.shared.certificates.validity(instead.as_ref().unwrap_or(url))
     }
 
     /// The host that did not accept the credentials it was shown last (401), as long as none of its answers shows that
@@ -283,8 +288,8 @@ impl Client {
         *outgoing.headers_mut() = headers;
         let client = if request.trust == Trust::Named { &self.shared.named } else { &self.shared.found };
         let wait = self.limits.first_byte + Duration::from_secs(size / SLOWEST_UPLOAD);
-        let patience = Patience::new(request.uploads(), &self.limits);
-        match patience.with(wait).wait(deadline, client.execute(outgoing)).await {
+        let patience = Patience::new(wait, request.uploads(), &self.limits);
+        match patience.wait(deadline, client.execute(outgoing)).await {
             Some(Ok(answer)) => {
                 if is_known {
                     self.keys.heard(&host, answer.status());
@@ -292,26 +297,29 @@ impl Client {
                 if let Some(der) = answer.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate) {
                     self.shared.certificates.note(&request.url, der);
                 }
-                Ok(Response::new(answer, request.url.clone(), patience.with(self.limits.stall), deadline, permit))
+                let patience = patience.with(self.limits.stall);
+                Ok(Response::new(answer, request.url.clone(), patience, deadline, permit))
             }
-            Some(Err(cause)) => {
-                if let Some(end) = failure::certificate_end(&cause) {
-                    self.shared.certificates.note_end(&request.url, end);
-                }
-                Err(Failure {
-                    is_passing: failure::is_passing(&cause),
-                    trouble: failure::trouble(&cause),
-                    may_have_arrived: failure::may_have_arrived(&cause),
-                    error: failure::request(&host, &cause, &self.limits),
-                })
-            }
+            Some(Err(cause)) => Err(self.failed(&request.url, &cause)),
             None => {
                 let error = Error::bad_gateway(match request.uploads().filter(|upload| !upload.is_sent()) {
                     Some(upload) => upload.stuck(&host),
-                    None => format!("{host} did not answer within {wait:?}"),
+                    None => format!("{host} did not answer within {:?}", patience.stall()),
                 });
                 Err(Failure { error, trouble: Trouble::Timeout, is_passing: false, may_have_arrived: true })
             }
+        }
+    }
+
+    fn failed(&self, url: &Url, cause: &reqwest::Error) -> Failure {
+        if let Some(end) = failure::certificate_end(cause) {
+            self.shared.certificates.note_end(url, end);
+        }
+        Failure {
+            is_passing: failure::is_passing(cause),
+            trouble: failure::trouble(cause),
+            may_have_arrived: failure::may_have_arrived(cause),
+            error: failure::request(&failure::host(url), cause, &self.limits),
         }
     }
 }

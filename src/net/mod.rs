@@ -24,8 +24,11 @@ mod settings;
 mod tests;
 mod tls;
 mod upload;
+#[cfg(test)]
+mod upload_tests;
 
 pub use crate::secret::Secret;
+pub use certificate::Validity;
 pub use client::{Client, Unreached};
 pub use credentials::{Credential, CredentialKind, Renew};
 pub use environment::Proxies;

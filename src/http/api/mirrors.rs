@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
+use tokio::sync::mpsc;
 
 use super::{Call, Lines, Reply};
 use crate::error::{Error, Result};
 use crate::http::site::Watching;
 use crate::monitor::{Said, Sync};
-use crate::ports::Transfer;
+use crate::ports::{Condition, Transfer};
 
 /// So many mirrors are checked at a time for one who asks.
 const AT_A_TIME: usize = 8;
@@ -41,20 +42,29 @@ struct Check {
 pub async fn check_several(call: Call) -> Result<Reply> {
     let Check { mirrors } = call.json()?;
     let watching = watching(&call)?;
+    let is_all = mirrors.is_none();
     let names: BTreeSet<String> = match mirrors {
         Some(names) => names.into_iter().collect(),
         None => {
             let all = watching.watch.statuses().into_iter();
-            all.filter(|status| status.next_check.is_some()).map(|status| status.name).collect()
+            all.filter(|status| status.condition != Condition::Paused).map(|status| status.name).collect()
         }
     };
     for name in &names {
         watching.watch.status(name)?;
     }
-    Ok(Reply::lines(move |lines| check_each(watching, names, lines)))
+    Ok(Reply::lines(move |lines| async move {
+        check_each(&watching, names, lines).await?;
+        if is_all {
+            watching.catch_up().await
+        } else {
+            watching.settle().await
+        }
+        Ok(())
+    }))
 }
 
-async fn check_each(watching: Watching, names: BTreeSet<String>, lines: Lines) -> Result<()> {
+async fn check_each(watching: &Watching, names: BTreeSet<String>, lines: Lines) -> Result<()> {
     let checks = names.into_iter().map(|name| {
         let watch = watching.watch.clone();
         async move { watch.check(&name).await }
@@ -63,7 +73,6 @@ async fn check_each(watching: Watching, names: BTreeSet<String>, lines: Lines) -
     while let Some(checked) = checks.next().await {
         lines.say(&Said::Checked(Box::new(checked?))).await?;
     }
-    watching.settle().await;
     Ok(())
 }
 
@@ -84,16 +93,25 @@ pub async fn sync(call: Call) -> Result<Reply> {
     watching.watch.status(&name)?;
     tracing::info!(mirror = name, force = wanted.force, prune = wanted.prune, by = call.guest.name, "sync asked for");
     Ok(Reply::lines(move |lines| async move {
-        let said = lines.clone();
+        // Whoever tells how far it is must not be held up, be it on a blocking thread or not.
+        let (tell, mut told) = mpsc::unbounded_channel();
         let mut stage = None;
-        // Nobody wants a line for every packet; who is gone wants no more work either.
         let progress = move |transfer: Transfer| {
             let now = step(transfer);
-            stage.replace(now) == Some(now) || said.say_blocking(&Said::Progress(transfer)).is_ok()
+            // Who is gone wants no more work either.
+            stage.replace(now) == Some(now) || tell.send(Said::Progress(transfer)).is_ok()
         };
-        let synced = watching.watch.sync(&name, wanted, Box::new(progress)).await?;
+        let syncing = watching.watch.sync(&name, wanted, Box::new(progress));
+        let to = lines.clone();
+        let telling = async move {
+            while let Some(said) = told.recv().await {
+                to.say(&said).await?;
+            }
+            Ok(())
+        };
+        let (synced, told) = tokio::join!(syncing, telling);
         watching.settle().await;
-        lines.say(&Said::Synced(Box::new(synced))).await
+        told.and(lines.say(&Said::Synced(Box::new(synced?))).await)
     }))
 }
 

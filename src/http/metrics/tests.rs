@@ -1,4 +1,6 @@
 use super::*;
+use crate::monitor::{Difference, RenewalStatus};
+use crate::ports::Condition;
 
 fn database() -> sumdb::Status {
     let at = DateTime::from_timestamp(1_800_000_000, 0).expect("a moment");
@@ -133,5 +135,136 @@ fn a_database_that_contradicted_itself_is_seen() {
         "modvet_sumdb_fork{database=\"s.org\"} 1",
     ] {
         assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
+    }
+}
+
+fn status(condition: Condition) -> MirrorStatus {
+    let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0);
+    MirrorStatus {
+        name: "python-gitlab".to_owned(),
+        kind: "git".to_owned(),
+        source: String::new(),
+        mirror: String::new(),
+        condition,
+        since: at(0),
+        summary: String::new(),
+        difference: None,
+        error: None,
+        last_attempt: at(3),
+        last_success: at(2),
+        last_in_sync: at(1),
+        next_check: at(900),
+        check_every_seconds: 900,
+        max_lag_seconds: 86400,
+        renewal: None,
+        undelivered: 4,
+    }
+}
+
+fn renewal() -> RenewalStatus {
+    RenewalStatus {
+        what: "subscription".to_owned(),
+        due: "2027-02-01".parse().expect("a date"),
+        days_left: 17,
+        is_overdue: false,
+        every: None,
+        owner: None,
+        url: None,
+        history: Vec::new(),
+    }
+}
+
+fn mirror_page(status: MirrorStatus) -> String {
+    let reading = Reading { mirrors: vec![status], ..Reading::default() };
+    Metrics::new(None).page(&reading).expect("a page")
+}
+
+#[test]
+fn a_mirror_that_is_behind_is_seen() {
+    let difference = Difference { behind_refs: 5, behind_commits: Some(6), ..Difference::default() };
+    let page = mirror_page(MirrorStatus {
+        difference: Some(difference),
+        renewal: Some(renewal()),
+        ..status(Condition::Stale)
+    });
+    for line in [
+        "modvet_mirror_in_sync{mirror=\"python-gitlab\"} 0",
+        "modvet_mirror_condition{mirror=\"python-gitlab\",condition=\"stale\"} 1",
+        "modvet_mirror_condition{mirror=\"python-gitlab\",condition=\"in_sync\"} 0",
+        "modvet_mirror_behind_refs{mirror=\"python-gitlab\"} 5",
+        "modvet_mirror_behind_commits{mirror=\"python-gitlab\"} 6",
+        "modvet_mirror_last_attempt_timestamp_seconds{mirror=\"python-gitlab\"} 1800000003.0",
+        "modvet_mirror_last_success_timestamp_seconds{mirror=\"python-gitlab\"} 1800000002.0",
+        "modvet_mirror_last_in_sync_timestamp_seconds{mirror=\"python-gitlab\"} 1800000001.0",
+        "modvet_mirror_check_every_seconds{mirror=\"python-gitlab\"} 900",
+        "modvet_mirror_undelivered_notices{mirror=\"python-gitlab\"} 4",
+        // The last day still holds: it is overdue when the second of February begins.
+        "modvet_renewal_due_timestamp_seconds{mirror=\"python-gitlab\"} 1801526400",
+    ] {
+        assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
+    }
+}
+
+#[test]
+fn what_is_not_known_of_a_mirror_is_not_there() {
+    let unchecked =
+        MirrorStatus { last_attempt: None, last_success: None, last_in_sync: None, ..status(Condition::Unchecked) };
+    let samples = |page: &str| {
+        let samples = page.lines().filter(|line| line.contains("mirror=") && !line.contains("modvet_mirror_condition"));
+        samples.map(|line| line.split('{').next().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    let found = samples(&mirror_page(unchecked));
+    assert_eq!(found, ["modvet_mirror_check_every_seconds", "modvet_mirror_undelivered_notices"]);
+    let found = samples(&mirror_page(status(Condition::Paused)));
+    assert!(!found.iter().any(|name| name == "modvet_mirror_in_sync" || name == "modvet_mirror_check_every_seconds"));
+    let unknown = Difference { behind_refs: 1, behind_commits: None, ..Difference::default() };
+    let found = samples(&mirror_page(MirrorStatus { difference: Some(unknown), ..status(Condition::Lagging) }));
+    assert!(!found.contains(&"modvet_mirror_behind_commits".to_owned()), "{found:?}");
+    let page = mirror_page(status(Condition::InSync));
+    for line in
+        ["modvet_mirror_in_sync{mirror=\"python-gitlab\"} 1", "modvet_mirror_behind_refs{mirror=\"python-gitlab\"} 0"]
+    {
+        assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
+    }
+}
+
+/// The series of a mirror are the same in every condition that is looked at: else alerts would lose them.
+#[test]
+fn a_mirrors_series_stay_the_same_while_its_condition_changes() {
+    let series = |condition: Condition| {
+        let page = mirror_page(status(condition));
+        let lines = page.lines().filter(|line| line.contains("mirror=")).filter_map(|line| line.rsplit_once(' '));
+        lines.map(|(series, _)| series.to_owned()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let first = series(Condition::InSync);
+    for condition in
+        [Condition::Lagging, Condition::Stale, Condition::Diverged, Condition::Unreachable, Condition::Refused]
+    {
+        assert_eq!(series(condition), first, "{condition:?}");
+    }
+}
+
+/// An alert on a name that no page has would never fire.
+#[test]
+fn every_figure_of_the_alert_rules_is_on_the_page() {
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/alerts.yml");
+    let rules = std::fs::read_to_string(rules).expect("the rules");
+    let reading = Reading {
+        upstreams: vec![UpstreamReading { name: "corp".to_owned(), up: Some(true), ..UpstreamReading::default() }],
+        mirrors: vec![MirrorStatus { renewal: Some(renewal()), ..status(Condition::InSync) }],
+        databases: vec![database()],
+        ledgers: vec![LedgerReading { registry: "default".to_owned(), refusals: 0, drifted: 0 }],
+        audit: Some(AuditReading { written: 0, lost: 0 }),
+        certificate_expiry: DateTime::from_timestamp(1_800_000_000, 0),
+        ..Reading::default()
+    };
+    let page = Metrics::new(None).page(&reading).expect("a page");
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names = rules.split(|c| !is_word(c)).filter(|word| word.starts_with("modvet_"));
+    let names: std::collections::BTreeSet<&str> = names.collect();
+    assert!(names.len() >= 8, "{names:?}");
+    for name in names {
+        let is_there = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        assert!(page.lines().any(is_there), "{name} is on no page\n{page}");
     }
 }

@@ -10,6 +10,7 @@ mod golden;
 mod lifecycle;
 mod metrics;
 pub mod openapi;
+mod pages;
 mod sumdb;
 mod tokens;
 mod walk;
