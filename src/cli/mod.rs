@@ -22,6 +22,7 @@ mod go_env;
 mod identity;
 mod logging;
 mod mirror;
+mod notices;
 mod prefetch;
 mod reach;
 mod reload;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::alternates::Alternates;
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
+use super::notices::Channels;
 use super::{environment, identity, stock, upstreams, watch};
 use crate::access::audit::{self, Auditor, Records, What};
 use crate::access::rules::Rulebook;
@@ -137,10 +138,13 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
 pub async fn watch_mirrors(works: &Arc<Works>, identity: &identity::Identity, settings: &Settings) -> Result<()> {
     let Works { store, clock, folders, databases, proofs, rulebook, ledgers, watching, .. } = &**works;
     let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers, watch: &watching.watch };
-    let builder = builder(identity, settings, client(settings)?, parts)?;
-    let (works, mirrors) = (works.clone(), settings.mirrors.clone());
-    let appointing =
-        tokio::task::spawn_blocking(move || works.watching.watch.appoint(watch::watched(&builder, &mirrors)));
+    let client = client(settings)?;
+    let builder = builder(identity, settings, client.clone(), parts)?;
+    let (works, settings) = (works.clone(), settings.clone());
+    let appointing = tokio::task::spawn_blocking(move || {
+        Channels::of(&settings, &client)?.appoint(&works.watching.outbox);
+        works.watching.watch.appoint(watch::watched(&builder, &settings.mirrors))
+    });
     appointing.await.map_err(|error| Error::internal("opening ended early").because(error))?
 }
 
@@ -178,16 +182,17 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
     let client = client(settings)?;
     let Works { store, clock, folders, databases, proofs, rulebook, ledgers, watching, .. } = &**works;
     let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers, watch: &watching.watch };
-    let builder = Arc::new(builder(identity, settings, client, parts)?);
+    let builder = Arc::new(builder(identity, settings, client.clone(), parts)?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
-    let every = settings.check_upstreams;
-    let (limits, rules, mirrors) = (stock::limits(&settings.store), settings.rules.clone(), settings.mirrors.clone());
+    let settings = settings.clone();
     let reloading = tokio::task::spawn_blocking(move || {
+        let channels = Channels::of(&settings, &client)?;
         works.catalog.reload(written, builder.clone(), seal)?;
-        works.watching.watch.appoint(watch::watched(&builder, &mirrors))?;
-        works.upstream_watch.look_every(every);
-        works.stock.limit(limits);
-        works.rulebook.replace(rules);
+        channels.appoint(&works.watching.outbox);
+        works.watching.watch.appoint(watch::watched(&builder, &settings.mirrors))?;
+        works.upstream_watch.look_every(settings.check_upstreams);
+        works.stock.limit(stock::limits(&settings.store));
+        works.rulebook.replace(settings.rules);
         Ok(())
     });
     reloading.await.map_err(|error| Error::internal("reloading ended early").because(error))?

@@ -9,6 +9,7 @@ use super::doubts::Doubts;
 use super::file::{AuditTable, File, GitTable, LedgerTable, MonitorTable, StoreTable, SumdbTable};
 use super::lines::{Lines, Placed};
 use super::mirror::{self, MirrorSettings, MirrorTable};
+use super::notify::{self, ChannelKind, ChannelSettings, NotifyTable, SmtpSettings, SmtpTable};
 use super::schema::Misfit;
 use super::secure;
 use super::settings::{
@@ -81,9 +82,14 @@ impl Reader {
         let rules = super::rules::read(file.rules, file.rule, file.cooldown, names, |above, faults| {
             self.note(above, faults);
         });
+        let allow_insecure = self.allow_insecure(&file.git);
+        let names: Vec<Option<String>> = file.notify.iter().map(NotifyTable::called).collect();
+        let channels = self.doubts.names("notify", names.iter());
         let names = self.doubts.names("mirror", file.mirror.iter().map(|table| &table.name));
-        let mirrors = self.mirrors(file.mirror);
+        let mirrors = self.mirrors(file.mirror, channels.as_deref());
         let known = names.map(|names| known_mirrors(names, &mirrors));
+        let channels = self.channels(file.notify, file.smtp.is_some());
+        let smtp = file.smtp.and_then(|table| self.smtp(table, &allow_insecure));
         let (upstreams, registries) = self.definitions(file.upstream, file.registry, given, known.as_deref());
         Settings {
             listen,
@@ -93,7 +99,7 @@ impl Reader {
             store,
             policy,
             allow_private: file.net.allow_private,
-            allow_insecure: self.allow_insecure(&file.git),
+            allow_insecure,
             instead_of: self.instead_of(file.git.instead_of),
             audit,
             admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
@@ -104,6 +110,8 @@ impl Reader {
             registries,
             rules,
             mirrors,
+            channels,
+            smtp,
         }
     }
 
@@ -307,19 +315,53 @@ impl Reader {
         upstreams
     }
 
-    fn mirrors(&mut self, tables: Vec<MirrorTable>) -> Vec<MirrorSettings> {
+    /// `known` are the names of all channels, if they can be told.
+    fn mirrors(&mut self, tables: Vec<MirrorTable>, known: Option<&[String]>) -> Vec<MirrorSettings> {
         let (mut mirrors, mut names) = (Vec::<MirrorSettings>::new(), Vec::new());
         for (at, table) in tables.into_iter().enumerate() {
             let (name, mut faults) = (table.name.clone(), Vec::new());
+            let channels = table.notify.clone().unwrap_or_default();
             let read = mirror::read(table, &mut faults);
             if let Some(read) = &read {
                 read.look_for_twin(&mirrors, &mut faults);
             }
             look_for_twins(name, &mut names, "mirror", &mut faults);
+            notify::look_for_channels(&channels, known, &mut faults);
             mirrors.extend(read);
             self.note(&format!("mirror.{at}"), &faults);
         }
         mirrors
+    }
+
+    fn channels(&mut self, tables: Vec<NotifyTable>, has_server: bool) -> Vec<ChannelSettings> {
+        let (mut channels, mut names) = (Vec::new(), Vec::new());
+        let has_server = has_server || self.doubts.cover("smtp");
+        for (at, table) in tables.into_iter().enumerate() {
+            let (called, is_named, mut faults) = (table.called(), table.name.is_some(), Vec::new());
+            let read = notify::read(table, &mut faults);
+            let is_email = read.as_ref().is_some_and(|read| matches!(read.kind, ChannelKind::Email { .. }));
+            if is_email && !has_server {
+                faults.push(Fault::other("kind", "\"email\" without a mail server (expected [smtp])"));
+            }
+            if is_named {
+                look_for_twins(called, &mut names, "channel", &mut faults);
+            } else if let Some(kind) = called {
+                match names.contains(&kind) {
+                    true => faults.push(Fault::missing("name").remedy(format!("another channel is called {kind:?}"))),
+                    false => names.push(kind),
+                }
+            }
+            channels.extend(read);
+            self.note(&format!("notify.{at}"), &faults);
+        }
+        channels
+    }
+
+    fn smtp(&mut self, table: SmtpTable, allowed: &AllowInsecure) -> Option<SmtpSettings> {
+        let mut faults = Vec::new();
+        let smtp = notify::smtp(table, allowed, &mut faults);
+        self.note("smtp", &faults);
+        smtp
     }
 
     /// `known` are the names of all upstreams, if they can be told.

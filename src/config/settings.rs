@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::file::File;
 use super::meant::{Reader, known_mirrors};
 use super::mirror::MirrorSettings;
+use super::notify::{ChannelSettings, SmtpSettings};
 use crate::access::rules::Rules;
 use crate::error::{Error, Result};
 use crate::registry::definition::{KnownMirror, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
@@ -44,6 +45,10 @@ pub struct Settings {
     /// What may pass.
     pub rules: Rules,
     pub mirrors: Vec<MirrorSettings>,
+    /// Who is told of mirrors, besides the log.
+    pub channels: Vec<ChannelSettings>,
+    /// Who takes mail.
+    pub smtp: Option<SmtpSettings>,
 }
 
 /// Who speaks TLS with the clients.

@@ -7,10 +7,12 @@ mod comparison;
 pub mod definition;
 #[cfg(test)]
 mod doubles;
+pub mod email;
 pub mod history;
 mod kept;
 mod letter;
 mod look;
+pub mod lookup;
 pub mod outbox;
 pub mod plan;
 mod reader;
@@ -24,6 +26,9 @@ mod telling;
 mod term;
 pub mod upstreams;
 pub mod watch;
+pub mod webhook;
+#[cfg(test)]
+mod webhook_tests;
 mod words;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
