@@ -71,7 +71,7 @@ fn compare(document: &Value, schema: &Value, found: &Value, at: &str, faults: &m
     {
         faults.push(format!("{at}: {found} (expected one of {values:?})"));
     }
-    if schema["format"] == "date-time" {
+    if schema["format"] == "date-time" && !found.is_null() {
         let is_time = found.as_str().is_some_and(|text| chrono::DateTime::parse_from_rfc3339(text).is_ok());
         (!is_time).then(|| faults.push(format!("{at}: {found} (expected a time)")));
     }
