@@ -74,7 +74,7 @@ pub fn next(state: &State, now: DateTime<Utc>) -> DateTime<Utc> {
 
 impl RenewalMark {
     fn new(due: NaiveDate, told: Option<i64>) -> RenewalMark {
-        RenewalMark { due, told, overdue_told_at: None, next_reminder: None, letter: String::new() }
+        RenewalMark { due, told, overdue_told_at: None, next_reminder: None }
     }
 }
 

@@ -95,8 +95,6 @@ pub struct RenewalMark {
     /// When it was told to be overdue.
     pub overdue_told_at: Option<DateTime<Utc>>,
     pub next_reminder: Option<DateTime<Utc>>,
-    /// The last letter's id.
-    pub letter: String,
 }
 
 /// What a check found.

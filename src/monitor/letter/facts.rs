@@ -30,10 +30,11 @@ impl About<'_> {
         let newest = self.state.difference.as_ref().map(|difference| difference.newest).unwrap_or_default();
         let sides =
             [("source", self.definition.source(), newest.source), ("mirror", self.definition.mirror(), newest.mirror)];
+        let noun = if self.noun() == "ref" { "commit" } else { self.noun() };
         for (word, address, newest) in sides {
             lines.add(word, &address);
             if let Some(newest) = newest {
-                lines.add("", &format!("newest commit of {}", moment(newest)));
+                lines.add("", &format!("newest {noun} of {}", moment(newest)));
             }
         }
     }

@@ -77,11 +77,7 @@ impl About<'_> {
 
     /// How it was found, without its name: `stale: 3 refs, 17 commits behind for 26 hours`.
     fn finding(&self, condition: Condition) -> String {
-        let side = match self.state.failed {
-            Some(Side::Source) => "its source",
-            Some(Side::Mirror) => "the mirror",
-            None => "one side",
-        };
+        let side = self.side();
         match condition {
             Condition::InSync => "in sync".to_owned(),
             Condition::Lagging | Condition::Stale => {
@@ -151,24 +147,29 @@ impl About<'_> {
         let allowed = TimeDelta::from_std(self.definition.max_lag).unwrap_or(TimeDelta::MAX);
         match condition {
             Condition::Stale => {
-                format!("The mirror {name} does not follow its source: it may be behind for {}.", stretch(allowed))
+                format!(
+                    "The mirror {name} has been behind its source for longer than the {} it may be.",
+                    stretch(allowed)
+                )
             }
             Condition::Diverged => {
                 format!("The mirror {name} has what its source does not have: {}.", self.diverged())
             }
-            Condition::Refused => format!(
-                "The mirror {name} cannot be checked: {} does not accept the credentials (any more).",
-                self.side().map_or("one side", Side::as_str)
-            ),
-            _ => format!(
-                "The mirror {name} cannot be checked: {} does not answer as it should.",
-                self.side().map_or("one side", Side::as_str)
-            ),
+            Condition::Refused => {
+                let side = self.side();
+                format!("The mirror {name} cannot be checked: {side} does not accept the credentials (any more).")
+            }
+            _ => format!("The mirror {name} cannot be checked: {} does not answer as it should.", self.side()),
         }
     }
 
-    fn side(&self) -> Option<Side> {
-        self.state.failed
+    /// On which side it came to nothing.
+    fn side(&self) -> &'static str {
+        match self.state.failed {
+            Some(Side::Source) => "its source",
+            Some(Side::Mirror) => "the mirror itself",
+            None => "one side",
+        }
     }
 
     fn what(&self) -> &str {

@@ -24,6 +24,8 @@ pub(super) struct Mirror {
     name: String,
     watched: RwLock<Arc<Watched>>,
     state: RwLock<Arc<State>>,
+    /// Whether the store has the state as it is here.
+    is_saved: AtomicBool,
     renewals: RwLock<Arc<Vec<Renewed>>>,
     next_check: RwLock<Option<DateTime<Utc>>>,
     /// Changes of the state take turns.
@@ -45,6 +47,7 @@ impl Mirror {
         if same.is_none() {
             kept::forget_seen(&*world.store, &name)?;
         }
+        let is_saved = same.as_ref().is_some_and(|state| state.left.is_none());
         let state = State { left: None, ..same.unwrap_or_else(|| State::new(source, address, now)) };
         let renewals = kept::renewals(&*world.store, &name)?;
         let mirror = Arc::new(Mirror {
@@ -52,6 +55,7 @@ impl Mirror {
             name,
             watched: RwLock::new(Arc::new(watched)),
             state: RwLock::new(Arc::new(state)),
+            is_saved: AtomicBool::new(is_saved),
             renewals: RwLock::new(Arc::new(renewals)),
             next_check: RwLock::default(),
             turn: Mutex::default(),
@@ -128,16 +132,24 @@ impl Mirror {
         if self.is_retired() {
             return Err(Error::conflict("another mirror of this name was configured meanwhile").about(&self.name));
         }
-        let mut state = State::clone(&self.state());
+        let before = self.state();
+        let mut state = State::clone(&before);
         if state.today.day < now.date_naive() {
             kept::save_day(&*self.world.store, &self.name, &state.today)?;
             state.today = Day::new(now.date_naive());
         }
         let changed = change(&mut state);
-        kept::save_state(&*self.world.store, &self.name, &state)?;
+        // A start, or a reload, seldom changes anything, and there may be hundreds of mirrors.
+        if state != *before || !self.is_saved.load(Ordering::Acquire) {
+            kept::save_state(&*self.world.store, &self.name, &state)?;
+            self.is_saved.store(true, Ordering::Release);
+        }
         // In memory they are gone once they are posted; in the store, with the next state: the outbox knows them again.
         let posted = state.unposted.iter().take_while(|unposted| self.post(unposted)).count();
-        state.unposted.drain(..posted);
+        if posted > 0 {
+            state.unposted.drain(..posted);
+            self.is_saved.store(false, Ordering::Release);
+        }
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
         if posted > 0 {
             self.world.posted.notify_one();
@@ -158,10 +170,8 @@ impl Mirror {
         let watched = self.watched();
         let definition = &watched.definition;
         let id = state.number_letter(&self.name);
-        match (tidings.is_of_renewal(), &mut state.trouble, &mut state.renewal) {
-            (true, _, Some(mark)) => mark.letter.clone_from(&id),
-            (false, Some(trouble), _) => trouble.letter.clone_from(&id),
-            _ => {}
+        if let Some(trouble) = state.trouble.as_mut().filter(|_| !tidings.is_of_renewal()) {
+            trouble.letter.clone_from(&id);
         }
         let renewal = self.renewal(definition, at);
         let about = About { definition, state, renewal: renewal.as_ref(), at };

@@ -84,17 +84,17 @@ impl Watch {
     }
 
     /// Says what is watched from now on. The states of mirrors of the same name and addresses stay; those of mirrors
-    /// that are not there any more are kept for a month. Blocking.
+    /// that are not there any more are kept for a month. Letters go to the channels that the outbox knows by then. Blocking.
     pub fn appoint(&self, mirrors: Vec<Watched>) -> Result<()> {
         let now = self.world.clock.now();
         let mut kept = kept::states(&*self.world.store)?;
-        let mut before = self.mirrors.write().unwrap_or_else(PoisonError::into_inner);
+        let before = self.mirrors.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut after = BTreeMap::new();
         for watched in mirrors {
             let name = watched.definition.name.clone();
             let state = kept.remove(&name).flatten();
-            let mirror = match before.remove(&name) {
-                Some(mirror) if mirror.is_of(&watched.definition) => mirror.reappoint(watched)?,
+            let mirror = match before.get(&name) {
+                Some(mirror) if mirror.is_of(&watched.definition) => mirror.clone().reappoint(watched)?,
                 other => {
                     other.iter().for_each(|mirror| mirror.retire());
                     Mirror::open(self.world.clone(), watched, state)?
@@ -102,9 +102,8 @@ impl Watch {
             };
             after.insert(name, mirror);
         }
-        before.values().for_each(|mirror| mirror.retire());
-        *before = after;
-        drop(before);
+        before.iter().filter(|(name, _)| !after.contains_key(*name)).for_each(|(_, mirror)| mirror.retire());
+        *self.mirrors.write().unwrap_or_else(PoisonError::into_inner) = after;
         for (name, state) in kept {
             self.leave(&name, state, now)?;
         }

@@ -39,11 +39,15 @@ impl World {
 
     /// As after a start: all that is known comes from the store.
     fn watch(&self) -> Watch {
-        let outbox = Arc::new(Outbox::open(self.store.clone(), self.clock.clone()).expect("an outbox"));
+        self.open().expect("a store that takes writes")
+    }
+
+    fn open(&self) -> Result<Watch> {
+        let outbox = Arc::new(Outbox::open(self.store.clone(), self.clock.clone())?);
         outbox.appoint(vec![self.chat.clone()], Some(self.owners.clone()));
-        let watch = Watch::open(self.store.clone(), self.clock.clone(), outbox).expect("a watch");
-        watch.appoint(vec![self.watched()]).expect("mirrors");
-        watch
+        let watch = Watch::open(self.store.clone(), self.clock.clone(), outbox)?;
+        watch.appoint(vec![self.watched()])?;
+        Ok(watch)
     }
 
     fn watched(&self) -> Watched {
@@ -106,7 +110,7 @@ async fn a_check_says_how_it_is_and_the_state_survives_a_restart() {
     let moments = (refused.last_attempt, refused.last_success, refused.last_in_sync);
     let at = |text: &str| Some(moment(text));
     assert_eq!(moments, (at("2027-01-01 01:05"), at("2027-01-01 01:00"), at("2027-01-01 00:00")));
-    assert_eq!(refused.summary, "refused: the mirror does not accept the credentials");
+    assert_eq!(refused.summary, "refused: the mirror itself does not accept the credentials");
     assert_eq!(refused.error.as_deref(), Some("mirror: 401 Unauthorized"));
     assert!(refused.is_bad() && refused.difference == lagging.difference);
     let again = world.watch();
@@ -160,7 +164,7 @@ async fn a_paused_mirror_is_shown_and_left_alone() {
     world.pass(&watch, TimeDelta::hours(1)).await;
     let expected = [
         "python-gitlab: open source subscription lapsed 9 days ago (2027-01-02)",
-        "python-gitlab is unreachable: the mirror does not answer as it should",
+        "python-gitlab is unreachable: the mirror itself does not answer as it should",
     ];
     assert_eq!(world.subjects(), expected);
 }

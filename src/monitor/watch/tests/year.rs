@@ -108,13 +108,17 @@ impl Life {
         end: DateTime<Utc>,
         reopen: impl Fn() -> bool,
     ) {
-        let mut watch = self.world.watch();
+        let open = |world: &World| {
+            // One that is killed while it starts is started again.
+            world.open().or_else(|error| if reopen() { world.open() } else { Err(error) }).expect("a store")
+        };
+        let mut watch = open(&self.world);
         let mut happenings = happenings.into_iter().peekable();
         while self.world.clock.now() < end {
             let mut next = watch.tick().await;
             if reopen() {
                 drop(watch);
-                watch = self.world.watch();
+                watch = open(&self.world);
                 next = watch.next().min(next);
             }
             let until = happenings.peek().map_or(end, |(at, _)| *at);
@@ -208,10 +212,6 @@ async fn a_kill_after_any_write_loses_no_letter_and_doubles_none() {
     for writes in 0..whole.writes() {
         let store = Arc::new(DyingStore::after(writes));
         let mut life = Life::new(store.clone());
-        if writes < 1 {
-            // Nothing was ever there.
-            store.revive();
-        }
         life.live(happenings(), end, || store.is_dead() && store.revive()).await;
         assert_eq!(life.news(), expected, "killed after {writes} writes");
         for taken in [&life.world.chat.taken, &life.world.owners.taken] {
