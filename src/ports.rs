@@ -1,8 +1,9 @@
 //! The traits by which the rooms reach the world: `Source`, `Examiner`, `Sumdb`, `Witness`, `Repo`, `Store`,
-//! `Clock`; those of the mirror watch, `Pair`, `Notifier` and `Mirrors`, lie in `mirror`.
+//! `Clock`; those of the mirror watch, `Pair`, `Notifier` and `Mirrors`, lie in `mirror`, and `Line` of upstreams in `line`.
 //! Must not know of any implementation; a verb joins a trait only with two that really do it.
 //! Rules: HOUSE.md, "The two storeys".
 
+mod line;
 mod mirror;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::spec::refs::Refs;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
 
+pub use line::{Answer, Certificate, Line};
 pub use mirror::{
     Condition, Letter, Mirrors, Newest, Notifier, Pair, RefPair, RefRelation, RefUpdate, Relate, Relation, RemoteRef,
     Side, Standing, Transfer, Updated,

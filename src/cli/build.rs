@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::git::{Options, Repositories};
 use crate::http::site::Counter;
 use crate::net::{Client, Credential, CredentialKind, Renew, Secret, Trust};
-use crate::ports::{Clock, Examiner, Repo, Source, Store, Sumdb};
+use crate::ports::{Clock, Examiner, Line, Repo, Source, Store, Sumdb};
 use crate::registry::catalog::{Build, Offer, Tested};
 use crate::registry::definition::{
     Auth, AuthScheme, RegistryDefinition, SecretRef, Timeouts, UpstreamDefinition, UpstreamKind,
@@ -32,7 +32,7 @@ use crate::spec::database::Verify;
 use crate::spec::path::ModulePath;
 use crate::sumdb;
 use crate::upstream::probe::{self, Probed};
-use crate::upstream::{DirSource, Discover, Discreet, Failing, Limits, ProxySource};
+use crate::upstream::{DirLine, DirSource, Discover, Discreet, Failing, GitLine, Limits, ProxyLine, ProxySource};
 use crate::vet::mode::Policy;
 
 /// Questions over git at a time for one upstream, well below the runtime's blocking threads.
@@ -168,6 +168,7 @@ impl Build<Counter> for Builder {
         let shelf = shelf(definition);
         let client = self.view(definition, secret)?;
         let proxies = self.proxies(&client);
+        let line = line(definition, &client);
         let mut examiner: Option<Arc<dyn Examiner>> = None;
         let mut sumdb: Option<Arc<dyn Sumdb>> = None;
         let source: Arc<dyn Source> = match &definition.kind {
@@ -188,12 +189,13 @@ impl Build<Counter> for Builder {
             Some(examiner) => cached.examined_by(examiner),
             None => cached,
         };
-        Ok(Offer { cached: Arc::new(cached), judgement: judgement(definition), sumdb })
+        Ok(Offer { cached: Arc::new(cached), judgement: judgement(definition), sumdb, line: Some(line) })
     }
 
     fn failing(&self, definition: &UpstreamDefinition, error: Error) -> Offer {
-        let cached = self.cached(definition, shelf(definition), Arc::new(Failing::new(error)));
-        Offer { cached: Arc::new(cached), judgement: judgement(definition), sumdb: None }
+        let failing = Arc::new(Failing::new(error));
+        let cached = Arc::new(self.cached(definition, shelf(definition), failing.clone()));
+        Offer { cached, judgement: judgement(definition), sumdb: None, line: Some(failing) }
     }
 
     fn registry(
@@ -347,6 +349,16 @@ impl Builder {
             turns: Arc::new(tokio::sync::Semaphore::new(GIT_JOBS)),
             list_validity: definition.list_validity,
         }
+    }
+}
+
+/// The way to an upstream; `client` is its own view.
+fn line(definition: &UpstreamDefinition, client: &Client) -> Arc<dyn Line> {
+    let client = client.clone();
+    match &definition.kind {
+        UpstreamKind::Git => Arc::new(GitLine::new(client, definition.auth.as_ref().map(|auth| auth.host.clone()))),
+        UpstreamKind::Proxy(url) => Arc::new(ProxyLine::new(client, url.clone(), definition.auth.is_some())),
+        UpstreamKind::Dir(folder) => Arc::new(DirLine::new(folder.clone(), definition.timeouts.first_byte)),
     }
 }
 

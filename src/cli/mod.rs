@@ -31,6 +31,7 @@ mod server;
 mod stock;
 mod tls;
 mod token;
+mod upstreams;
 mod watch;
 mod wiring;
 

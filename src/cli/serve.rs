@@ -167,6 +167,9 @@ fn look_after(site: &Site, drift_check: Duration) {
     if let Some(watching) = site.watching() {
         tokio::spawn(monitor::keep(watching.watch.clone()));
     }
+    if let Some(watch) = site.upstream_watch() {
+        tokio::spawn(monitor::upstreams::keep(watch.clone()));
+    }
 }
 
 /// How a file that was served unverified is held against the checksum database again: by the first registry that its
@@ -240,7 +243,7 @@ pub async fn site(identity: &Identity, settings: Settings, purpose: Purpose) -> 
         None => site,
     };
     let site = site.vouched_by(works.databases.clone()).proving(works.proofs.clone());
-    let site = site.with_ledgers(works.ledgers.clone());
+    let site = site.with_ledgers(works.ledgers.clone()).looking_after_upstreams(works.upstream_watch.clone());
     if matches!(purpose, Purpose::Store) {
         return Ok(Arc::new(site));
     }

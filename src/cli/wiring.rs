@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
-use super::{environment, identity, stock, watch};
+use super::{environment, identity, stock, upstreams, watch};
 use crate::access::audit::{self, Auditor, Records, What};
 use crate::access::rules::Rulebook;
 use crate::access::{Ledgers, Tokens};
@@ -14,6 +14,7 @@ use crate::config::settings::AuditSettings;
 use crate::config::{self, Settings};
 use crate::error::{Error, Result};
 use crate::http::site::{Counter, Watching};
+use crate::monitor::upstreams::UpstreamWatch;
 use crate::monitor::{Outbox, Watch};
 use crate::net::{self, AllowInsecure, AllowPrivate, Client, InsteadOf, Secret};
 use crate::ports::{Clock, Store, Sumdb};
@@ -63,6 +64,8 @@ pub struct Works {
     pub ledgers: Arc<Ledgers>,
     /// The mirror watch; nothing is watched until [`watch_mirrors`].
     pub watching: Watching,
+    /// Who has an eye on the upstreams.
+    pub upstream_watch: Arc<UpstreamWatch>,
 }
 
 /// The runtime of every command.
@@ -104,6 +107,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let counter = catalog.current().registries.get(DEFAULT).cloned();
     let counter = counter.ok_or_else(|| Error::internal("there is no default registry"))?;
     let catalog = Arc::new(catalog);
+    let upstream_watch = open_upstream_watch(&store, &clock, &watching, &catalog, settings).await?;
     let limits = stock::limits(&settings.store);
     let tokens = Arc::new(tokens(&store, &clock).await?);
     let records = records(settings, asker, &clock)?;
@@ -122,6 +126,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
         rulebook,
         ledgers,
         watching,
+        upstream_watch,
     })
 }
 
@@ -148,6 +153,21 @@ async fn open_watch(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, asker: Asker
     opening.await.map_err(|error| Error::internal("opening ended early").because(error))?
 }
 
+/// Who has an eye on the upstreams: on all of them, whoever defines them when.
+async fn open_upstream_watch(
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    watching: &Watching,
+    catalog: &Arc<Catalog<Counter>>,
+    settings: &Settings,
+) -> Result<Arc<UpstreamWatch>> {
+    let (store, clock, outbox) = (store.clone(), clock.clone(), watching.outbox.clone());
+    let (upstreams, every) = (upstreams::of(catalog), settings.check_upstreams);
+    let opening = move || UpstreamWatch::open(store, clock, outbox, upstreams, every).map(Arc::new);
+    let opened = tokio::task::spawn_blocking(opening).await;
+    opened.map_err(|error| Error::internal("opening ended early").because(error))?
+}
+
 /// Puts other settings in the place of those that all was opened with; if they do not work, all stays as it was.
 pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings: &Settings) -> Result<()> {
     for upstream in &settings.upstreams {
@@ -158,10 +178,12 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
     let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers };
     let builder = Arc::new(builder(identity, settings, client, parts)?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
+    let every = settings.check_upstreams;
     let (limits, rules, mirrors) = (stock::limits(&settings.store), settings.rules.clone(), settings.mirrors.clone());
     let reloading = tokio::task::spawn_blocking(move || {
         works.catalog.reload(written, builder.clone(), seal)?;
         works.watching.watch.appoint(watch::watched(&builder, &mirrors))?;
+        works.upstream_watch.look_every(every);
         works.stock.limit(limits);
         works.rulebook.replace(rules);
         Ok(())

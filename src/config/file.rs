@@ -31,6 +31,7 @@ pub struct File {
     pub audit: AuditTable,
     pub sumdb: SumdbTable,
     pub ledger: LedgerTable,
+    pub monitor: MonitorTable,
     pub upstream: Vec<UpstreamTable>,
     pub registry: Vec<RegistryTable>,
     pub rules: RulesTable,
@@ -121,6 +122,12 @@ pub struct SumdbTable {
 #[serde(default)]
 pub struct LedgerTable {
     pub drift_check: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct MonitorTable {
+    pub check_upstreams: Option<String>,
 }
 
 impl File {

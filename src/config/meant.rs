@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::doubts::Doubts;
-use super::file::{AuditTable, File, GitTable, LedgerTable, StoreTable, SumdbTable};
+use super::file::{AuditTable, File, GitTable, LedgerTable, MonitorTable, StoreTable, SumdbTable};
 use super::lines::{Lines, Placed};
 use super::mirror::{self, MirrorSettings, MirrorTable};
 use super::schema::Misfit;
@@ -24,6 +24,9 @@ use crate::spec::path;
 use crate::vet::mode::Policy;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const CHECK_UPSTREAMS: Duration = Duration::from_secs(15 * 60);
+/// Nobody is to be asked all the time.
+const SOONEST_CHECK: Duration = Duration::from_secs(1);
 
 pub(super) struct Reader {
     lines: Lines,
@@ -71,6 +74,7 @@ impl Reader {
         let audit = self.audit(file.audit);
         let sumdb = self.sumdb(file.sumdb, &given.databases);
         let ledger = self.ledger(&file.ledger);
+        let check_upstreams = self.check_upstreams(&file.monitor);
         self.allow_private(&file.net.allow_private);
         let names = self.doubts.names("registry", file.registry.iter().map(|table| &table.name));
         let rules = super::rules::read(file.rules, file.rule, file.cooldown, names, |above, faults| {
@@ -92,6 +96,7 @@ impl Reader {
             admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
             sumdb,
             ledger,
+            check_upstreams,
             upstreams,
             registries,
             rules,
@@ -104,6 +109,17 @@ impl Reader {
         let drift_check = duration("drift_check", written.drift_check.as_deref(), default, &mut faults);
         self.note("ledger", &faults);
         LedgerSettings { drift_check }
+    }
+
+    fn check_upstreams(&mut self, written: &MonitorTable) -> Duration {
+        let mut faults = Vec::new();
+        let text = written.check_upstreams.as_deref();
+        let every = duration("check_upstreams", text, CHECK_UPSTREAMS, &mut faults);
+        if !every.is_zero() && every < SOONEST_CHECK {
+            faults.push(Fault::wrong("check_upstreams", text.unwrap_or_default(), "at least 1s, or 0 for never"));
+        }
+        self.note("monitor", &faults);
+        every
     }
 
     fn store(&mut self, written: StoreTable, given: &Given) -> StoreSettings {

@@ -3,7 +3,8 @@
 use url::Url;
 
 use super::file::{
-    ApiTable, AuditTable, File, GitTable, LedgerTable, NetTable, PseudoVersionsTable, StoreTable, SumdbTable,
+    ApiTable, AuditTable, File, GitTable, LedgerTable, MonitorTable, NetTable, PseudoVersionsTable, StoreTable,
+    SumdbTable,
 };
 use super::mirror::MirrorSettings;
 use super::rules;
@@ -47,6 +48,7 @@ impl Settings {
                 instead_of: self.instead_of.iter().map(shown).collect(),
             },
             ledger: LedgerTable { drift_check: Some(printed_duration(self.ledger.drift_check)) },
+            monitor: MonitorTable { check_upstreams: Some(printed_duration(self.check_upstreams)) },
             api: ApiTable { admin_token_file, admin_token_env },
             audit: AuditTable {
                 enabled: Some(self.audit.enabled),

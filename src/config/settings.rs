@@ -36,6 +36,8 @@ pub struct Settings {
     pub admin_token: Option<SecretRef>,
     pub sumdb: SumdbSettings,
     pub ledger: LedgerSettings,
+    /// So often upstreams are looked at; no time at all: never.
+    pub check_upstreams: Duration,
     /// In the order of the walk.
     pub upstreams: Vec<UpstreamDefinition>,
     pub registries: Vec<RegistryDefinition>,
@@ -217,6 +219,18 @@ mod tests {
         assert_eq!(faults, ["line 2: ledger.drift_check: \"often\" (expected a duration such as 30s, 1m or 24h)"]);
         let faults = settings("[ledger]\ndrift_chek = '1h'").expect_err("unknown");
         assert_eq!(faults, ["line 2: unknown key `drift_chek` in [ledger]\ndid you mean `drift_check`?"]);
+    }
+
+    #[test]
+    fn how_often_upstreams_are_looked_at_is_a_duration() {
+        for (written, seconds) in [("", 900), ("check_upstreams = '90s'", 90), ("check_upstreams = '0'", 0)] {
+            let found = settings(&format!("[monitor]\n{written}")).expect(written);
+            assert_eq!(found.check_upstreams, Duration::from_secs(seconds), "{written}");
+        }
+        let faults = settings("[monitor]\ncheck_upstreams = '5ms'").expect_err("all the time");
+        assert_eq!(faults, ["line 2: monitor.check_upstreams: \"5ms\" (expected at least 1s, or 0 for never)"]);
+        let faults = settings("[monitor]\ncheck = '1h'").expect_err("unknown");
+        assert_eq!(faults, ["line 2: unknown key `check` in [monitor]\ndid you mean `check_upstreams`?"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::route::RegistryName;
 use crate::access::audit::Records;
 use crate::access::{Ledgers, Tokens};
 use crate::error::{Error, Result};
+use crate::monitor::upstreams::UpstreamWatch;
 use crate::monitor::{Outbox, Watch};
 use crate::registry::catalog::Catalog;
 use crate::registry::stock::Stock;
@@ -32,6 +33,7 @@ pub struct Site {
     databases: Arc<sumdb::Databases>,
     ledgers: Option<Arc<Ledgers>>,
     watching: Option<Watching>,
+    upstream_watch: Option<Arc<UpstreamWatch>>,
 }
 
 /// The mirror watch, and who tells people.
@@ -44,10 +46,17 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Does what came of some work and what nobody else would do.
+    /// Delivers what came of some work, where nobody else does.
     pub async fn settle(&self) {
         if !self.is_kept {
             self.outbox.deliver_due().await;
+        }
+    }
+
+    /// Does all that is due by now, reminders and renewals too, where nobody else does.
+    pub async fn catch_up(&self) {
+        if !self.is_kept {
+            self.watch.tick().await;
         }
     }
 }
@@ -71,8 +80,8 @@ pub struct Reloaded {
 impl Site {
     pub fn new(catalog: Arc<Catalog<Counter>>, tokens: Arc<Tokens>) -> Site {
         let databases = Arc::default();
-        let (reload, stock, records, proofs, ledgers, watching) = Default::default();
-        Site { catalog, tokens, reload, stock, records, proofs, databases, ledgers, watching }
+        let (reload, stock, records, proofs, ledgers, watching, upstream_watch) = Default::default();
+        Site { catalog, tokens, reload, stock, records, proofs, databases, ledgers, watching, upstream_watch }
     }
 
     /// Without any registry, for tests of what needs none.
@@ -133,6 +142,16 @@ impl Site {
     /// What every registry served first.
     pub fn ledgers(&self) -> Option<Arc<Ledgers>> {
         self.ledgers.clone()
+    }
+
+    /// The same, with somebody who has an eye on the upstreams.
+    pub fn looking_after_upstreams(self, watch: Arc<UpstreamWatch>) -> Site {
+        Site { upstream_watch: Some(watch), ..self }
+    }
+
+    /// Who has an eye on the upstreams; `None` where nobody has.
+    pub fn upstream_watch(&self) -> Option<&Arc<UpstreamWatch>> {
+        self.upstream_watch.as_ref()
     }
 
     /// The same, with a mirror watch.

@@ -13,14 +13,15 @@ mod letter;
 mod look;
 pub mod outbox;
 pub mod plan;
-pub mod said;
 mod renewal;
+pub mod said;
 mod schedule;
 mod seen;
 mod state;
 pub mod status;
-mod term;
 mod telling;
+mod term;
+pub mod upstreams;
 pub mod watch;
 mod words;
 

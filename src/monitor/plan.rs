@@ -93,7 +93,9 @@ impl Plan {
             let kind = match (pair.source, pair.mirror, relation) {
                 (None, _, _) => UpdateKind::Delete,
                 (_, None, _) => UpdateKind::Create,
-                (_, _, Some(relation)) if relation.is_forward && !pair.name.starts_with("refs/tags/") => UpdateKind::Forward,
+                (_, _, Some(relation)) if relation.is_forward && !pair.name.starts_with("refs/tags/") => {
+                    UpdateKind::Forward
+                }
                 _ => UpdateKind::Overwrite,
             };
             Planned {

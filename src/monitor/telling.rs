@@ -11,20 +11,24 @@ pub enum Tidings {
     /// It is not well.
     Trouble,
     /// It is not well in another way than was told.
-    Changed { was: Condition },
+    Changed {
+        was: Condition,
+    },
     Reminder,
     Recovered(Recovered),
     /// It has to be renewed soon.
     RenewalDue,
     RenewalOverdue,
     RenewalReminder,
-    Renewed { was_due: NaiveDate },
+    Renewed {
+        was_due: NaiveDate,
+    },
 }
 
 impl Tidings {
     /// Whether they are about what has to be renewed, and not about how the mirror is found.
     pub fn is_of_renewal(&self) -> bool {
-        use Tidings::{Renewed, RenewalDue, RenewalOverdue, RenewalReminder};
+        use Tidings::{RenewalDue, RenewalOverdue, RenewalReminder, Renewed};
         matches!(self, RenewalDue | RenewalOverdue | RenewalReminder | Renewed { .. })
     }
 }
@@ -179,4 +183,3 @@ impl Trouble {
         })
     }
 }
-

@@ -17,11 +17,19 @@ const REMEMBERED: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Certificates(RwLock<HashMap<String, Seen>>);
 
+/// From when and until when a certificate holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// `None` where only its end is known.
+    pub begins: Option<DateTime<Utc>>,
+    pub ends: DateTime<Utc>,
+}
+
 #[derive(Debug)]
 struct Seen {
     /// What was read: nearly every answer comes with the same one.
     der: Vec<u8>,
-    not_after: DateTime<Utc>,
+    validity: Validity,
 }
 
 impl Certificates {
@@ -31,20 +39,20 @@ impl Certificates {
         if self.0.read().unwrap_or_else(PoisonError::into_inner).get(&host).is_some_and(|seen| seen.der == der) {
             return;
         }
-        if let Some(not_after) = not_after(der) {
-            self.put(host, Seen { der: der.to_vec(), not_after });
+        if let Some(validity) = validity(der) {
+            self.put(host, Seen { der: der.to_vec(), validity });
         }
     }
 
     /// Takes note that nothing was said since the certificate has ended.
-    pub fn note_end(&self, url: &Url, not_after: DateTime<Utc>) {
-        self.put(failure::host(url), Seen { der: Vec::new(), not_after });
+    pub fn note_end(&self, url: &Url, ends: DateTime<Utc>) {
+        self.put(failure::host(url), Seen { der: Vec::new(), validity: Validity { begins: None, ends } });
     }
 
-    /// The last moment of what a URL's host showed last.
-    pub fn not_after(&self, url: &Url) -> Option<DateTime<Utc>> {
+    /// How long what a URL's host showed last holds.
+    pub fn validity(&self, url: &Url) -> Option<Validity> {
         let seen = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&failure::host(url)).map(|seen| seen.not_after)
+        seen.get(&failure::host(url)).map(|seen| seen.validity)
     }
 
     fn put(&self, host: String, seen: Seen) {
@@ -56,9 +64,11 @@ impl Certificates {
     }
 }
 
-fn not_after(der: &[u8]) -> Option<DateTime<Utc>> {
+fn validity(der: &[u8]) -> Option<Validity> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    DateTime::from_timestamp(certificate.validity().not_after.timestamp(), 0)
+    let validity = certificate.validity();
+    let begins = DateTime::from_timestamp(validity.not_before.timestamp(), 0);
+    DateTime::from_timestamp(validity.not_after.timestamp(), 0).map(|ends| Validity { begins, ends })
 }
 
 #[cfg(test)]
@@ -82,14 +92,15 @@ mod tests {
         let url = |text: &str| Url::parse(text).expect(text);
         let moment = |text: &str| Some(text.parse::<DateTime<Utc>>().expect(text));
         let certificates = Certificates::default();
+        let ends = |url: &Url| certificates.validity(url).map(|validity| validity.ends);
         certificates.note(&url("https://git.example/a"), &issued(2031));
         certificates.note(&url("https://git.example:8443/"), &issued(2032));
-        assert_eq!(certificates.not_after(&url("https://git.example/b?c")), moment("2031-03-04T00:00:00Z"));
-        assert_eq!(certificates.not_after(&url("https://git.example:8443/")), moment("2032-03-04T00:00:00Z"));
+        assert_eq!(ends(&url("https://git.example/b?c")), moment("2031-03-04T00:00:00Z"));
+        assert_eq!(ends(&url("https://git.example:8443/")), moment("2032-03-04T00:00:00Z"));
         certificates.note(&url("https://git.example/"), b"no certificate");
         certificates.note(&url("https://git.example/"), &issued(2033));
-        assert_eq!(certificates.not_after(&url("https://git.example/")), moment("2033-03-04T00:00:00Z"));
-        assert_eq!(certificates.not_after(&url("https://other.example/")), None);
+        assert_eq!(ends(&url("https://git.example/")), moment("2033-03-04T00:00:00Z"));
+        assert_eq!(ends(&url("https://other.example/")), None);
     }
 
     #[tokio::test]
@@ -103,12 +114,14 @@ mod tests {
             ..Settings::default()
         };
         let client = Client::new(settings).expect("settings");
-        assert_eq!(client.certificate_end(&server.url("/")), None, "nobody asked yet");
+        assert_eq!(client.certificate(&server.url("/")), None, "nobody asked yet");
         client.send(Request::get(server.url("/")).trust(Trust::Named)).await.expect("an answer");
-        let end = "2126-10-28T12:30:05Z".parse().ok();
-        assert_eq!(client.certificate_end(&server.url("/x")), end);
+        let moment = |text: &str| text.parse::<DateTime<Utc>>().expect(text);
+        let (begins, ends) = (Some(moment("2026-11-21T12:30:05Z")), moment("2126-10-28T12:30:05Z"));
+        let holds = Some(Validity { begins, ends });
+        assert_eq!(client.certificate(&server.url("/x")), holds);
         let replaced = Url::parse("https://go.test/x").expect("url");
-        assert_eq!(client.certificate_end(&replaced), end, "whoever answers for an address");
+        assert_eq!(client.certificate(&replaced), holds, "whoever answers for an address");
     }
 
     #[tokio::test]
@@ -128,6 +141,7 @@ mod tests {
         let client = Client::new(settings).expect("settings");
         let error = client.send(Request::get(server.url("/")).trust(Trust::Named)).await.expect_err("it has ended");
         assert!(error.chain().contains("certificate"), "{error}");
-        assert_eq!(client.certificate_end(&server.url("/")), "2020-05-06T00:00:00Z".parse().ok());
+        let ends = "2020-05-06T00:00:00Z".parse().expect("a moment");
+        assert_eq!(client.certificate(&server.url("/")), Some(Validity { begins: None, ends }));
     }
 }

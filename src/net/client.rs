@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::tls::TlsInfo;
@@ -14,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
 use super::address::{Guard, GuardedResolver};
-use super::certificate::Certificates;
+use super::certificate::{Certificates, Validity};
 use super::credentials::{Credential, CredentialKind, Keys, Renew, take_userinfo};
 use super::environment::Proxies;
 use super::failure::Trouble;
@@ -178,12 +177,12 @@ impl Client {
         replaced(&self.shared.instead_of, address)
     }
 
-    /// The last moment of the certificate that whoever answers for this address showed last, also where it was one that
-    /// has ended. `None` where no TLS is spoken, or nobody asked yet.
-    pub fn certificate_end(&self, url: &Url) -> Option<DateTime<Utc>> {
+    /// How long the certificate holds that whoever answers for this address showed last, also where it was one that has
+    /// ended. `None` where no TLS is spoken, or nobody asked yet.
+    pub fn certificate(&self, url: &Url) -> Option<Validity> {
         let instead = replaced(&self.shared.instead_of, url.as_str());
         let instead = instead.and_then(|instead| Url::parse(instead.expose()).ok()).filter(is_http);
-        self.shared.certificates.not_after(instead.as_ref().unwrap_or(url))
+        self.shared.certificates.validity(instead.as_ref().unwrap_or(url))
     }
 
     /// The host that did not accept the credentials it was shown last (401), as long as none of its answers shows that
@@ -285,16 +284,7 @@ impl Client {
                 }
                 Ok(Response::new(answer, request.url.clone(), patience.with(self.limits.stall), deadline, permit))
             }
-            Some(Err(cause)) => {
-                if let Some(end) = failure::certificate_end(&cause) {
-                    self.shared.certificates.note_end(&request.url, end);
-                }
-                Err(Failure {
-                    is_passing: failure::is_passing(&cause),
-                    trouble: failure::trouble(&cause),
-                    error: failure::request(&host, &cause, &self.limits),
-                })
-            }
+            Some(Err(cause)) => Err(self.failed(&request.url, &cause)),
             None => {
                 let error = Error::bad_gateway(match request.uploads().filter(|upload| !upload.is_sent()) {
                     Some(upload) => upload.stuck(&host),
@@ -302,6 +292,17 @@ impl Client {
                 });
                 Err(Failure { error, trouble: Trouble::Timeout, is_passing: false })
             }
+        }
+    }
+
+    fn failed(&self, url: &Url, cause: &reqwest::Error) -> Failure {
+        if let Some(end) = failure::certificate_end(cause) {
+            self.shared.certificates.note_end(url, end);
+        }
+        Failure {
+            is_passing: failure::is_passing(cause),
+            trouble: failure::trouble(cause),
+            error: failure::request(&failure::host(url), cause, &self.limits),
         }
     }
 }

@@ -26,6 +26,7 @@ mod tls;
 mod upload;
 
 pub use crate::secret::Secret;
+pub use certificate::Validity;
 pub use client::{Client, Unreached};
 pub use credentials::{Credential, CredentialKind, Renew};
 pub use environment::Proxies;

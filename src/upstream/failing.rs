@@ -21,7 +21,7 @@ impl Failing {
         Failing(error)
     }
 
-    fn failure<T>(&self) -> Result<T> {
+    pub(super) fn failure<T>(&self) -> Result<T> {
         Err(self.0.clone())
     }
 }

@@ -9,6 +9,7 @@ use url::Url;
 use super::discover::Discover;
 use crate::error::Error;
 use crate::net::{Client, Request, Response, Trouble, Trust, Unreached};
+use crate::spec::database::BUILT_IN;
 use crate::spec::location::LocationKind;
 use crate::spec::path::ModulePath;
 
@@ -107,6 +108,52 @@ pub async fn proxy(client: &Client, base: &Url, module: Option<&ModulePath>) -> 
         }
         Err(unreached) => Probed::unreached(&unreached),
     }
+}
+
+/// Whether another proxy answers, by what all of them answer at once and what names no module: whether it speaks for a
+/// checksum database. Whatever it says to that but a failure is an answer; who is refused may be known by others, so
+/// 403 counts only where we say who we are.
+pub async fn answers(client: &Client, base: &Url, is_known: bool) -> Result<(), Error> {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/sumdb/{}/supported", base.path().trim_end_matches('/'), database()));
+    let response = client.send(Request::get(url).trust(Trust::Named)).await?;
+    let status = response.status;
+    let says = |what: &str| format!("{} answers {status}: {what}", response.url.host_str().unwrap_or_default());
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            let what = if is_known { "the credentials are not accepted" } else { "it wants credentials" };
+            Err(Error::bad_gateway(says(what)).unauthorized())
+        }
+        StatusCode::FORBIDDEN if is_known => {
+            Err(Error::forbidden(says("who we are may not read here (any more)")).unauthorized())
+        }
+        StatusCode::TOO_MANY_REQUESTS => Err(Error::bad_gateway(says("too many requests"))),
+        status if status.is_server_error() => Err(Error::bad_gateway(says("it is not well"))),
+        _ => Ok(()),
+    }
+}
+
+/// The checksum database that every proxy has heard of.
+fn database() -> &'static str {
+    BUILT_IN.split('+').next().unwrap_or_default()
+}
+
+/// Whether a git server's host answers at all. It is not told who we are: nothing at its top asks for it.
+pub async fn host(client: &Client, host: &str) -> Result<(), Error> {
+    let mut failure = Error::gone(format!("{host} is no host"));
+    for scheme in ["https", "http"] {
+        let Ok(url) = Url::parse(&format!("{scheme}://{host}/")) else { break };
+        if scheme == "http" && !client.allows_insecure(&url) {
+            break;
+        }
+        let request = Request { method: Method::HEAD, ..Request::get(url) }.trust(Trust::Named).anonymous(true);
+        match client.send(request).await {
+            Ok(_) => return Ok(()),
+            // Where plain http is allowed, nobody may speak TLS.
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 /// Git: the refs of a module's repository. Without a module there is nobody to ask.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Call, Reply};
 use crate::error::{Error, Result};
+use crate::monitor::upstreams::UpstreamStatus;
 use crate::registry::catalog::{Fields, UpstreamView};
 use crate::registry::{Cached, Counters, Health};
 use crate::spec::path::ModulePath;
@@ -20,11 +21,15 @@ struct Doing<'a> {
     health: Option<Health>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counters: Option<&'a Counters>,
+    /// How the watch finds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watch: Option<UpstreamStatus>,
 }
 
 impl Doing<'_> {
-    fn of(defined: UpstreamView, cached: Option<&Arc<Cached>>) -> Doing<'_> {
+    fn of<'a>(defined: UpstreamView, cached: Option<&'a Arc<Cached>>, watched: &[UpstreamStatus]) -> Doing<'a> {
         Doing {
+            watch: watched.iter().find(|status| status.name == defined.name()).cloned(),
             defined,
             health: cached.map(|cached| cached.health()),
             counters: cached.map(|cached| cached.counters()),
@@ -36,9 +41,10 @@ pub async fn list(call: Call) -> Result<Reply> {
     let catalog = call.site.catalog().clone();
     let current = catalog.current();
     let defined = blocking(move || Ok(catalog.list_upstreams())).await?;
+    let watched = watched(&call);
     let doing = |view: UpstreamView| {
         let cached = current.upstreams.get(view.name());
-        Doing::of(view, cached)
+        Doing::of(view, cached, &watched)
     };
     let upstreams: Vec<Doing<'_>> = defined.into_iter().map(doing).collect();
     Reply::json(&serde_json::json!({ "upstreams": upstreams }))
@@ -48,7 +54,11 @@ pub async fn show(call: Call) -> Result<Reply> {
     let (catalog, name) = (call.site.catalog().clone(), call.name("upstream").to_owned());
     let current = catalog.current();
     let defined = blocking(move || catalog.show_upstream(&name)).await?;
-    Reply::json(&Doing::of(defined, current.upstreams.get(call.name("upstream"))))
+    Reply::json(&Doing::of(defined, current.upstreams.get(call.name("upstream")), &watched(&call)))
+}
+
+fn watched(call: &Call) -> Vec<UpstreamStatus> {
+    call.site.upstream_watch().map(|watch| watch.statuses()).unwrap_or_default()
 }
 
 pub async fn create(call: Call) -> Result<Reply> {

@@ -28,10 +28,8 @@ impl About<'_> {
 
     fn sides(&self, lines: &mut Lines) {
         let newest = self.state.difference.as_ref().map(|difference| difference.newest).unwrap_or_default();
-        let sides = [
-            ("source", self.definition.source(), newest.source),
-            ("mirror", self.definition.mirror(), newest.mirror),
-        ];
+        let sides =
+            [("source", self.definition.source(), newest.source), ("mirror", self.definition.mirror(), newest.mirror)];
         for (word, address, newest) in sides {
             lines.add(word, &address);
             if let Some(newest) = newest {
@@ -69,7 +67,9 @@ impl About<'_> {
                 _ if one.is_diverged => "diverged".to_owned(),
                 (Some(_), None) => "missing".to_owned(),
                 (None, Some(_)) => "not at the source".to_owned(),
-                _ => one.behind_commits.map_or("differs".to_owned(), |commits| format!("{} behind", count(commits, "commit"))),
+                _ => one
+                    .behind_commits
+                    .map_or("differs".to_owned(), |commits| format!("{} behind", count(commits, "commit"))),
             };
             lines.add("", &format!("{}: {what}", one.name));
         }

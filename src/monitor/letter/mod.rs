@@ -43,7 +43,9 @@ pub fn summary(definition: &MirrorDefinition, state: &State, now: DateTime<Utc>)
     let about = About { definition, state, renewal: None, at: now };
     match state.shown() {
         Condition::Unchecked | Condition::Paused => state.shown().words().to_owned(),
-        Condition::InSync if state.difference.is_some() => "in sync; the mirror keeps what its source deleted".to_owned(),
+        Condition::InSync if state.difference.is_some() => {
+            "in sync; the mirror keeps what its source deleted".to_owned()
+        }
         condition => about.finding(condition),
     }
 }
@@ -96,7 +98,8 @@ impl About<'_> {
     fn behind(&self) -> Option<String> {
         let difference = self.state.difference.as_ref()?;
         let mut numbers = vec![count(difference.behind_refs, self.noun())];
-        numbers.extend(difference.behind_commits.filter(|commits| *commits > 0).map(|commits| count(commits, "commit")));
+        numbers
+            .extend(difference.behind_commits.filter(|commits| *commits > 0).map(|commits| count(commits, "commit")));
         let since = difference.since.map(|since| format!(" for {}", stretch(self.at - since))).unwrap_or_default();
         Some(format!("{} behind{since}", numbers.join(", ")))
     }
@@ -125,11 +128,9 @@ impl About<'_> {
                 };
                 format!("The mirror {name} is {} again. It was {}{relapses}.", self.well(), over.was.words())
             }
-            Tidings::RenewalDue => format!(
-                "What the mirror {name} lives on has to be renewed: {}, due {}.",
-                self.what(),
-                self.due()
-            ),
+            Tidings::RenewalDue => {
+                format!("What the mirror {name} lives on has to be renewed: {}, due {}.", self.what(), self.due())
+            }
             Tidings::RenewalOverdue | Tidings::RenewalReminder => {
                 format!("What the mirror {name} lives on was not renewed: {} lapsed {}.", self.what(), self.due())
             }
@@ -233,4 +234,3 @@ impl About<'_> {
 fn lasted(over: &Recovered) -> String {
     stretch(over.until - over.since)
 }
-

@@ -142,7 +142,8 @@ async fn look(name: &str, watched: &Arc<Watched>, store: &Arc<dyn Store>, at: Da
             let (name, watched, store) = (name.to_owned(), watched.clone(), store.clone());
             let (source, mirror, modules) = (source.clone(), mirror.clone(), modules.clone());
             // A task of its own: a panic is a failure of this look, and of nothing else.
-            let look = async move { proxy(&name, &watched.definition, (&*source, &*mirror), &modules, store, at).await };
+            let look =
+                async move { proxy(&name, &watched.definition, (&*source, &*mirror), &modules, store, at).await };
             tokio::spawn(look).await
         }
         _ => Ok(Looked::failed(None, &Error::internal("its kind is not the way in which it is looked at"))),

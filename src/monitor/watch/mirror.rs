@@ -221,7 +221,9 @@ impl Mirror {
     /// Writes down that what lapses was renewed. Blocking.
     pub(super) fn renew(&self, until: NaiveDate, by: Option<String>) -> Result<MirrorStatus> {
         if self.watched().definition.renewal.is_none() {
-            return Err(Error::conflict("it has no renewal").about(&self.name).remedy("give the [[mirror]] a `renewal`"));
+            return Err(Error::conflict("it has no renewal")
+                .about(&self.name)
+                .remedy("give the [[mirror]] a `renewal`"));
         }
         let now = self.world.clock.now();
         let by = by.map(|by| by.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned());

@@ -66,8 +66,10 @@ impl Mirror {
         let watched = self.watched();
         match (&watched.way, &watched.definition.kind) {
             (Way::Git(pair), MirrorKind::Git { refs, .. }) => Ok((pair.clone(), refs.clone())),
-            _ => Err(Error::conflict("a module proxy takes over by itself what its source has (expected a mirror of kind git)")
-                .about(self.name())),
+            _ => Err(Error::conflict(
+                "a module proxy takes over by itself what its source has (expected a mirror of kind git)",
+            )
+            .about(self.name())),
         }
     }
 

@@ -170,9 +170,11 @@ impl<R> State<R> {
             registries.insert(definition.name.clone(), self.compose_registry(definition, &all, &made));
         }
         let upstreams = definitions.keys().map(|name| (name.clone(), made[name].it.cached.clone())).collect();
+        let line = |name: &String| made[name].it.line.clone().map(|line| (name.clone(), line));
+        let lines = definitions.keys().filter_map(line).collect();
         let served = registries.iter().map(|(name, made)| (name.clone(), made.it.clone())).collect();
         (self.upstreams, self.registries) = (made, registries);
-        Ok(Current { upstreams, registries: served, definitions })
+        Ok(Current { upstreams, registries: served, definitions, lines })
     }
 
     fn offer(&self, definition: &UpstreamDefinition, is_written: bool) -> Result<Made<Offer>> {

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use super::definition::{RegistryDefinition, SecretRef, UpstreamDefinition};
 use super::{Cached, Judgement, Member};
 use crate::error::{Error, Result};
-use crate::ports::{Store, Sumdb};
+use crate::ports::{Line, Store, Sumdb};
 use crate::secret::Secret;
 use crate::spec::path::ModulePath;
 use crate::vet::mode::Policy;
@@ -43,6 +43,8 @@ pub struct Offer {
     pub judgement: Judgement,
     /// The checksum databases that it hands through.
     pub sumdb: Option<Arc<dyn Sumdb>>,
+    /// The way to it; `None` where there is none.
+    pub line: Option<Arc<dyn Line>>,
 }
 
 /// Turns definitions into what answers requests. Blocking, but for what is async.
@@ -99,11 +101,14 @@ pub struct Current<R> {
     pub registries: BTreeMap<String, Arc<R>>,
     /// The definitions of `upstreams`.
     pub definitions: BTreeMap<String, Arc<UpstreamDefinition>>,
+    /// The ways to them.
+    pub lines: BTreeMap<String, Arc<dyn Line>>,
 }
 
 impl<R> Default for Current<R> {
     fn default() -> Self {
-        Current { upstreams: BTreeMap::new(), registries: BTreeMap::new(), definitions: BTreeMap::new() }
+        let (upstreams, registries, definitions, lines) = Default::default();
+        Current { upstreams, registries, definitions, lines }
     }
 }
 

@@ -54,7 +54,7 @@ impl Workshop {
 fn offer(definition: &UpstreamDefinition) -> Offer {
     let shelf = Shelf::new(&definition.name, definition.kind.word(), &definition.kind.address());
     let cached = Cached::new(shelf, Known::new(), Drawer::new(), Hands::new(), Validity::default());
-    Offer { cached: Arc::new(cached), judgement: Judgement::Believed, sumdb: None }
+    Offer { cached: Arc::new(cached), judgement: Judgement::Believed, sumdb: None, line: None }
 }
 
 #[async_trait]
