@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use support::fixture::{self, Statement, Target};
-use support::git_server::{Flavour, GitServer};
+use support::git_server::{Asked, Flavour, GitServer, refuse_ref};
 use support::relay::{Passage, Relay};
 use support::{client, go, h1, replay};
 
@@ -121,6 +121,37 @@ fn the_server_is_as_able_as_its_flavour() {
         assert_eq!(git(&clone, &["rev-list", "--all", "--count"]).trim(), "3", "{flavour:?}");
         assert!(server.counts().requests() >= 4 && server.counts().bytes() > 0, "{flavour:?}: {:?}", server.counts());
     }
+}
+
+#[test]
+fn the_server_takes_pushes_unless_it_is_told_not_to() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    replay::replay(&fixture::named("side-branch"), folder.path());
+    let from = folder.path().join("side-branch");
+    let to = folder.path().join("mirror");
+    git(folder.path(), &["init", "--quiet", "--bare", "mirror"]);
+    let server = GitServer::start(folder.path(), Flavour::Filters);
+    let url = format!("{}mirror.git", server.url());
+    let push = |what: &str| {
+        let mut push = Command::new("git");
+        push.args(["push", "--quiet", &url, what]).current_dir(&from).env("HOME", folder.path());
+        let output = push.env("GIT_CONFIG_NOSYSTEM", "1").output().expect("git is installed");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    server.let_push(false);
+    let (done, said) = push("main");
+    assert!(!done && said.contains("403"), "{said}");
+    server.let_push(true);
+    server.cut_pushes(Some(40));
+    assert!(!push("main").0);
+    assert_eq!(git(&to, &["for-each-ref"]), "", "nothing half");
+    server.cut_pushes(None);
+    refuse_ref(&to, "refs/heads/main", "main is protected");
+    let (done, said) = push("main");
+    assert!(!done && said.contains("remote: main is protected"), "{said}");
+    assert!(push("main:refs/heads/other").0);
+    assert_eq!(git(&to, &["rev-parse", "other"]), git(&from, &["rev-parse", "main"]));
+    assert_eq!(server.counts().of(Asked::Push), 3);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 pub mod bare;
 pub mod deep;
+pub mod forge;
 pub mod wire;
 
 use std::cell::RefCell;

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use git2::Repository;
 use tempfile::TempDir;
@@ -30,6 +31,11 @@ use crate::spec::info::ObjectId;
 /// What a forge may mean by 404.
 const UNSEEN: &str =
     "forges say so too of a repository that a lapsed login may not see: look at address and credentials";
+
+/// How long a server may say nothing while a whole repository comes or goes, as over ssh.
+const SILENCE: Duration = Duration::from_secs(300);
+/// How long that may take in all.
+const WHOLE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One of the two, and the view of the client that has its credentials.
 #[derive(Debug, Clone)]
@@ -89,21 +95,38 @@ impl MirrorPair {
 
     /// It has heard nothing of the server yet: what was heard at another check says nothing of now.
     fn remote(&self, side: Side) -> Remote {
-        let Place { party, address } = self.place(side);
-        let transport = self.repositories.transport(address.clone(), &party.client, Trust::Named, Refusals::Believed);
+        self.remote_by(side, &self.place(side).party.client)
+    }
+
+    /// The same for whole repositories: a server packs one as long as it likes, and may say nothing meanwhile.
+    fn patient_remote(&self, side: Side) -> Remote {
+        self.remote_by(side, &self.place(side).party.client.patient(SILENCE, WHOLE))
+    }
+
+    fn remote_by(&self, side: Side, client: &Client) -> Remote {
+        let address = self.place(side).address.clone();
+        let transport = self.repositories.transport(address, client, Trust::Named, Refusals::Believed);
         Remote::new(transport, Arc::new(Mutex::new(None)))
     }
 
     /// An error of one side, fit to be shown.
-    fn told(&self, side: Side, error: Error) -> Error {
-        let error = error.reworded(|text| self.place(side).party.client.without_secrets(text)).about(side.as_str());
-        if error.kind() == Kind::NotFound { error.remedy(UNSEEN) } else { error }
+    fn fit(&self, side: Side, error: Error) -> Error {
+        unseen(error.reworded(|text| self.place(side).party.client.without_secrets(text)))
     }
+
+    /// The same for who asked about both sides.
+    fn told(&self, side: Side, error: Error) -> Error {
+        self.fit(side, error).about(side.as_str())
+    }
+}
+
+fn unseen(error: Error) -> Error {
+    if error.kind() == Kind::NotFound { error.remedy(UNSEEN) } else { error }
 }
 
 impl Pair for MirrorPair {
     fn refs(&self, side: Side) -> Result<Vec<RemoteRef>> {
-        let raw = self.remote(side).refs_below(&self.prefixes).map_err(|error| self.told(side, error))?;
+        let raw = self.remote(side).refs_below(&self.prefixes).map_err(|error| self.fit(side, error))?;
         Ok(named(raw, &self.prefixes))
     }
 
@@ -119,14 +142,14 @@ impl Pair for MirrorPair {
     fn sync(&self, updates: &[RefUpdate], progress: &mut dyn FnMut(Transfer) -> bool) -> Result<Vec<Updated>> {
         let lease = self.lease();
         let _fetching = lease.fetching();
-        let (source, mirror) = (self.remote(Side::Source), self.remote(Side::Mirror));
+        let (source, mirror) = (self.patient_remote(Side::Source), self.patient_remote(Side::Mirror));
         let pack_limit = self.repositories.pack_limit();
         let sides = Sides { source: &source, mirror: &mirror, folder: lease.place()?, pack_limit };
         let secretless = |text: &str| {
             let text = self.source.party.client.without_secrets(text);
             self.mirror.party.client.without_secrets(&text)
         };
-        push::sync(&sides, updates, progress).map_err(|error| error.reworded(secretless))
+        push::sync(&sides, updates, progress).map_err(|error| unseen(error.reworded(secretless)))
     }
 }
 
@@ -242,7 +265,7 @@ impl Gathering<'_> {
             Ok(()) => {}
             Err(Failure::Failed(error)) => return Err(told(error)),
             Err(refused @ Failure::Refused(_)) => {
-                let refs = self.pair.refs(side)?;
+                let refs = self.pair.refs(side).map_err(|error| error.about(side.as_str()))?;
                 let moved = order.wants.iter().any(|id| !refs.iter().any(|one| one.id == *id));
                 return Err(match moved {
                     true => Error::unavailable("refs moved while they were compared").about(side.as_str()),

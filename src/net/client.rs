@@ -131,6 +131,12 @@ impl Client {
         }
     }
 
+    /// The same client for what takes long: who is asked may be silent so long, and take so long in all.
+    pub fn patient(&self, silence: Duration, total: Duration) -> Client {
+        let limits = Limits { first_byte: silence, stall: silence, total, ..self.limits.clone() };
+        Client { limits, ..self.clone() }
+    }
+
     /// Whether another program may be let connect to a host that an answer or a page named. Gives the address that was
     /// checked, to connect to that very one; `None` where the configuration allows the host whatever its address is.
     pub async fn check_host(&self, host: &str) -> Result<Option<IpAddr>> {
@@ -273,8 +279,8 @@ impl Client {
         *outgoing.headers_mut() = headers;
         let client = if request.trust == Trust::Named { &self.shared.named } else { &self.shared.found };
         let wait = self.limits.first_byte + Duration::from_secs(size / SLOWEST_UPLOAD);
-        let patience = Patience::new(request.uploads(), &self.limits);
-        match patience.with(wait).wait(deadline, client.execute(outgoing)).await {
+        let patience = Patience::new(wait, request.uploads(), &self.limits);
+        match patience.wait(deadline, client.execute(outgoing)).await {
             Some(Ok(answer)) => {
                 if is_known {
                     self.keys.heard(&host, answer.status());
@@ -282,13 +288,14 @@ impl Client {
                 if let Some(der) = answer.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate) {
                     self.shared.certificates.note(&request.url, der);
                 }
-                Ok(Response::new(answer, request.url.clone(), patience.with(self.limits.stall), deadline, permit))
+                let patience = patience.with(self.limits.stall);
+                Ok(Response::new(answer, request.url.clone(), patience, deadline, permit))
             }
             Some(Err(cause)) => Err(self.failed(&request.url, &cause)),
             None => {
                 let error = Error::bad_gateway(match request.uploads().filter(|upload| !upload.is_sent()) {
                     Some(upload) => upload.stuck(&host),
-                    None => format!("{host} did not answer within {wait:?}"),
+                    None => format!("{host} did not answer within {:?}", patience.stall()),
                 });
                 Err(Failure { error, trouble: Trouble::Timeout, is_passing: false })
             }

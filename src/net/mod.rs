@@ -24,6 +24,8 @@ mod settings;
 mod tests;
 mod tls;
 mod upload;
+#[cfg(test)]
+mod upload_tests;
 
 pub use crate::secret::Secret;
 pub use certificate::Validity;

@@ -114,19 +114,20 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    pub fn new(upload: Option<&Upload>, limits: &Limits) -> Patience {
+    /// `stall` counts where nothing is uploaded.
+    pub fn new(stall: Duration, upload: Option<&Upload>, limits: &Limits) -> Patience {
         let look = Duration::from_secs(upload.map_or(0, Upload::length) / SLOWEST_LOOK);
         Patience {
-            stall: limits.stall,
+            stall,
             upload: upload.cloned(),
             taking: limits.stall,
             looking: limits.first_byte.max(limits.stall) + look,
         }
     }
 
-    /// The same for a request without an upload that may wait so long.
-    pub fn with(&self, stall: Duration) -> Patience {
-        Patience { stall, ..self.clone() }
+    /// The same for what comes next.
+    pub fn with(self, stall: Duration) -> Patience {
+        Patience { stall, ..self }
     }
 
     /// How long it is by now.

@@ -11,11 +11,13 @@ use crate::spec::info::ObjectId;
 /// A mirror and its source: two git repositories on servers that should be the same. Blocking.
 ///
 /// An error that is [`unauthorized`](crate::error::Error::is_unauthorized) says that the other side does not accept
-/// who we are (any more); every other one, that nothing was heard of it.
+/// who we are (any more); every other one, that nothing was heard of it. Where both sides are asked, an error is about
+/// one of them.
 pub trait Pair: Send + Sync {
     /// The refs of one side, asked for now, in the order of their names. Without `HEAD`.
     fn refs(&self, side: Side) -> Result<Vec<RemoteRef>>;
     /// What each side has that the other lacks. Commits that are not here are fetched, their files are not.
+    /// `Kind::Unavailable` if a ref moved since it was asked for: the refs are to be asked for again.
     fn relate(&self, question: &Relate<'_>) -> Result<Relation>;
     /// Fetches from the source all that these refs need and puts them on the mirror. What the mirror says of each is
     /// in the order of `updates`. `progress` gives the work up by `false`.

@@ -8,7 +8,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 
 use super::steps::Steps;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::git::pktline::FLUSH;
 use crate::git::transport::{Base, LineKind, Service, Transport, below};
 use crate::net::{Request, Upload};
@@ -43,11 +43,6 @@ impl Transport {
     }
 
     async fn push(&self, base: &Base, upload: &Upload) -> Result<Bytes> {
-        if base.anonymous {
-            let other = base.url.host_str().unwrap_or_default();
-            return Err(Error::bad_gateway(format!("{}: redirects a push to another host ({other})", self.host()))
-                .remedy("name the address that it leads to, if it is meant"));
-        }
         let request = |request: Request| request.header(CONTENT_TYPE, REQUEST).header(ACCEPT, RESULT).trust(base.trust);
         let url = below(&base.url, Service::ReceivePack.name(), None);
         if upload.length() > LARGE {

@@ -18,10 +18,10 @@ use std::path::Path;
 use super::known::RawRef;
 use super::remote::{Order, Remote};
 use super::server::{self, Server};
-use super::transport::{Line, Service};
-use crate::error::{Error, Result};
+use super::transport::{Line, LineKind, Service};
+use crate::error::{Error, Kind, Result};
 use crate::net::Upload;
-use crate::ports::{RefUpdate, Transfer, Updated};
+use crate::ports::{RefUpdate, Side, Transfer, Updated};
 use crate::spec::info::ObjectId;
 
 use self::commands::Manner;
@@ -61,19 +61,25 @@ pub fn sync(
     let steps = Steps::new(progress);
     steps.report(Transfer::Fetching { bytes: 0 })?;
     // The mirror first: whoever may not write learns it before the source is bothered.
-    let greeted = sides.greet()?;
+    let greeted = sides.greet().map_err(|error| told(Side::Mirror, error))?;
     let mut refused: HashMap<String, String> = HashMap::new();
     for update in updates {
         refused.extend(objection(update, &greeted.server).map(|why| (update.name.clone(), why.to_owned())));
     }
     let wanted: Vec<&RefUpdate> = updates.iter().filter(|update| !refused.contains_key(&update.name)).collect();
     if !wanted.is_empty() {
-        let pack = sides.pack(&wanted, &greeted, &steps)?;
+        let pack = sides.pack(&wanted, &greeted, &steps).map_err(|error| told(Side::Source, error))?;
         // The greeting would grow old while the source packs.
         drop(greeted);
-        refused.extend(sides.push_all(&wanted, pack.as_ref(), &steps)?);
+        let pushed = sides.push_all(&wanted, pack.as_ref(), &steps);
+        refused.extend(pushed.map_err(|error| told(Side::Mirror, error))?);
     }
     Ok(updates.iter().map(|update| judged(update, &refused)).collect())
+}
+
+/// Says on which side it went wrong, if it was not on ours.
+fn told(side: Side, error: Error) -> Error {
+    if error.kind() == Kind::Internal { error } else { error.about(side.as_str()) }
 }
 
 fn judged(update: &RefUpdate, refused: &HashMap<String, String>) -> Updated {
@@ -94,6 +100,16 @@ fn objection(update: &RefUpdate, server: &Server) -> Option<&'static str> {
 impl Sides<'_> {
     fn greet(&self) -> Result<Greeted> {
         let mut line = self.mirror.transport().connect(Service::ReceivePack)?;
+        if let LineKind::Http(base) = &line.kind
+            && base.anonymous
+        {
+            let other = base.url.host_str().unwrap_or_default();
+            return Err(Error::bad_gateway(format!(
+                "{}: redirects a push to another server ({other})",
+                self.mirror.host()
+            ))
+            .remedy("name the address that it leads to, if it is meant"));
+        }
         let greeting = server::read(&mut line.greeting)?;
         if !["report-status", "report-status-v2"].iter().any(|report| greeting.server.has(report)) {
             let what = format!("{}: the git server does not say what becomes of a push", self.mirror.host());

@@ -114,7 +114,9 @@ fn unband(
     for message in &messages {
         tracing::info!(host, "git push: remote: {message}");
     }
-    Ok((lines.freeze(), messages))
+    // What git itself has to say stands in the report.
+    let hooks = messages.into_iter().filter(|message| !message.starts_with("error: ")).collect();
+    Ok((lines.freeze(), hooks))
 }
 
 fn unknown(host: &str) -> Error {
@@ -132,4 +134,92 @@ impl Stream for Once {
 
 fn reader(bytes: Bytes) -> Reader {
     Reader::new(Box::new(Once((!bytes.is_empty()).then_some(bytes))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Packets from lines; `|` stands between them and a number for one that has no text.
+    fn packets(lines: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for line in lines.split('|').filter(|line| !line.is_empty()) {
+            match line {
+                "0000" => bytes.extend_from_slice(b"0000"),
+                _ => bytes.extend_from_slice(format!("{:04x}{line}", line.len() + 4).as_bytes()),
+            }
+        }
+        bytes
+    }
+
+    /// The same in packets of so many bytes on the first band.
+    fn banded(lines: &str, piece: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for piece in packets(lines).chunks(piece) {
+            bytes.extend_from_slice(format!("{:04x}\x01", piece.len() + 5).as_bytes());
+            bytes.extend_from_slice(piece);
+        }
+        bytes
+    }
+
+    fn read(bytes: Vec<u8>, banded: bool) -> Result<Report> {
+        super::read(bytes.into(), banded, "git.example", &|text| text.replace("hunter2", "…"))
+    }
+
+    /// What is said of the refs `a` and `b`, or the error.
+    fn outcome(result: Result<Report>) -> String {
+        let update = |name: &str| RefUpdate { name: name.to_owned(), from: None, to: None };
+        let (a, b) = (update("a"), update("b"));
+        match result {
+            Ok(report) => {
+                let refused = report.refused(&[&a, &b]);
+                let mut refused: Vec<String> = refused.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+                refused.sort();
+                refused.join(", ")
+            }
+            Err(error) => error.what().to_owned(),
+        }
+    }
+
+    #[test]
+    fn reads_what_became_of_each_ref() {
+        let unknown = "git.example: git server does not say what became of the push";
+        let table = [
+            ("all well", "unpack ok\n|ok a\n|ok b\n|0000", ""),
+            ("one refused", "unpack ok\n|ng a non-fast-forward\n|ok b\n|0000", "a: non-fast-forward"),
+            ("refused without a word", "unpack ok\n|ng a\n|ok b\n|0000", "a: refused"),
+            ("a secret", "unpack ok\n|ng a no hunter2\n|ok b\n|0000", "a: no …"),
+            ("options of a hook", "unpack ok\n|ok a\n|option refname c\n|option forced-update\n|ok b\n|0000", ""),
+            ("forgotten", "unpack ok\n|ok b\n|0000", "a: the server says nothing of it"),
+            (
+                "a pack that is not taken",
+                "unpack index-pack abnormal exit\n|ng a unpacker error\n|ng b unpacker error\n|0000",
+                "git.example: git server did not take the pack: index-pack abnormal exit",
+            ),
+            ("nothing", "", unknown),
+            ("only an end", "0000", unknown),
+            ("cut off", "unpack ok\n|ok a\n", unknown),
+            ("something else", "hello\n|0000", unknown),
+        ];
+        for (name, lines, expected) in table {
+            assert_eq!(outcome(read(packets(lines), false)), expected, "{name}");
+            for piece in [1, 7, 1000] {
+                assert_eq!(outcome(read(banded(lines, piece), true)), expected, "{name} in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn hooks_say_why() {
+        let mut answer = packets("\x02no pushes\x07 with hun|\x02ter2\r|\x02error: hook declined to update a\n|");
+        answer.extend(banded("unpack ok\n|ng a hook declined\n|ok b\n|0000", 20));
+        answer.extend(b"0000");
+        assert_eq!(outcome(read(answer, true)), "a: hook declined (no pushes  with …)");
+    }
+
+    #[test]
+    fn a_server_that_breaks_off_says_why() {
+        let answer = packets("\x02looking\n|\x03disk full, hunter2\n|");
+        assert_eq!(outcome(read(answer, true)), "git.example: git server broke off: disk full, …");
+    }
 }

@@ -44,11 +44,12 @@ impl Pack {
 /// Fetches a pack into a folder of its own below `folder`.
 pub fn fetch(source: &Remote, order: &Order, folder: &Path, limit: u64, steps: &Steps<'_>) -> Result<Pack> {
     let folder = temporary(folder)?;
-    let is_whole = Cell::new(false);
+    let (is_whole, looked_at) = (Cell::new(false), Cell::new((0, 0)));
     // What the pack builds upon may be the mirror's alone; ids, deltas and the trailer are checked anyway.
     let mut indexer = Indexer::new(None, folder.path(), 0, false).map_err(failure)?;
     indexer.progress(|progress| {
         let (done, all) = (progress.indexed_objects(), progress.total_objects());
+        looked_at.set((done as u64, all as u64));
         if !is_whole.get() || (done % OBJECTS > 0 && done != all) {
             return true;
         }
@@ -76,10 +77,9 @@ pub fn fetch(source: &Remote, order: &Order, folder: &Path, limit: u64, steps: &
         });
     }
     is_whole.set(true);
-    let name = indexer.commit().map_err(|cause| match steps.report(Transfer::Fetching { bytes }) {
-        Err(given_up) => given_up,
-        Ok(()) => failure(cause),
-    })?;
+    let (done, all) = looked_at.get();
+    steps.report(Transfer::Packing { done, all })?;
+    let name = indexer.commit().map_err(|cause| steps.given_up().unwrap_or_else(|| failure(cause)))?;
     Ok(Pack { path: folder.path().join(format!("pack-{name}.pack")), _folder: folder })
 }
 

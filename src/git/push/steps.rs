@@ -21,9 +21,11 @@ impl<'a> Steps<'a> {
         if !self.is_given_up.get() && !(*self.told.borrow_mut())(transfer) {
             self.is_given_up.set(true);
         }
-        match self.is_given_up.get() {
-            true => Err(Error::unavailable("the sync was given up")),
-            false => Ok(()),
-        }
+        self.given_up().map_or(Ok(()), Err)
+    }
+
+    /// What there is to say once the work is given up.
+    pub fn given_up(&self) -> Option<Error> {
+        self.is_given_up.get().then(|| Error::unavailable("given up").about("sync"))
     }
 }

@@ -3,10 +3,14 @@ mod files;
 mod history;
 mod origin;
 mod pair;
+mod pair_ways;
+mod push;
+mod push_refusals;
 mod refusals;
 mod revisions;
 mod server;
 mod ssh;
+mod two;
 mod usage;
 
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -21,6 +22,13 @@ impl Origin {
 
     pub fn repository(&self) -> PathBuf {
         self.home.path().join("repo.git")
+    }
+
+    /// All refs and what they hold, without HEAD.
+    pub fn refs(&self) -> BTreeMap<String, String> {
+        let lines = self.git(&["for-each-ref", "--format=%(refname) %(objectname)"]);
+        let pairs = lines.lines().map(|line| line.split_once(' ').expect("two words"));
+        pairs.map(|(name, id)| (name.to_owned(), id.to_owned())).collect()
     }
 
     pub fn git(&self, arguments: &[&str]) -> String {

@@ -1,112 +1,9 @@
 use super::server::Exchange;
+use super::two::{Two, commit, differing};
 use super::*;
 use crate::error::Kind;
 use crate::git::{MirrorPair, Party};
-use crate::ports::{Newest, Pair as _, RefPair, RefRelation, Relate, Relation, RemoteRef, Side};
-
-/// A source and a mirror of it, each on a server of its own, and what compares them.
-struct Two {
-    source: Origin,
-    mirror: Origin,
-    webs: [WebServer; 2],
-    store: tempfile::TempDir,
-    repositories: Arc<Repositories>,
-    client: Client,
-    _runtime: Runtime,
-}
-
-impl Two {
-    fn new(serving: Serving) -> Two {
-        let (source, mirror) = (Origin::new(), Origin::new());
-        let webs = [WebServer::start(source.path(), serving), WebServer::start(mirror.path(), serving)];
-        for origin in [&source, &mirror] {
-            origin.allow_filters();
-        }
-        let store = tempfile::tempdir().expect("a folder");
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("one");
-        let client = Client::new(Settings::default()).expect("a client");
-        let repositories = of(&store, &client, &runtime, Options::default());
-        Two { source, mirror, webs, store, repositories, client, _runtime: runtime }
-    }
-
-    fn pair(&self) -> MirrorPair {
-        self.pair_of(&self.webs[0].url("/repo.git"), &self.webs[1].url("/repo.git"))
-    }
-
-    fn pair_of(&self, source: &str, mirror: &str) -> MirrorPair {
-        let party = |url: &str| Party { url: url.to_owned(), client: self.client.clone() };
-        let prefixes = vec!["refs/heads/".to_owned(), "refs/tags/".to_owned()];
-        MirrorPair::new(Arc::clone(&self.repositories), party(source), party(mirror), prefixes).expect("addresses")
-    }
-
-    /// Makes the mirror what the source is.
-    fn copy(&self) {
-        let from = self.source.repository();
-        let refs = "+refs/*:refs/*";
-        self.mirror.git(&["fetch", "-q", "--prune", from.to_str().expect("a path"), refs]);
-    }
-
-    /// Asks for the refs of both sides and what lies between them.
-    fn relate(&self, awaited: &[&str]) -> crate::error::Result<(Vec<String>, Relation)> {
-        let pair = self.pair();
-        let (source, mirror) = (pair.refs(Side::Source)?, pair.refs(Side::Mirror)?);
-        let differing = differing(&source, &mirror);
-        let awaited: Vec<ObjectId> = awaited.iter().map(|digits| id(digits)).collect();
-        let names = differing.iter().map(|pair| pair.name.clone()).collect();
-        let question = Relate { source: &source, mirror: &mirror, differing: &differing, awaited: &awaited };
-        pair.relate(&question).map(|relation| (names, relation))
-    }
-
-    /// `behind ahead`, then for each differing ref its name and the same.
-    fn shown(&self) -> String {
-        let (names, relation) = self.relate(&[]).expect("related");
-        let mut text = format!("{} {}", relation.behind, relation.ahead);
-        for (name, RefRelation { behind, ahead, is_forward }) in names.iter().zip(relation.refs) {
-            let forward = if is_forward { " forward" } else { "" };
-            text.push_str(&format!("\n{name} {behind} {ahead}{forward}"));
-        }
-        text
-    }
-
-    fn log(&self) -> Vec<Exchange> {
-        self.webs.iter().flat_map(WebServer::log).collect()
-    }
-
-    /// Files below the store, without those that say whose folder it is.
-    fn files(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut folders = vec![self.store.path().to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).expect("a folder") {
-                let path = entry.expect("an entry").path();
-                match path.is_dir() {
-                    true => folders.push(path),
-                    false => found.push(path.file_name().expect("a name").to_string_lossy().into_owned()),
-                }
-            }
-        }
-        found.sort();
-        found
-    }
-}
-
-fn of(store: &tempfile::TempDir, client: &Client, runtime: &Runtime, options: Options) -> Arc<Repositories> {
-    let clock: Arc<dyn Clock> = Arc::new(HandClock(Mutex::new(DateTime::UNIX_EPOCH)));
-    let (root, runtime) = (store.path().to_owned(), runtime.handle().clone());
-    Arc::new(Repositories::new(root, client.clone(), clock, runtime, options))
-}
-
-fn differing(source: &[RemoteRef], mirror: &[RemoteRef]) -> Vec<RefPair> {
-    let of = |refs: &[RemoteRef], name: &str| refs.iter().find(|one| one.name == name).map(|one| one.id);
-    let mut names: Vec<&String> = source.iter().chain(mirror).map(|one| &one.name).collect();
-    names.sort_unstable();
-    names.dedup();
-    let pairs = names.into_iter().map(|name| {
-        let (source, mirror) = (of(source, name), of(mirror, name));
-        RefPair { name: name.clone(), source, mirror }
-    });
-    pairs.filter(|pair| pair.source != pair.mirror).collect()
-}
+use crate::ports::{Newest, Pair as _, Relate, RemoteRef, Side};
 
 fn names(refs: &[RemoteRef]) -> Vec<&str> {
     refs.iter().map(|one| one.name.as_str()).collect()
@@ -145,10 +42,6 @@ fn what_is_the_same_costs_two_small_requests_a_side_and_no_disk() {
     assert_eq!(log.len(), 4, "{log:?}");
     assert!(log.iter().all(|exchange| exchange.answered < 500), "{log:?}");
     assert_eq!(two.files(), Vec::<String>::new());
-}
-
-fn commit(origin: &Origin, branch: &str, seconds: u32) -> String {
-    origin.commit(branch, seconds, &[("a", &seconds.to_string())])
 }
 
 #[test]
@@ -336,7 +229,7 @@ fn who_is_refused_and_who_is_not_heard_of_are_told_apart() {
             let error = two.pair_of(&url, &url).refs(side).expect_err(name);
             assert_eq!((error.kind(), error.is_unauthorized()), (kind, unauthorized), "{name}: {error}");
             let remedy = if kind == Kind::NotFound { unseen } else { "" };
-            assert_eq!(error.to_string(), format!("{}: 127.0.0.1: {words}{remedy}", side.as_str()), "{name}");
+            assert_eq!(error.to_string(), format!("127.0.0.1: {words}{remedy}"), "{name}");
         }
     }
 }
@@ -350,5 +243,24 @@ fn a_server_that_died_does_not_look_alive() {
     let other = WebServer::start(two.mirror.path(), Serving::Newest);
     drop(std::mem::replace(&mut two.webs[0], other));
     let error = pair.refs(Side::Source).expect_err("nobody listens");
-    assert_eq!((error.kind(), error.is_unauthorized(), error.subject()), (Kind::BadGateway, false, Some("source")));
+    assert_eq!((error.kind(), error.is_unauthorized()), (Kind::BadGateway, false));
+}
+
+#[test]
+fn what_a_kill_or_a_bad_disk_leaves_is_made_good() {
+    let two = Two::new(Serving::Newest);
+    commit(&two.source, "main", 1);
+    two.copy();
+    commit(&two.source, "main", 2);
+    let expected = two.shown();
+    let folder = std::fs::read_dir(two.store.path()).expect("a folder").next().expect("one").expect("an entry").path();
+    std::fs::create_dir_all(folder.join("tmp-half/objects")).expect("made");
+    let index = folder.join("modvet-history");
+    let mut bytes = std::fs::read(&index).expect("an index");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&index, bytes).expect("written");
+    assert_eq!(two.shown(), expected);
+    assert_eq!(two.files(), ["modvet-history", "modvet-used"]);
+    assert!(!folder.join("tmp-half").exists(), "what was left half-made is gone");
 }

@@ -37,6 +37,10 @@ struct Shared {
     ended: AtomicBool,
     /// Answers to POST requests are cut off after so many bytes.
     cut: AtomicU64,
+    /// So much of a POST request is read before the server hangs up.
+    swallowed: AtomicU64,
+    /// The `Authorization` that every request has to bear.
+    ticket: Mutex<Option<String>>,
 }
 
 impl WebServer {
@@ -49,6 +53,8 @@ impl WebServer {
             log: Mutex::default(),
             ended: AtomicBool::new(false),
             cut: AtomicU64::new(u64::MAX),
+            swallowed: AtomicU64::new(u64::MAX),
+            ticket: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
@@ -69,6 +75,15 @@ impl WebServer {
 
     pub fn cut_after(&self, bytes: u64) {
         self.shared.cut.store(bytes, Ordering::SeqCst);
+    }
+
+    pub fn hang_up_after(&self, bytes: u64) {
+        self.shared.swallowed.store(bytes, Ordering::SeqCst);
+    }
+
+    /// From now on requests need this `Authorization`.
+    pub fn guard(&self, ticket: &str) {
+        *self.shared.ticket.lock().expect("no panic") = Some(ticket.to_owned());
     }
 
     /// The requests since the last call.
@@ -95,7 +110,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(stream: &TcpStream) -> std::io::Result<Asked> {
+    fn read(stream: &TcpStream, limit: u64) -> std::io::Result<Asked> {
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
         reader.read_line(&mut line)?;
@@ -109,8 +124,12 @@ impl Asked {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let mut asked = Asked { method, target, headers, body: Vec::new() };
-        let length = asked.header("content-length").parse().unwrap_or(0);
-        asked.body = vec![0; length];
+        let length: u64 = asked.header("content-length").parse().unwrap_or(0);
+        if length > limit {
+            std::io::copy(&mut reader.take(limit), &mut std::io::sink())?;
+            return Err(std::io::ErrorKind::ConnectionReset.into());
+        }
+        asked.body = vec![0; length as usize];
         reader.read_exact(&mut asked.body)?;
         Ok(asked)
     }
@@ -122,8 +141,12 @@ impl Asked {
 
 impl Shared {
     fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let asked = Asked::read(&stream)?;
+        let asked = Asked::read(&stream, self.swallowed.load(Ordering::SeqCst))?;
+        let ticket = self.ticket.lock().expect("no panic").clone();
         let (head, body) = match self.staged(&asked) {
+            _ if ticket.is_some_and(|ticket| asked.header("authorization") != ticket) => {
+                ("401 Unauthorized".to_owned(), Vec::new())
+            }
             Some((head, body)) => (head.to_owned(), body.to_vec()),
             None => self.backend(&asked)?,
         };
@@ -144,10 +167,14 @@ impl Shared {
         match asked.target.split('/').nth(1)? {
             "ghost" if asks_refs => Some(("401 Unauthorized", b"")),
             "ghost" => Some(("404 Not Found", b"")),
-            "private" if asks_refs => Some(("401 Unauthorized", b"")),
-            "private" => Some(("200 OK", b"log in")),
+            "echo" => Some((
+                "200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement",
+                b"0025ERR one-of-ann may not read this\n0000",
+            )),
             "forbidden" if asks_refs => Some(("403 Forbidden", b"")),
             "unpaid" if asks_refs => Some(("402 Payment Required", b"")),
+            "private" if asks_refs => Some(("401 Unauthorized", b"")),
+            "private" => Some(("200 OK", b"log in")),
             "broken" => Some(("503 Service Unavailable", b"")),
             "page" => Some(("200 OK\r\nContent-Type: text/html", b"<html>")),
             "dumb" => Some(("200 OK\r\nContent-Type: text/plain; charset=utf-8", b"abc\trefs/heads/main\n")),
@@ -156,6 +183,7 @@ impl Shared {
                 b"000eversion 2\n0019object-format=sha256\n0000",
             )),
             "odd" => Some(("200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement", b"<html>")),
+            "renamed" => Some(("301 Moved Permanently\r\nLocation: /repo.git/info/refs?service=git-receive-pack", b"")),
             "moved" => Some(("302 Found\r\nLocation: /repo.git/info/refs?service=git-upload-pack", b"")),
             _ => None,
         }

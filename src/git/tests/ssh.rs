@@ -6,7 +6,7 @@ use crate::error::Kind;
 use crate::git::SshOptions;
 
 /// A program that stands in for ssh: it notes its arguments and runs what the server would run.
-fn fake_ssh(folder: &std::path::Path, root: &std::path::Path, protocol: &str) -> PathBuf {
+pub fn fake_ssh(folder: &std::path::Path, root: &std::path::Path, protocol: &str) -> PathBuf {
     let program = folder.join("ssh");
     let script = format!(
         "#!/bin/sh\nprintf '%s|' \"$@\" >> '{log}'\nfor last; do :; done\ncd '{root}'\n\

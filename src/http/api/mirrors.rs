@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
+use tokio::sync::mpsc;
 
 use super::{Call, Lines, Reply};
 use crate::error::{Error, Result};
@@ -92,16 +93,25 @@ pub async fn sync(call: Call) -> Result<Reply> {
     watching.watch.status(&name)?;
     tracing::info!(mirror = name, force = wanted.force, prune = wanted.prune, by = call.guest.name, "sync asked for");
     Ok(Reply::lines(move |lines| async move {
-        let said = lines.clone();
+        // Whoever tells how far it is must not be held up, be it on a blocking thread or not.
+        let (tell, mut told) = mpsc::unbounded_channel();
         let mut stage = None;
-        // Nobody wants a line for every packet; who is gone wants no more work either.
         let progress = move |transfer: Transfer| {
             let now = step(transfer);
-            stage.replace(now) == Some(now) || said.say_blocking(&Said::Progress(transfer)).is_ok()
+            // Who is gone wants no more work either.
+            stage.replace(now) == Some(now) || tell.send(Said::Progress(transfer)).is_ok()
         };
-        let synced = watching.watch.sync(&name, wanted, Box::new(progress)).await?;
+        let syncing = watching.watch.sync(&name, wanted, Box::new(progress));
+        let to = lines.clone();
+        let telling = async move {
+            while let Some(said) = told.recv().await {
+                to.say(&said).await?;
+            }
+            Ok(())
+        };
+        let (synced, told) = tokio::join!(syncing, telling);
         watching.settle().await;
-        lines.say(&Said::Synced(Box::new(synced))).await
+        told.and(lines.say(&Said::Synced(Box::new(synced?))).await)
     }))
 }
 
