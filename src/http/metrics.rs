@@ -20,6 +20,7 @@ use crate::access::audit::Auditor;
 use crate::access::rules::Count;
 use crate::error::{Error, Result};
 use crate::monitor::MirrorStatus;
+use crate::monitor::upstreams::UpstreamStatus;
 use crate::registry::Cached;
 use crate::registry::stock::Figures;
 use crate::sumdb;
@@ -84,13 +85,23 @@ pub struct UpstreamReading {
     /// `None` where nobody asked it yet.
     pub up: Option<bool>,
     pub latency: Option<Duration>,
+    /// `None` where nobody watches it, or nothing was asked yet.
+    pub credential_refused: Option<bool>,
+    /// The end of the certificate that its server shows.
+    pub certificate_expiry: Option<DateTime<Utc>>,
 }
 
 impl UpstreamReading {
-    pub fn of(cached: &Cached) -> UpstreamReading {
+    /// `status` is how the watch finds it: it asks where no client does.
+    pub fn of(cached: &Cached, status: Option<&UpstreamStatus>) -> UpstreamReading {
         let (counters, health) = (cached.counters(), cached.health());
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let was_asked = health.last_success.is_some() || health.last_failure.is_some();
+        let asked_at = health.last_success.max(health.last_failure);
+        let told = asked_at.map(|_| health.consecutive_failures == 0);
+        let looked = status.filter(|status| status.last_attempt.is_some());
+        // Whoever asked last knows best.
+        let found = looked.filter(|status| status.last_attempt > asked_at).map(|status| status.error.is_none());
+        let latency = health.latency_ms.or_else(|| looked.and_then(|status| status.latency_ms));
         UpstreamReading {
             name: cached.name().to_owned(),
             hits: read(&counters.hits),
@@ -103,8 +114,10 @@ impl UpstreamReading {
             changes: read(&counters.changes),
             mismatches: read(&counters.mismatches),
             bytes: read(&counters.bytes),
-            up: was_asked.then_some(health.consecutive_failures == 0),
-            latency: health.latency_ms.map(Duration::from_millis),
+            up: found.or(told),
+            latency: latency.map(Duration::from_millis),
+            credential_refused: looked.map(|status| status.credential_refused),
+            certificate_expiry: looked.and_then(|status| status.certificate.as_ref()).map(|shown| shown.ends),
         }
     }
 }
@@ -286,6 +299,7 @@ fn upstreams(page: &mut Registry, upstreams: &[UpstreamReading]) {
     };
     let up = Family::<Upstream, Gauge>::default();
     let latency = Family::<Upstream, Seconds>::default();
+    let (refused, expiry) = (Family::<Upstream, Gauge>::default(), Family::<Upstream, Gauge>::default());
     for reading in upstreams {
         let words = [
             ("hit", reading.hits),
@@ -303,6 +317,12 @@ fn upstreams(page: &mut Registry, upstreams: &[UpstreamReading]) {
         if let Some(took) = reading.latency {
             latency.get_or_create(&labels).set(took.as_secs_f64());
         }
+        if let Some(is_refused) = reading.credential_refused {
+            refused.get_or_create(&labels).set(i64::from(is_refused));
+        }
+        if let Some(end) = reading.certificate_expiry {
+            expiry.get_or_create(&labels).set(end.timestamp());
+        }
     }
     page.register("answers", "Answers by upstream and X-Modvet-Cache", answers);
     page.register_with_unit("answered", "Bytes of the answers given", Unit::Bytes, count(|u| u.bytes));
@@ -314,6 +334,10 @@ fn upstreams(page: &mut Registry, upstreams: &[UpstreamReading]) {
     page.register("sumdb_mismatches", help, count(|u| u.mismatches));
     page.register("upstream_up", "Whether an upstream answered when it was last asked", up);
     page.register_with_unit("upstream_latency", "How long its last answer took", Unit::Seconds, latency);
+    let help = "Whether an upstream does not accept our credentials (any more)";
+    page.register("upstream_credential_refused", help, refused);
+    let help = "The last moment of the certificate that an upstream's server shows, since the epoch";
+    page.register_with_unit("upstream_certificate_expiry_timestamp", help, Unit::Seconds, expiry);
 }
 
 fn databases(page: &mut Registry, databases: &[sumdb::Status]) {

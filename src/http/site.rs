@@ -13,7 +13,7 @@ use crate::monitor::upstreams::UpstreamWatch;
 use crate::monitor::{Outbox, Watch};
 use crate::registry::catalog::Catalog;
 use crate::registry::stock::Stock;
-use crate::registry::{Proofs, Registry};
+use crate::registry::{Cached, Proofs, Registry};
 use crate::sumdb;
 
 /// A registry and the checksum databases that its proxies hand through.
@@ -169,9 +169,12 @@ impl Site {
         let current = self.catalog.current();
         let ledgers = current.registries.values().filter_map(|counter| counter.registry.ledger());
         let wrong = |counter: &Arc<Counter>| (counter.registry.name().to_owned(), counter.registry.served_wrong());
+        let watched = self.upstream_watch.as_ref().map(|watch| watch.statuses()).unwrap_or_default();
+        let upstream =
+            |cached: &Cached| UpstreamReading::of(cached, watched.iter().find(|status| status.name == cached.name()));
         Reading {
             ready: true,
-            upstreams: current.upstreams.values().map(|cached| UpstreamReading::of(cached)).collect(),
+            upstreams: current.upstreams.values().map(|cached| upstream(cached)).collect(),
             wrong_served: current.registries.values().map(wrong).collect(),
             certificate_expiry: None,
             unverified: self.proofs.as_ref().map(|proofs| proofs.unverified()),

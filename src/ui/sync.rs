@@ -125,7 +125,7 @@ impl PlanRow {
             (false, false) => "",
             (true, false) => "only if forced",
             (false, true) => "only if deleting is allowed",
-            (true, true) => "only if forced and deleting is allowed",
+            (true, true) => "only if deleting is allowed, and forced",
         };
         let count = |count: Option<u64>, word: &str| {
             count.filter(|count| *count > 0).map(|count| format!("{} {word}", words::counted(count, "commit")))

@@ -13,6 +13,7 @@ use super::sync::{SyncPage, SyncState};
 use super::upstreams::UpstreamLine;
 use super::{STYLE, html};
 use crate::error::{Error, Result};
+use crate::monitor::upstreams::{CertificateStatus, UpstreamStatus};
 use crate::monitor::{
     Difference, Event, HistoryRow, MirrorStatus, Plan, Planned, RefDifference, RenewalStatus, Renewed, Synced,
     UpdateKind,
@@ -121,6 +122,27 @@ fn unchecked() -> MirrorStatus {
     }
 }
 
+/// An upstream whose token lapsed, and whose certificate will.
+fn refused(name: &str) -> UpstreamStatus {
+    let ends = now() + TimeDelta::days(9);
+    UpstreamStatus {
+        name: name.to_owned(),
+        kind: "proxy".to_owned(),
+        address: Some("https://proxy.example/".to_owned()),
+        condition: Condition::Refused,
+        since: ago(30),
+        summary: "refused: 401 Unauthorized".to_owned(),
+        credential_refused: true,
+        error: Some(format!("{name}: 401 Unauthorized")),
+        last_attempt: ago(1),
+        last_success: ago(31),
+        latency_ms: Some(40),
+        next_check: ago(-14),
+        certificate: Some(CertificateStatus { host: "proxy.example".to_owned(), ends, days_left: 9 }),
+        undelivered: 0,
+    }
+}
+
 /// Everything that can have happened.
 fn past(by: &str) -> Vec<HistoryRow> {
     let until = "2027-11-18".parse().expect("a date");
@@ -202,7 +224,7 @@ fn what_others_wrote_is_text_on_every_page() {
     status.error = Some(hostile.to_owned());
     let health =
         Health { last_failure: ago(1), failure: Some(hostile.into()), consecutive_failures: 1, ..Health::default() };
-    let upstreams = vec![UpstreamLine::new(hostile, health, now())];
+    let upstreams = vec![UpstreamLine::new(hostile, health, Some(&refused(hostile)), now())];
     let statuses = [status];
     let fault = FaultPage { title: hostile, what: hostile.into(), remedies: vec![hostile.into()], back: None };
     let pages = [
@@ -239,9 +261,10 @@ fn who_needs_somebody_stands_first() {
         ..health.clone()
     };
     let upstreams = vec![
-        UpstreamLine::new("corp", failing, now()),
-        UpstreamLine::new("public", health, now()),
-        UpstreamLine::new("spare", Health::default(), now()),
+        UpstreamLine::new("corp", failing, None, now()),
+        UpstreamLine::new("private", health.clone(), Some(&refused("private")), now()),
+        UpstreamLine::new("public", health, None, now()),
+        UpstreamLine::new("spare", Health::default(), None, now()),
     ];
     let paused = MirrorStatus { condition: Condition::Paused, next_check: None, ..in_sync("attic") };
     let statuses = [paused, in_sync("library"), unchecked(), diverged()];

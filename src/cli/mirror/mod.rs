@@ -5,6 +5,7 @@ mod print;
 mod renew;
 mod status;
 mod sync;
+mod upstreams;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;

@@ -3,18 +3,20 @@
 use hyper::Method;
 use serde::Deserialize;
 
-use super::{exit, open, print, read, refused};
+use super::{exit, open, print, read, refused, upstreams};
 use crate::cli::cache::print::Output;
 use crate::cli::clock::SystemClock;
 use crate::cli::control::{Control, Place};
 use crate::cli::exit::{Exit, Failure};
+use crate::monitor::upstreams::UpstreamStatus;
 use crate::monitor::{HistoryRow, MirrorStatus};
 use crate::ports::Clock as _;
 
 /// Say how mirrors stood at their last check, without asking anybody.
 ///
 /// Exit code 1 where any is stale, diverged, unreachable or refused, or a renewal is overdue; 3 where one was never
-/// checked, or not for more than twice its `check_every`.
+/// checked, or not for more than twice its `check_every`. The upstreams of the registries are shown below the mirrors;
+/// the exit code is not about them.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -24,7 +26,10 @@ pub struct Arguments {
     /// Also what became of them in the last 90 days
     #[arg(long, requires = "names")]
     history: bool,
-    /// Print JSON, one mirror a line
+    /// Only the upstreams of the registries, which are watched without being configured
+    #[arg(long, conflicts_with_all = ["names", "history"])]
+    upstreams: bool,
+    /// Print JSON, one mirror a line; with --upstreams, one upstream a line
     #[arg(long, conflicts_with = "history")]
     json: bool,
     #[command(flatten)]
@@ -48,6 +53,14 @@ struct Became {
 
 pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let control = open(&arguments.place).await?;
+    if arguments.upstreams {
+        let statuses = upstreams::statuses(&control).await?;
+        match arguments.json {
+            true => statuses.iter().try_for_each(|status| output.json(status))?,
+            false => show_upstreams(&statuses, output)?,
+        }
+        return Ok(Exit::Well);
+    }
     let statuses = statuses(&control, &arguments.names).await?;
     let now = SystemClock.now();
     if arguments.json {
@@ -58,10 +71,15 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
     }
     if statuses.is_empty() {
         output.line("no mirror is configured: see [[mirror]]")?;
-        return Ok(Exit::Well);
+    } else if arguments.names.is_empty() {
+        show(&statuses, output)?;
     }
     if arguments.names.is_empty() {
-        show(&statuses, output)?;
+        let statuses = upstreams::statuses(&control).await?;
+        if !statuses.is_empty() {
+            output.line("")?;
+            show_upstreams(&statuses, output)?;
+        }
     }
     for status in statuses.iter().filter(|_| !arguments.names.is_empty()) {
         for line in print::page(status, now) {
@@ -93,6 +111,14 @@ async fn statuses(control: &Control, names: &[String]) -> Result<Vec<MirrorStatu
         statuses.push(read(control.ask(Method::GET, &target, None::<&()>).await.map_err(refused)?)?);
     }
     Ok(statuses)
+}
+
+fn show_upstreams(statuses: &[UpstreamStatus], output: &mut Output) -> Result<(), Failure> {
+    output.table(&upstreams::table(statuses, SystemClock.now()))?;
+    for line in statuses.iter().filter_map(upstreams::remark) {
+        output.line(&line)?;
+    }
+    Ok(())
 }
 
 /// The table, and below it what it has no room for.

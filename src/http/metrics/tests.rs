@@ -47,6 +47,8 @@ fn every_figure_stands_on_the_page_under_its_name() {
         bytes: 9,
         up: Some(false),
         latency: Some(Duration::from_millis(250)),
+        credential_refused: Some(true),
+        certificate_expiry: DateTime::from_timestamp(1_800_000_000, 0),
         ..UpstreamReading::default()
     };
     let reading = Reading {
@@ -78,6 +80,8 @@ fn every_figure_stands_on_the_page_under_its_name() {
         "modvet_released_changes_total{upstream=\"never asked\"} 0",
         "modvet_upstream_up{upstream=\"corp\"} 0",
         "modvet_upstream_latency_seconds{upstream=\"corp\"} 0.25",
+        "modvet_upstream_credential_refused{upstream=\"corp\"} 1",
+        "modvet_upstream_certificate_expiry_timestamp_seconds{upstream=\"corp\"} 1800000000",
         "modvet_wrong_versions_served_total{registry=\"default\"} 10",
         "modvet_ledger_refusals_total{registry=\"default\"} 15",
         "modvet_tag_drift{registry=\"default\"} 16",
@@ -250,7 +254,13 @@ fn every_figure_of_the_alert_rules_is_on_the_page() {
     let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/alerts.yml");
     let rules = std::fs::read_to_string(rules).expect("the rules");
     let reading = Reading {
-        upstreams: vec![UpstreamReading { name: "corp".to_owned(), up: Some(true), ..UpstreamReading::default() }],
+        upstreams: vec![UpstreamReading {
+            name: "corp".to_owned(),
+            up: Some(true),
+            credential_refused: Some(false),
+            certificate_expiry: DateTime::from_timestamp(1_800_000_000, 0),
+            ..UpstreamReading::default()
+        }],
         mirrors: vec![MirrorStatus { renewal: Some(renewal()), ..status(Condition::InSync) }],
         databases: vec![database()],
         ledgers: vec![LedgerReading { registry: "default".to_owned(), refusals: 0, drifted: 0 }],

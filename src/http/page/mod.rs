@@ -149,7 +149,11 @@ fn mirrors(visit: &Visit<'_>) -> Result<String> {
     let watch = &watching(visit)?.watch;
     let (statuses, now) = (watch.statuses(), watch.now());
     let current = visit.site.catalog().current();
-    let upstreams = current.upstreams.iter().map(|(name, cached)| UpstreamLine::new(name, cached.health(), now));
+    let watched = visit.site.upstream_watch().map(|watch| watch.statuses()).unwrap_or_default();
+    let upstreams = current.upstreams.iter().map(|(name, cached)| {
+        let status = watched.iter().find(|status| status.name == *name);
+        UpstreamLine::new(name, cached.health(), status, now)
+    });
     ui::html(&MirrorsPage::new(&statuses, upstreams.collect(), now))
 }
 

@@ -32,6 +32,8 @@ const LIMIT: u64 = 1 << 20;
 const AT_A_TIME: usize = 8;
 /// Failures in a row without which what clients got is no sign: of a git upstream one module's host may be gone.
 const FAILURES: u64 = 3;
+/// Nobody is looked at before it had time to be asked by clients.
+const SETTLING: TimeDelta = TimeDelta::seconds(15);
 /// Upstreams come and go at run time.
 const LOOK_AROUND: TimeDelta = TimeDelta::minutes(1);
 
@@ -106,7 +108,7 @@ impl UpstreamWatch {
         let now = clock.now();
         let mut kept = BTreeMap::new();
         for (name, state) in read_all(&*store)? {
-            let next = schedule::first(&name, every, now);
+            let next = first(&name, every, now);
             kept.insert(name, Kept { state, next });
         }
         let watched = Mutex::new(Watched { every, kept });
@@ -120,7 +122,7 @@ impl UpstreamWatch {
         if watched.every != every {
             watched.every = every;
             for (name, kept) in &mut watched.kept {
-                kept.next = schedule::first(name, every, now);
+                kept.next = first(name, every, now);
             }
             self.changed.notify_one();
         }
@@ -173,9 +175,7 @@ impl UpstreamWatch {
                 return kept.next <= now || planned <= now;
             }
             let state = State::new(&upstream.kind, upstream.address.as_deref().unwrap_or_default(), now);
-            watched
-                .kept
-                .insert(upstream.name.clone(), Kept { state, next: schedule::first(&upstream.name, every, now) });
+            watched.kept.insert(upstream.name.clone(), Kept { state, next: first(&upstream.name, every, now) });
             false
         };
         let mut is_due = is_due;
@@ -316,6 +316,11 @@ pub async fn keep(watch: Arc<UpstreamWatch>) {
             () = watch.changed.notified() => {}
         }
     }
+}
+
+/// The first look of one that is new here: clients come first, and what they ask may tell it all.
+fn first(name: &str, every: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
+    schedule::first(name, every, now + TimeDelta::from_std(every).unwrap_or(SETTLING).min(SETTLING))
 }
 
 fn key(name: &str) -> String {
