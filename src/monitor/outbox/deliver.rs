@@ -120,7 +120,7 @@ impl Outbox {
         let now = self.0.clock.now();
         let ended = self.change_anyway(place, |posted, at| {
             let until = posted.posted + PATIENCE;
-            posted.deliveries[at].end(outcome.as_ref().map(|()| ()), id, now, until);
+            posted.deliveries[at].end(outcome.as_ref().err(), id, now, until);
         });
         let Some(posted) = ended else { return };
         say(&posted, place.delivery);

@@ -156,9 +156,9 @@ impl Delivery {
         self.become_state(DeliveryState::GivenUp, now, error);
     }
 
-    /// What came of a try; `until` is when the letter is given up.
-    pub fn end(&mut self, outcome: Result<(), &Error>, id: &str, now: DateTime<Utc>, until: DateTime<Utc>) {
-        let Err(error) = outcome else { return self.become_state(DeliveryState::Delivered, now, None) };
+    /// What came of a try, `None`: it arrived; `until` is when the letter is given up.
+    pub fn end(&mut self, error: Option<&Error>, id: &str, now: DateTime<Utc>, until: DateTime<Utc>) {
+        let Some(error) = error else { return self.become_state(DeliveryState::Delivered, now, None) };
         let told = Some(told(error));
         match error.kind() {
             Kind::Gone | Kind::Forbidden => self.become_state(DeliveryState::Refused, now, told),
