@@ -63,7 +63,8 @@ fn main() {
     let watching = memory(&modvet);
     if let (Some(bare), Some(watching)) = (bare, watching) {
         let each = watching.now.saturating_sub(bare.now) / MIRRORS as u64;
-        println!("memory without mirrors {bare:?}, with {MIRRORS} {watching:?}: {each} KiB a mirror");
+        println!("memory without mirrors: {} KiB, {} at most", bare.now, bare.peak);
+        println!("memory with {MIRRORS}: {} KiB, {} at most; {each} KiB a mirror", watching.now, watching.peak);
         assert!(each < 200, "what is kept of a mirror in memory is small");
     }
     assert!(requests <= u64::from(ROUNDS) * 4 * in_sync as u64, "two requests for each side of a mirror in sync");
@@ -119,7 +120,7 @@ fn round(modvet: &Modvet, expected: &BTreeMap<String, &str>) -> (Duration, usize
 }
 
 /// KiB of memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 struct Memory {
     now: u64,
     peak: u64,

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 const GREETING: &str = "001e# service=git-upload-pack\n0000000eversion 2\n0015agent=git/2.39.5\n0013ls-refs=unborn\n\
-                        001afetch=shallow filter\n0017object-format=sha1\n0000";
+                        0019fetch=shallow filter\n0017object-format=sha1\n0000";
 
 /// What was asked so far.
 #[derive(Debug, Default)]
