@@ -98,6 +98,11 @@ fn check(file: Option<&Path>) -> Result<Exit, Failure> {
     if let Some(error) = tls::missing_proxies(&settings) {
         println!("{name}: warning: {error}");
     }
+    for definition in settings.mirrors.iter().map(|mirror| &mirror.definition) {
+        if let Some(doubt) = definition.doubt() {
+            println!("{name}: warning: mirror {}: {doubt}", definition.name);
+        }
+    }
     if let Err(error) = exposure(&settings).admit(None) {
         // `--open` may say otherwise.
         println!("{name}: warning: {error}");
@@ -116,7 +121,16 @@ fn secrets(settings: &Settings) -> Vec<(String, &SecretRef, bool)> {
     let token = settings.admin_token.iter().map(|token| ("api.admin_token".to_owned(), token, false));
     let auths = settings.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.auth.as_ref()?)));
     let auths = auths.map(|(upstream, auth)| (format!("upstream {}: auth", upstream.name), &auth.secret, false));
-    key.chain(token).chain(auths).collect()
+    key.chain(token).chain(auths).chain(mirrors(settings)).collect()
+}
+
+/// Those of mirrors.
+fn mirrors(settings: &Settings) -> impl Iterator<Item = (String, &SecretRef, bool)> {
+    settings.mirrors.iter().flat_map(|mirror| {
+        let auths = [("source_auth", &mirror.source_auth), ("mirror_auth", &mirror.mirror_auth)];
+        let named = auths.into_iter().filter_map(|(key, auth)| Some((key, auth.as_ref()?)));
+        named.map(|(key, auth)| (format!("mirror {}: {key}", mirror.definition.name), &auth.secret, false))
+    })
 }
 
 fn show(config: Option<&Path>, upstream: Option<&str>, json: bool) -> Result<Exit, Failure> {

@@ -17,7 +17,13 @@ use crate::upstream::Failing;
 /// The mirrors of the configuration. One whose credentials cannot be read is there all the same, and says so at every
 /// check: it must not keep a server from starting, nor go unwatched.
 pub fn watched(builder: &Builder, mirrors: &[MirrorSettings]) -> Vec<Watched> {
-    mirrors.iter().map(|mirror| Watched { definition: mirror.definition.clone(), way: way(builder, mirror) }).collect()
+    let watched = mirrors.iter().map(|mirror| {
+        if let Some(doubt) = mirror.definition.doubt() {
+            tracing::warn!(mirror = mirror.definition.name, "{doubt}");
+        }
+        Watched { definition: mirror.definition.clone(), way: way(builder, mirror) }
+    });
+    watched.collect()
 }
 
 fn way(builder: &Builder, mirror: &MirrorSettings) -> Way {

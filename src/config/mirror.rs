@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::monitor::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
 use crate::registry::definition::{
-    Auth, AuthTable, Fault, Home, auth, duration, host_of, name, printed_duration, proxy_url,
+    Auth, AuthTable, Fault, Home, auth, duration, host_of, is_host, name, printed_duration, proxy_url,
 };
 use crate::spec::path::ModulePath;
 
@@ -98,12 +98,6 @@ pub fn read(table: MirrorTable, faults: &mut Vec<Fault>) -> Option<MirrorSetting
     let max_lag = duration("max_lag", table.max_lag.as_deref(), MAX_LAG, faults);
     let renewal = table.renewal.and_then(|table| renewal(table, faults));
     let (name, kind) = (name?, ends.kind?);
-    if max_lag < check_every {
-        tracing::warn!(
-            mirror = name,
-            "max_lag is shorter than check_every: what differs at two checks is stale at the second"
-        );
-    }
     let (notify, is_paused) = (table.notify, table.paused.unwrap_or(false));
     let definition = MirrorDefinition { name, kind, check_every, max_lag, renewal, notify, is_paused };
     Some(MirrorSettings { definition, source_auth, mirror_auth })
@@ -124,10 +118,12 @@ impl Default for Ends {
 }
 
 fn git(table: &MirrorTable, faults: &mut Vec<Fault>) -> Ends {
-    let source = git_url("source", table.source.as_deref(), faults);
-    let mirror = git_url("mirror", table.mirror.as_deref(), faults);
-    if let (Some(source), Some(_)) = (&source, mirror.as_ref().filter(|mirror| source.as_ref() == Some(mirror))) {
-        faults.push(Fault::wrong("mirror", source.as_str(), "another address than the source's"));
+    let source = repository("source", table.source.as_deref(), faults);
+    let mirror = repository("mirror", table.mirror.as_deref(), faults);
+    if let (Some(source), Some(mirror)) = (&source, &mirror)
+        && source.plain == mirror.plain
+    {
+        faults.push(Fault::wrong("mirror", &mirror.written, "another address than the source's"));
     }
     if table.modules.is_some() {
         faults.push(Fault::other("modules", "a git mirror has none (expected no modules)"));
@@ -136,23 +132,12 @@ fn git(table: &MirrorTable, faults: &mut Vec<Fault>) -> Ends {
         None => Some(RefPattern::defaults()),
         Some(refs) => listed("refs", refs, str::parse::<RefPattern>, faults),
     };
-    let home = |url: &Option<Url>| match url {
-        None => Home::Unknown,
-        Some(url) if is_http(url) => Home::Host(host_of(url)),
-        Some(_) => Home::Nobody("ssh has its own keys and"),
-    };
+    let home = |found: &Option<Repository>| found.as_ref().map_or(Home::Unknown, |found| found.home.clone());
     let (source_home, mirror_home) = (home(&source), home(&mirror));
-    let kind = source.zip(mirror).zip(refs).map(|((source, mirror), refs)| MirrorKind::Git {
-        source: written(&source, table.source.as_deref()),
-        mirror: written(&mirror, table.mirror.as_deref()),
-        refs,
-    });
+    let kind = source.zip(mirror).zip(refs);
+    let kind =
+        kind.map(|((source, mirror), refs)| MirrorKind::Git { source: source.written, mirror: mirror.written, refs });
     Ends { kind, source: source_home, mirror: mirror_home }
-}
-
-/// As it stands in the file: a parsed address has a slash or a port less than what people wrote.
-fn written(url: &Url, text: Option<&str>) -> String {
-    text.map_or_else(|| url.to_string(), str::to_owned)
 }
 
 fn proxy(table: &MirrorTable, faults: &mut Vec<Fault>) -> Ends {
@@ -212,34 +197,57 @@ fn listed<T: PartialEq>(
     Some(items)
 }
 
-/// The address of a git repository: https, http or ssh, without credentials.
-fn git_url(key: &str, text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Url> {
-    const EXPECTED: &str = "a URL such as https://git.example/repository.git";
+/// The address of a git repository.
+struct Repository {
+    /// As it stands in the file: a parsed one has a slash or a port less than what people wrote.
+    written: String,
+    /// By which two are told to be the same.
+    plain: String,
+    home: Home,
+}
+
+/// https, http or ssh, without credentials; or git's short form of ssh.
+fn repository(key: &str, text: Option<&str>, faults: &mut Vec<Fault>) -> Option<Repository> {
     let Some(text) = text else { return note(Fault::missing(key), faults) };
-    let Ok(url) = Url::parse(text) else {
-        // `git@host:path`, or something with a password in it.
+    if is_short(text) {
+        return Some(Repository { written: text.to_owned(), plain: text.to_owned(), home: SSH });
+    }
+    let wrong = |found: &str, expected: &str, faults: &mut Vec<Fault>| note(Fault::wrong(key, found, expected), faults);
+    let Some(url) = Url::parse(text).ok().filter(|_| text.contains("://")) else {
+        // There may be a password in it.
         let shown = if text.contains('@') { "…@…" } else { text };
-        let fault = Fault::wrong(key, shown, EXPECTED);
-        return note(fault.remedy("of the short form git@host:path the URL is ssh://git@host/path"), faults);
+        return wrong(shown, "an address such as https://git.example/repository.git", faults);
     };
     let host = url.host_str().unwrap_or_default();
+    let found = |home| Some(Repository { written: text.to_owned(), plain: url.to_string(), home });
     match url.scheme() {
         "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
-            let expected = format!("a URL without credentials; they stand in {key}_auth");
-            note(Fault::wrong(key, &format!("…@{host}"), &expected), faults)
+            let expected = format!("an address without credentials; they stand in {key}_auth");
+            wrong(&format!("…@{host}"), &expected, faults)
         }
         "http" | "https" if url.query().is_some() || url.fragment().is_some() => {
-            note(Fault::wrong(key, &format!("{host}…"), "a URL without ? and #"), faults)
+            wrong(&format!("{host}…"), "an address without ? and #", faults)
         }
-        "http" | "https" => Some(url),
+        "http" | "https" => found(Home::Host(host_of(&url))),
         "ssh" | "git+ssh" | "ssh+git" if url.password().is_some() => {
-            note(Fault::wrong(key, &format!("…@{host}"), "a URL without a password; ssh has its own keys"), faults)
+            wrong(&format!("…@{host}"), "an address without a password; ssh has its own keys", faults)
         }
-        "ssh" | "git+ssh" | "ssh+git" if !host.is_empty() && url.path().len() > 1 => Some(url),
-        "ssh" | "git+ssh" | "ssh+git" => note(Fault::wrong(key, text, "host and path"), faults),
-        // `host:path` looks like a scheme to the parser.
-        _ => note(Fault::wrong(key, text, "an address that begins with https://, http:// or ssh://"), faults),
+        "ssh" | "git+ssh" | "ssh+git" if host.is_empty() || url.path().len() < 2 => {
+            wrong(text, "host and path", faults)
+        }
+        "ssh" | "git+ssh" | "ssh+git" => found(SSH),
+        _ => wrong(text, "an address that begins with https://, http:// or ssh://", faults),
     }
+}
+
+const SSH: Home = Home::Nobody("ssh has its own keys and");
+
+/// `user@host:path`, which git takes for ssh.
+fn is_short(text: &str) -> bool {
+    let Some((destination, path)) = text.split_once(':') else { return false };
+    let is_plain = |part: &str| !part.is_empty() && !part.starts_with('-') && !part.contains(char::is_whitespace);
+    let (user, host) = destination.split_once('@').map_or((None, destination), |(user, host)| (Some(user), host));
+    is_host(host) && user.is_none_or(is_plain) && is_plain(path) && !path.starts_with("//")
 }
 
 fn is_http(url: &Url) -> bool {

@@ -53,6 +53,12 @@ impl fmt::Display for Origin {
 }
 
 impl MirrorDefinition {
+    /// What is allowed and hardly meant.
+    pub fn doubt(&self) -> Option<&'static str> {
+        let is_hasty = self.max_lag < self.check_every;
+        is_hasty.then_some("max_lag is shorter than check_every: what differs at two checks in turn is stale")
+    }
+
     /// Without credentials.
     pub fn source(&self) -> String {
         match &self.kind {

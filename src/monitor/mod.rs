@@ -2,16 +2,27 @@
 //! Must not know git's protocol, SMTP or HTTP: what it asks and whom it tells is handed in.
 //! Rules: docs/mirrors.md.
 
+pub mod canary;
+mod comparison;
 pub mod definition;
+#[cfg(test)]
+mod doubles;
 pub mod history;
 mod kept;
+mod letter;
+mod look;
 pub mod outbox;
 pub mod plan;
+mod renewal;
 pub mod said;
+mod schedule;
+mod seen;
 mod state;
 pub mod status;
+mod telling;
 mod term;
 pub mod watch;
+mod words;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
 pub use history::{Event, HistoryRow};

@@ -5,13 +5,16 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
+use reqwest::tls::TlsInfo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
 use super::address::{Guard, GuardedResolver};
+use super::certificate::Certificates;
 use super::credentials::{Credential, CredentialKind, Keys, Renew, take_userinfo};
 use super::environment::Proxies;
 use super::failure::Trouble;
@@ -50,6 +53,7 @@ struct Shared {
     instead_of: Vec<InsteadOf>,
     proxies: Proxies,
     gates: Gates,
+    certificates: Certificates,
 }
 
 /// One request of a chain of redirects.
@@ -105,6 +109,7 @@ impl Client {
             instead_of: settings.instead_of,
             proxies: settings.proxies,
             gates: Gates::new(settings.limits.per_host),
+            certificates: Certificates::default(),
         };
         let keys = Keys::new(settings.credentials, settings.netrc.as_ref());
         Ok(Client { shared: Arc::new(shared), keys: Arc::new(keys), limits: settings.limits })
@@ -179,6 +184,20 @@ impl Client {
         replaced(&self.shared.instead_of, address)
     }
 
+    /// The last moment of the certificate that whoever answers for this address showed last, also where it was one that
+    /// has ended. `None` where no TLS is spoken, or nobody asked yet.
+    pub fn certificate_end(&self, url: &Url) -> Option<DateTime<Utc>> {
+        let instead = replaced(&self.shared.instead_of, url.as_str());
+        let instead = instead.and_then(|instead| Url::parse(instead.expose()).ok()).filter(is_http);
+        self.shared.certificates.not_after(instead.as_ref().unwrap_or(url))
+    }
+
+    /// The host that did not accept the credentials it was shown last (401), as long as none of its answers shows that
+    /// it does.
+    pub fn refused_credentials(&self) -> Option<String> {
+        self.keys.refused()
+    }
+
     /// Whether a found URL may be asked over plain http.
     pub fn allows_insecure(&self, url: &Url) -> bool {
         self.shared.allow_insecure.allows(url)
@@ -247,9 +266,8 @@ impl Client {
             .map_err(|_| Error::bad_gateway(format!("{host} has too many requests under way")))?;
         let mut outgoing = reqwest::Request::new(request.method.clone(), request.url.clone());
         let mut headers = request.headers.clone();
-        if !request.anonymous || hop.userinfo.is_some() {
-            self.keys.add(&request.url, shown, hop.userinfo.as_ref(), &mut headers)?;
-        }
+        let is_known = (!request.anonymous || hop.userinfo.is_some())
+            && self.keys.add(&request.url, shown, hop.userinfo.as_ref(), &mut headers)?;
         let size = request.body.as_ref().map_or(0, Body::length);
         *outgoing.body_mut() = request.body.clone().map(|body| match body {
             Body::Bytes(bytes) => bytes.into(),
@@ -265,14 +283,25 @@ impl Client {
         let patience = Patience::new(wait, request.uploads(), &self.limits);
         match patience.wait(deadline, client.execute(outgoing)).await {
             Some(Ok(answer)) => {
+                if is_known {
+                    self.keys.heard(&host, answer.status());
+                }
+                if let Some(der) = answer.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate) {
+                    self.shared.certificates.note(&request.url, der);
+                }
                 let patience = patience.with(self.limits.stall);
                 Ok(Response::new(answer, request.url.clone(), patience, deadline, permit))
             }
-            Some(Err(cause)) => Err(Failure {
-                is_passing: failure::is_passing(&cause),
-                trouble: failure::trouble(&cause),
-                error: failure::request(&host, &cause, &self.limits),
-            }),
+            Some(Err(cause)) => {
+                if let Some(end) = failure::certificate_end(&cause) {
+                    self.shared.certificates.note_end(&request.url, end);
+                }
+                Err(Failure {
+                    is_passing: failure::is_passing(&cause),
+                    trouble: failure::trouble(&cause),
+                    error: failure::request(&host, &cause, &self.limits),
+                })
+            }
             None => {
                 let error = Error::bad_gateway(match request.uploads().filter(|upload| !upload.is_sent()) {
                     Some(upload) => upload.stuck(&host),
@@ -357,6 +386,7 @@ impl Shared {
 fn builder(settings: &Settings, tls: rustls::ClientConfig) -> Result<reqwest::ClientBuilder> {
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
+        .tls_info(true)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .gzip(true)

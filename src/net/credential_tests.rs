@@ -176,3 +176,35 @@ fn an_upgrade_to_https_keeps_to_the_host() {
         assert_eq!(super::client::is_upgrade(&url(from), &url(to)), expected, "{from} {to}");
     }
 }
+
+#[tokio::test]
+async fn credentials_that_are_not_accepted_are_known_until_they_are() {
+    let lapsed = Arc::new(Mutex::new(false));
+    let state = lapsed.clone();
+    let server = Server::start_tls(move |asked| match asked.target.as_str() {
+        "/forbidden" => Answer::new(403, ""),
+        "/absent" => Answer::new(404, ""),
+        _ if *state.lock().expect("no panic") => Answer::new(401, ""),
+        _ => Answer::ok("well"),
+    })
+    .await;
+    let kind = CredentialKind::Bearer(SECRET.into());
+    let credentials = vec![Credential { host: "localhost".to_owned(), kind }];
+    let client = Client::new(Settings { credentials, ..base() }).expect("settings");
+    let ask = async |host: &str, path: &str| {
+        client.send(Request::get(server.url_as(host, path))).await.expect("an answer");
+        client.refused_credentials()
+    };
+    assert_eq!(ask("localhost", "/").await, None);
+    assert_eq!(ask("localhost", "/forbidden").await, None, "much is forbidden to who is known");
+    *lapsed.lock().expect("no panic") = true;
+    assert_eq!(ask("127.0.0.1", "/").await, None, "it was shown none");
+    let refused = Some(format!("localhost:{}", server.port()));
+    assert_eq!(ask("localhost", "/").await, refused);
+    assert_eq!(ask("localhost", "/absent").await, refused, "many hosts say so to strangers");
+    let other = client.with(Vec::new(), None, Duration::from_secs(30), Duration::from_secs(30));
+    assert_eq!(other.refused_credentials(), None, "they are not its own");
+    *lapsed.lock().expect("no panic") = false;
+    assert_eq!(ask("127.0.0.1", "/").await, refused, "another host");
+    assert_eq!(ask("localhost", "/").await, None);
+}

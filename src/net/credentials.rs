@@ -2,12 +2,12 @@
 //! Rules: `cmd/go/internal/auth` for netrc files, RFC 7617 and RFC 6750 for the headers.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use url::Url;
 
 use super::settings::is_host;
@@ -79,17 +79,20 @@ pub(super) struct Keys {
     configured: RwLock<Arc<[Credential]>>,
     netrc: Arc<[Credential]>,
     renew: Option<Renew>,
+    /// Who did not accept them last.
+    refused: Mutex<Option<String>>,
 }
 
 impl Keys {
     pub(super) fn new(configured: Vec<Credential>, netrc: Option<&Secret>) -> Keys {
         let netrc = netrc.map(|text| parse_netrc(text.expose())).unwrap_or_default().into();
-        Keys { configured: RwLock::new(configured.into()), netrc, renew: None }
+        Keys { configured: RwLock::new(configured.into()), netrc, renew: None, refused: Mutex::default() }
     }
 
     /// Others in the place of those that were configured.
     pub(super) fn with(&self, configured: Vec<Credential>, renew: Option<Renew>) -> Keys {
-        Keys { configured: RwLock::new(configured.into()), netrc: Arc::clone(&self.netrc), renew }
+        let netrc = Arc::clone(&self.netrc);
+        Keys { configured: RwLock::new(configured.into()), netrc, renew, refused: Mutex::default() }
     }
 
     /// Those that were configured, as they are at the moment.
@@ -131,14 +134,14 @@ impl Keys {
     }
 
     /// Adds what the URL's host is to be shown of `configured` and netrc, where the caller has not said it; `own` came
-    /// with the URL itself.
+    /// with the URL itself. `false` where there is nothing for it.
     pub(super) fn add(
         &self,
         url: &Url,
         configured: &[Credential],
         own: Option<&CredentialKind>,
         headers: &mut HeaderMap,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let configured = || configured.iter().filter(|key| is_host(url, &key.host)).map(|key| &key.kind);
         let netrc = || self.netrc.iter().find(|key| is_host(url, &key.host)).map(|key| &key.kind);
         let mut chosen: Vec<&CredentialKind> = own.into_iter().collect();
@@ -148,11 +151,27 @@ impl Keys {
         if chosen.is_empty() && url.scheme() == "https" {
             chosen.extend(netrc());
         }
-        for kind in chosen {
+        for kind in &chosen {
             let (name, value) = kind.header()?;
             headers.entry(name).or_insert(value);
         }
-        Ok(())
+        Ok(!chosen.is_empty())
+    }
+
+    /// Takes note of what a host answered that was shown credentials. Much can be forbidden to who is known, so only
+    /// 401 says that they do not count.
+    pub(super) fn heard(&self, host: &str, status: StatusCode) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if status == StatusCode::UNAUTHORIZED {
+            *refused = Some(host.to_owned());
+        } else if status.is_success() && refused.as_deref() == Some(host) {
+            *refused = None;
+        }
+    }
+
+    /// The host that did not accept what it was shown last.
+    pub(super) fn refused(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

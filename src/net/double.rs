@@ -108,6 +108,15 @@ impl Server {
     pub async fn start_tls(behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Server {
         let chain = CertificateDer::from_pem_slice(include_bytes!("../../testdata/net/server.pem")).expect("pem");
         let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../testdata/net/server.key")).expect("pem");
+        Server::start_tls_with(chain, key, behaviour).await
+    }
+
+    /// With a certificate of the test's own.
+    pub async fn start_tls_with(
+        chain: CertificateDer<'static>,
+        key: PrivateKeyDer<'static>,
+        behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Server {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use chrono::{DateTime, Utc};
+use rustls::CertificateError;
 use url::Url;
 
 use super::address::Refused;
@@ -51,6 +53,16 @@ pub(super) fn request(host: &str, cause: &reqwest::Error, limits: &Limits) -> Er
     }
 }
 
+/// When the certificate ended for which there is no answer.
+pub(super) fn certificate_end(cause: &reqwest::Error) -> Option<DateTime<Utc>> {
+    match tls(cause)? {
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            DateTime::from_timestamp(i64::try_from(not_after.as_secs()).ok()?, 0)
+        }
+        _ => None,
+    }
+}
+
 /// Of what sort a request's failure is.
 pub(super) fn trouble(cause: &reqwest::Error) -> Trouble {
     match () {
@@ -63,10 +75,13 @@ pub(super) fn trouble(cause: &reqwest::Error) -> Trouble {
 }
 
 fn is_certificate(cause: &reqwest::Error) -> bool {
+    matches!(tls(cause), Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+}
+
+fn tls(cause: &reqwest::Error) -> Option<&rustls::Error> {
     // An io::Error names the error in it as a part of itself, not as its source.
     let inside = find::<io::Error>(cause).and_then(innermost);
-    let tls = find::<rustls::Error>(cause).or_else(|| inside?.downcast_ref());
-    matches!(tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))
+    find::<rustls::Error>(cause).or_else(|| inside?.downcast_ref())
 }
 
 fn innermost(error: &io::Error) -> Option<&(dyn StdError + Send + Sync + 'static)> {

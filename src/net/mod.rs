@@ -5,6 +5,7 @@
 mod address;
 #[cfg(test)]
 mod address_tests;
+mod certificate;
 mod client;
 #[cfg(test)]
 mod credential_tests;

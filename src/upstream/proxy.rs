@@ -163,7 +163,8 @@ impl Remote {
         let error = match status {
             S::NOT_FOUND => Error::not_found(what),
             S::GONE => Error::gone(what),
-            S::FORBIDDEN => Error::forbidden(what),
+            S::FORBIDDEN => Error::forbidden(what).unauthorized(),
+            S::UNAUTHORIZED => Error::bad_gateway(what).unauthorized(),
             _ => Error::bad_gateway(what),
         };
         // A further line may be the one that names the right version.

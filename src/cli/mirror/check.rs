@@ -83,7 +83,7 @@ async fn check(control: &Control, names: &[String]) -> Result<Vec<MirrorStatus>,
 /// How many of a list will be checked.
 fn watched(listed: &Value) -> u64 {
     let mirrors = listed["mirrors"].as_array().into_iter().flatten();
-    mirrors.filter(|mirror| !mirror["next_check"].is_null()).count() as u64
+    mirrors.filter(|mirror| mirror["condition"] != "paused").count() as u64
 }
 
 #[derive(Deserialize)]
@@ -101,10 +101,11 @@ async fn test(control: &Control, is_json: bool, output: &mut Output) -> Result<E
     if is_json {
         tested.iter().try_for_each(|tested| output.json(tested))?;
     } else {
-        let mut rows = vec![["CHANNEL", "TEST LETTER"].map(Cell::text).to_vec()];
-        rows.extend(tested.iter().map(|Tested { channel, error }| {
+        let mut rows = vec![["CHANNEL", "TO", "TEST LETTER"].map(Cell::text).to_vec()];
+        rows.extend(tested.iter().map(|Tested { channel, address, error }| {
             let came = error.as_deref().map_or_else(|| "delivered".to_owned(), |error| error.replace('\n', "; "));
-            vec![Cell::text(channel), Cell::text(came)]
+            let to = address.as_deref().unwrap_or("-");
+            vec![Cell::text(channel), Cell::text(to), Cell::text(came)]
         }));
         output.table(&rows)?;
     }

@@ -67,13 +67,18 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "credentials",
         "[[mirror]]\nname = 'b'\nsource = 'https://u:p@x.example/a'\nmirror = 'https://y.example/a'",
-        "line 7: mirror.source: \"…@x.example\" (expected a URL without credentials; they stand in source_auth)",
+        "line 7: mirror.source: \"…@x.example\" (expected an address without credentials; they stand in source_auth)",
     ),
     (
         "the short form",
-        "[[mirror]]\nname = 'b'\nsource = 'git@x.example:a'\nmirror = 'https://y.example/a'",
-        "line 7: mirror.source: \"…@…\" (expected a URL such as https://git.example/repository.git)\n\
-         of the short form git@host:path the URL is ssh://git@host/path",
+        "[[mirror]]\nname = 'b'\nsource = 'git@x example:a'\nmirror = 'https://y.example/a'",
+        "line 7: mirror.source: \"…@…\" (expected an address such as https://git.example/repository.git)",
+    ),
+    (
+        "the short form and credentials",
+        "[[mirror]]\nname = 'b'\nsource = 'git@x.example:a'\nmirror = 'https://y.example/a'\n\
+         source_auth = { token_env = 'A' }",
+        "line 9: mirror.source_auth: ssh has its own keys and needs none (expected no source_auth)",
     ),
     (
         "a folder",

@@ -1,3 +1,6 @@
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use super::ssh::fake_ssh;
 use super::two::{Two, commit, related, shown};
 use super::*;
@@ -12,14 +15,15 @@ fn party(two: &Two, web: usize, user: &str, password: &str) -> Party {
     let kind = CredentialKind::Basic { username, password };
     let credential = Credential { host: "127.0.0.1".to_owned(), kind };
     let client = two.client.with(vec![credential], None, MINUTE, MINUTE);
-    Party { url: two.webs[web].url("/guarded/repo.git"), client }
+    Party { url: two.webs[web].url("/repo.git"), client }
 }
 
 #[test]
 fn each_side_learns_its_own_credentials_only() {
     let two = Two::new(Serving::Newest);
-    two.webs[0].guard("ann", "one-of-ann");
-    two.webs[1].guard("bob", "one-of-bob");
+    for (web, pair) in two.webs.iter().zip(["ann:one-of-ann", "bob:one-of-bob"]) {
+        web.guard(&format!("Basic {}", BASE64_STANDARD.encode(pair)));
+    }
     commit(&two.source, "main", 1);
     two.copy();
     commit(&two.source, "main", 2);

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use base64::Engine as _;
-
 /// Which protocol the server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Serving {
@@ -37,8 +35,6 @@ struct Shared {
     serving: Serving,
     log: Mutex<Vec<Exchange>>,
     ended: AtomicBool,
-    /// The `Authorization` without which nobody sees what lies below `/guarded/`.
-    ticket: Mutex<String>,
     /// Answers to POST requests are cut off after so many bytes.
     cut: AtomicU64,
     /// So much of a POST request is read before the server hangs up.
@@ -56,7 +52,6 @@ impl WebServer {
             serving,
             log: Mutex::default(),
             ended: AtomicBool::new(false),
-            ticket: Mutex::default(),
             cut: AtomicU64::new(u64::MAX),
             swallowed: AtomicU64::new(u64::MAX),
             ticket: Mutex::default(),
@@ -76,12 +71,6 @@ impl WebServer {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
-    }
-
-    /// Lets this user alone see what lies below `/guarded/`.
-    pub fn guard(&self, user: &str, password: &str) {
-        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
-        *self.shared.ticket.lock().expect("no panic") = format!("Basic {pair}");
     }
 
     pub fn cut_after(&self, bytes: u64) {
@@ -176,18 +165,16 @@ impl Shared {
     fn staged(&self, asked: &Asked) -> Option<(&'static str, &'static [u8])> {
         let asks_refs = asked.target.contains("/info/refs");
         match asked.target.split('/').nth(1)? {
-            "guarded" if asked.header("authorization") == *self.ticket.lock().expect("no panic") => None,
-            "guarded" => Some(("401 Unauthorized", b"")),
+            "ghost" if asks_refs => Some(("401 Unauthorized", b"")),
+            "ghost" => Some(("404 Not Found", b"")),
             "echo" => Some((
                 "200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement",
                 b"0025ERR one-of-ann may not read this\n0000",
             )),
-            "ghost" if asks_refs => Some(("401 Unauthorized", b"")),
-            "ghost" => Some(("404 Not Found", b"")),
-            "private" if asks_refs => Some(("401 Unauthorized", b"")),
-            "private" => Some(("200 OK", b"log in")),
             "forbidden" if asks_refs => Some(("403 Forbidden", b"")),
             "unpaid" if asks_refs => Some(("402 Payment Required", b"")),
+            "private" if asks_refs => Some(("401 Unauthorized", b"")),
+            "private" => Some(("200 OK", b"log in")),
             "broken" => Some(("503 Service Unavailable", b"")),
             "page" => Some(("200 OK\r\nContent-Type: text/html", b"<html>")),
             "dumb" => Some(("200 OK\r\nContent-Type: text/plain; charset=utf-8", b"abc\trefs/heads/main\n")),
@@ -203,8 +190,7 @@ impl Shared {
     }
 
     fn backend(&self, asked: &Asked) -> std::io::Result<(String, Vec<u8>)> {
-        let target = asked.target.strip_prefix("/guarded").unwrap_or(&asked.target);
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
         let mut command = Command::new("git");
         command
             .arg("http-backend")
