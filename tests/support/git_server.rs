@@ -268,7 +268,8 @@ impl Service {
         command.env("QUERY_STRING", request.uri().query().unwrap_or(""));
         command.env("CONTENT_TYPE", header("content-type")).env("REMOTE_ADDR", "127.0.0.1");
         command.env("HTTP_CONTENT_ENCODING", header("content-encoding"));
-        if !header("content-length").is_empty() {
+        // Of a push it must not know how long it is: it would look for the rest of one that was cut for ever.
+        if !header("content-length").is_empty() && !path_info.ends_with("/git-receive-pack") {
             command.env("CONTENT_LENGTH", header("content-length"));
         }
         let allowed = if self.flavour == Flavour::Filters { "true" } else { "false" };

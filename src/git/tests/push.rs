@@ -212,11 +212,11 @@ fn twenty_thousand_objects_come_over_whole() {
     assert_eq!(said.expect("synced"), [Updated { name: "refs/heads/main".to_owned(), refused: None }]);
     both.assert_same();
     let seen = seen.into_inner();
-    let packed = seen.iter().filter_map(|step| match step {
+    let packed = seen.iter().rev().find_map(|step| match step {
         Transfer::Packing { done, all } => Some((*done, *all)),
         _ => None,
     });
-    let (done, all) = packed.last().expect("said");
+    let (done, all) = packed.expect("said");
     assert!(done == all && all >= 20_000, "{done} of {all}");
     assert!(matches!(seen.last(), Some(Transfer::Pushing { done, all }) if done == all && *all > 1 << 20));
     // A push of this size is asked for first.
