@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use support::mirrored::{Mirrored, Side};
 use support::modvet::{Home, Modvet};
 use support::sumdb::Database;
 use support::tree::Tree;
@@ -317,8 +318,36 @@ const EXAMPLES: &[Example] = &[
     ),
     Example("DELETE /api/v1/registries/{registry}", "/api/v1/registries/new", "", 204),
     Example("DELETE /api/v1/upstreams/{upstream}", "/api/v1/upstreams/other", "", 204),
+    Example("POST /api/v1/mirrors/check", "/api/v1/mirrors/check", "", 200),
+    Example("POST /api/v1/mirrors/check", "/api/v1/mirrors/check", "{\"mirrors\": [\"none\"]}", 404),
+    Example("POST /api/v1/mirrors/notify-test", "/api/v1/mirrors/notify-test", "", 200),
+    Example("GET /api/v1/mirrors", "/api/v1/mirrors", "", 200),
+    Example("GET /api/v1/mirrors/{mirror}", "/api/v1/mirrors/python-gitlab", "", 200),
+    Example("GET /api/v1/mirrors/{mirror}", "/api/v1/mirrors/none", "", 404),
+    Example("POST /api/v1/mirrors/{mirror}/check", "/api/v1/mirrors/python-gitlab/check", "", 200),
+    Example("POST /api/v1/mirrors/{mirror}/plan", "/api/v1/mirrors/python-gitlab/plan", "", 200),
+    Example("POST /api/v1/mirrors/{mirror}/sync", "/api/v1/mirrors/python-gitlab/sync", "{\"forec\": true}", 400),
+    Example("POST /api/v1/mirrors/{mirror}/sync", "/api/v1/mirrors/python-gitlab/sync", "{\"prune\": true}", 200),
+    Example("POST /api/v1/mirrors/{mirror}/renew", "/api/v1/mirrors/python-gitlab/renew", "{\"by\": \"ann\"}", 200),
+    Example(
+        "POST /api/v1/mirrors/{mirror}/renew",
+        "/api/v1/mirrors/python-gitlab/renew",
+        "{\"until\": \"2000-01-01\"}",
+        400,
+    ),
+    Example("GET /api/v1/mirrors/{mirror}/history", "/api/v1/mirrors/python-gitlab/history", "", 200),
     Example("POST /api/v1/reload", "/api/v1/reload", "", 200),
 ];
+
+/// A mirror that lags behind its source.
+fn lagging() -> (Mirrored, String) {
+    let mirrored = Mirrored::new();
+    mirrored.commit(Side::Source, "main");
+    let renewal =
+        "renewal = { what = \"subscription\", date = \"2100-02-01\", every = \"1y\", owner = \"a@b.example\" }";
+    let settings = mirrored.settings(renewal);
+    (mirrored, settings)
+}
 
 /// The database changes its past before the server's eyes.
 fn contradict(modvet: &Modvet, database: &Database) {
@@ -360,7 +389,8 @@ fn every_answer_has_exactly_the_fields_that_are_described() {
     let text = std::fs::read_to_string(top().join("docs/openapi.json")).expect("the description");
     let document: Value = serde_json::from_str(&text).expect("JSON");
     let (tree, database) = (tree(), Database::start("sum.example.test"));
-    let modvet = guarded_with(&tree, &format!("[sumdb]\ndatabases = ['{}']\n", database.gosumdb()));
+    let (_mirrored, mirror) = lagging();
+    let modvet = guarded_with(&tree, &format!("[sumdb]\ndatabases = ['{}']\n{mirror}", database.gosumdb()));
     contradict(&modvet, &database);
     let store = modvet.home().store();
     let (mut faults, mut token) = (Vec::new(), String::new());

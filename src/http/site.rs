@@ -44,10 +44,17 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Does what came of some work and what nobody else would do.
+    /// Delivers what came of some work, where nobody else does.
     pub async fn settle(&self) {
         if !self.is_kept {
             self.outbox.deliver_due().await;
+        }
+    }
+
+    /// Does all that is due by now, reminders and renewals too, where nobody else does.
+    pub async fn catch_up(&self) {
+        if !self.is_kept {
+            self.watch.tick().await;
         }
     }
 }

@@ -2,7 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::comparison::Compared;
+use super::definition::MirrorDefinition;
+use super::look::Sight;
+use super::seen::Seen;
 use super::status::MirrorStatus;
+use super::words::some;
+use crate::error::{Error, Result};
 use crate::ports::{RefUpdate, Transfer, Updated};
 
 /// What a sync would do, found out just now.
@@ -76,4 +82,59 @@ pub struct Synced {
     pub updated: Vec<Updated>,
     /// As the check after it found it.
     pub status: MirrorStatus,
+}
+
+impl Plan {
+    /// What a look at both sides says is to be done.
+    pub(super) fn new(definition: &MirrorDefinition, sight: &Sight, (compared, after): &(Compared, Seen)) -> Plan {
+        let is_diverged = |name: &str| after.refs.get(name).is_some_and(|seen| seen.diverged_since.is_some());
+        let updates = sight.differing.iter().enumerate().map(|(index, pair)| {
+            let relation = sight.relation.as_ref().and_then(|relation| relation.refs.get(index));
+            let kind = match (pair.source, pair.mirror, relation) {
+                (None, _, _) => UpdateKind::Delete,
+                (_, None, _) => UpdateKind::Create,
+                (_, _, Some(relation)) if relation.is_forward && !pair.name.starts_with("refs/tags/") => {
+                    UpdateKind::Forward
+                }
+                _ => UpdateKind::Overwrite,
+            };
+            Planned {
+                update: RefUpdate { name: pair.name.clone(), from: pair.mirror, to: pair.source },
+                kind,
+                is_diverged: is_diverged(&pair.name)
+                    // Without histories nobody can say that nothing would be lost.
+                    || (relation.is_none() && kind == UpdateKind::Overwrite),
+                behind_commits: relation.map(|relation| relation.behind),
+                ahead_commits: relation.map(|relation| relation.ahead),
+            }
+        });
+        Plan {
+            name: definition.name.clone(),
+            source: definition.source(),
+            mirror: definition.mirror(),
+            updates: updates.collect(),
+            behind_commits: compared.difference.as_ref().map_or(Some(0), |difference| difference.behind_commits),
+            is_source_empty: sight.sides.source.is_empty() && !sight.sides.mirror.is_empty(),
+        }
+    }
+
+    /// What is to be done of it; refused where something would be lost that nobody said may be.
+    pub(super) fn wanted(&self, wanted: Sync) -> Result<Vec<RefUpdate>> {
+        let is_meant = |planned: &&Planned| wanted.prune || planned.kind != UpdateKind::Delete;
+        let meant: Vec<&Planned> = self.updates.iter().filter(is_meant).collect();
+        if wanted.prune && self.is_source_empty && !wanted.force {
+            return Err(Error::conflict("the source has none of the refs: everything on the mirror would be deleted")
+                .about(&self.name)
+                .remedy("with force it is deleted all the same"));
+        }
+        let diverged: Vec<&str> =
+            meant.iter().filter(|planned| planned.is_diverged).map(|planned| planned.update.name.as_str()).collect();
+        if !wanted.force && !diverged.is_empty() {
+            let names = some(diverged.iter().copied(), diverged.len() as u64, 5);
+            return Err(Error::conflict(format!("the mirror has what its source lacks, which would be lost: {names}"))
+                .about(&self.name)
+                .remedy("with force it is overwritten"));
+        }
+        Ok(meant.into_iter().map(|planned| planned.update.clone()).collect())
+    }
 }

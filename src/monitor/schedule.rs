@@ -10,13 +10,9 @@ const SOON: TimeDelta = TimeDelta::minutes(1);
 /// The first look after one that found something bad which nobody was told yet.
 const AGAIN: TimeDelta = TimeDelta::minutes(1);
 
-/// The first look after the start; `last` is the last one before it.
-pub fn first(name: &str, every: Duration, last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
-    let every = period(every);
-    match last {
-        Some(last) if last <= now && last + every > now => (last + every).min(slot(name, every, now + every / 2)),
-        _ => soon(name, every, now),
-    }
+/// The first look of one that was never looked at.
+pub fn first(name: &str, every: Duration, now: DateTime<Utc>) -> DateTime<Utc> {
+    soon(name, period(every), now)
 }
 
 /// The look after one at `now`: always at the same moment of the period, which the name chooses, so that hundreds of
@@ -32,7 +28,7 @@ pub fn again(name: &str, every: Duration, nth: u32, now: DateTime<Utc>) -> DateT
     (now + delay).min(next(name, every, now).max(now + period(every) / 2))
 }
 
-/// What is left of a plan when the clock has jumped: nothing is put off beyond two periods, and what is long overdue
+/// What is left of a plan after a start, or when the clock has jumped: nothing is put off beyond two periods, and what is long overdue
 /// does not come all at once.
 pub fn after_a_jump(name: &str, every: Duration, planned: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
     let every = period(every);
@@ -103,13 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn a_start_looks_soon_at_what_is_overdue_and_keeps_to_the_plan_otherwise() {
+    fn a_start_keeps_to_the_plan_and_looks_soon_at_what_is_overdue() {
         let now = moment("2027-02-01 12:00");
-        let wait = |last: Option<&str>| (first("a", QUARTER, last.map(moment), now) - now).num_seconds();
-        assert!((0..60).contains(&wait(None)));
-        assert!((0..60).contains(&wait(Some("2027-01-20 00:00"))));
-        assert!((1..=600).contains(&wait(Some("2027-02-01 11:55"))));
-        assert!((0..60).contains(&wait(Some("2028-01-01 00:00"))), "a clock that was set back");
+        let wait = |planned: &str| (after_a_jump("a", QUARTER, moment(planned), now) - now).num_seconds();
+        assert_eq!(wait("2027-02-01 12:07"), 420);
+        assert_eq!(wait("2027-02-01 11:55"), -300, "due, and that at once");
+        assert!((0..60).contains(&wait("2027-01-20 00:00")));
+        assert!((0..60).contains(&wait("2028-01-01 00:00")), "a clock that was set back");
+        assert!((0..60).contains(&(first("a", QUARTER, now) - now).num_seconds()));
     }
 
     #[test]

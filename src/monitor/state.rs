@@ -4,8 +4,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::history::Day;
-use super::status::{Difference, Renewed};
-use crate::ports::{Condition, Letter};
+use super::status::Difference;
+use crate::ports::{Condition, Letter, Side};
 
 /// A mirror's state, saved whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +28,9 @@ pub struct State {
     pub since: Option<DateTime<Utc>>,
     /// How many checks in a row found it so.
     pub streak: u32,
-    /// How many checks in a row found it well, or not.
+    /// How many checks in a row found it well, or not well, and since when.
     pub run: u32,
+    pub run_since: Option<DateTime<Utc>>,
     /// What people were told of, and is not over.
     pub trouble: Option<Trouble>,
     /// The last one that is over.
@@ -39,9 +40,11 @@ pub struct State {
     pub last_in_sync: Option<DateTime<Utc>>,
     /// Why the last attempt came to nothing, or to less than it should.
     pub error: Option<String>,
-    /// How many attempts in a row came to nothing.
-    pub failures: u32,
+    /// The side on which the last attempt came to nothing.
+    pub failed: Option<Side>,
     pub difference: Option<Difference>,
+    /// When it is looked at next.
+    pub next_check: Option<DateTime<Utc>>,
     /// What was told of a renewal.
     pub renewal: Option<RenewalMark>,
     pub today: Day,
@@ -69,6 +72,8 @@ pub struct Trouble {
     pub next_reminder: DateTime<Utc>,
     /// How often it was well in between, and not for long enough.
     pub relapses: u32,
+    /// How often a trouble had come back soon after the one before it, when this one began.
+    pub returns: u32,
     /// The last letter's id.
     pub letter: String,
 }
@@ -85,11 +90,30 @@ pub struct Recovery {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewalMark {
     pub due: NaiveDate,
-    /// Days ahead, of the last letter; below zero: that it is overdue.
+    /// How urgent the last letter was: 30, 14, 7, 1 days ahead; below zero: overdue.
     pub told: Option<i64>,
-    pub told_at: Option<DateTime<Utc>>,
-    pub reminders: u32,
+    /// When it was told to be overdue.
+    pub overdue_told_at: Option<DateTime<Utc>>,
     pub next_reminder: Option<DateTime<Utc>>,
+    /// The last letter's id.
+    pub letter: String,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub condition: Condition,
+    /// `None` where not both sides were reached; within, `None` where they are the same.
+    pub difference: Option<Option<Difference>>,
+    pub error: Option<String>,
+    pub failed: Option<Side>,
+}
+
+/// A condition that is not what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    pub from: Condition,
+    pub to: Condition,
 }
 
 impl State {
@@ -106,21 +130,64 @@ impl State {
             since: None,
             streak: 0,
             run: 0,
+            run_since: None,
             trouble: None,
             recovery: None,
             last_attempt: None,
             last_success: None,
             last_in_sync: None,
             error: None,
-            failures: 0,
+            failed: None,
             difference: None,
+            next_check: None,
             renewal: None,
             today: Day::new(now.date_naive()),
         }
     }
-}
 
-/// The latest date to which something was renewed, of a history whose newest stands first.
-pub fn renewed_until(history: &[Renewed]) -> Option<NaiveDate> {
-    history.iter().map(|renewed| renewed.until).max()
+    /// As others are to see it.
+    pub fn shown(&self) -> Condition {
+        if self.is_paused { Condition::Paused } else { self.condition }
+    }
+
+    /// Takes in what a check at `at` found.
+    pub fn observe(&mut self, found: Found, at: DateTime<Utc>) -> Option<Change> {
+        let (from, to) = (self.condition, found.condition);
+        let is_first_of_run = self.run == 0 || from.is_bad() != to.is_bad();
+        (self.run, self.run_since) =
+            if is_first_of_run { (1, Some(at)) } else { (self.run.saturating_add(1), self.run_since) };
+        self.streak = if from == to { self.streak.saturating_add(1) } else { 1 };
+        if from != to {
+            (self.condition, self.since) = (to, Some(at));
+        }
+        self.last_attempt = Some(at);
+        self.today.checks += 1;
+        match found.difference {
+            Some(difference) => {
+                self.last_success = Some(at);
+                if to == Condition::InSync {
+                    self.last_in_sync = Some(at);
+                }
+                self.count(difference.as_ref(), at);
+                self.difference = difference;
+            }
+            None => self.today.failures += 1,
+        }
+        (self.error, self.failed) = (found.error, found.failed);
+        (from != to).then_some(Change { from, to })
+    }
+
+    /// The day's worst.
+    fn count(&mut self, difference: Option<&Difference>, at: DateTime<Utc>) {
+        let Some(difference) = difference else { return };
+        self.today.most_behind_refs = self.today.most_behind_refs.max(difference.behind_refs);
+        let lag = difference.since.map_or(0, |since| (at - since).num_seconds());
+        self.today.longest_lag_seconds = self.today.longest_lag_seconds.max(u64::try_from(lag).unwrap_or_default());
+    }
+
+    /// The next letter's id, which no other one ever had.
+    pub fn number_letter(&mut self, name: &str) -> String {
+        self.letters += 1;
+        format!("{name}-{}-{}", self.born.timestamp(), self.letters)
+    }
 }

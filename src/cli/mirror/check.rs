@@ -83,7 +83,7 @@ async fn check(control: &Control, names: &[String]) -> Result<Vec<MirrorStatus>,
 /// How many of a list will be checked.
 fn watched(listed: &Value) -> u64 {
     let mirrors = listed["mirrors"].as_array().into_iter().flatten();
-    mirrors.filter(|mirror| !mirror["next_check"].is_null()).count() as u64
+    mirrors.filter(|mirror| mirror["condition"] != "paused").count() as u64
 }
 
 #[derive(Deserialize)]

@@ -65,14 +65,14 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
     if arguments.dry_run {
         return Ok(Exit::Well);
     }
-    let (wanted, left): (Vec<_>, Vec<_>) = plan.updates.iter().partition(|planned| arguments.takes(planned));
-    if wanted.is_empty() && !left.iter().any(|planned| planned.is_diverged) {
+    let meant: Vec<&Planned> = plan.updates.iter().filter(|planned| arguments.means(planned)).collect();
+    if meant.is_empty() {
         // What only --prune would delete was said, and is no fault.
         return Ok(Exit::Well);
     }
-    // Who refuses to overwrite says so before anything is done.
-    if !left.iter().any(|planned| planned.is_diverged) {
-        confirm(arguments, wanted.len()).await?;
+    // What will be refused needs no question: who refuses says why.
+    if !meant.iter().any(|planned| arguments.loses(planned)) {
+        confirm(arguments, meant.len()).await?;
     }
     let synced = sync(&control, arguments).await?;
     if arguments.json {
@@ -85,13 +85,14 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
 }
 
 impl Arguments {
-    /// Whether an update would be made.
-    fn takes(&self, planned: &Planned) -> bool {
-        match planned.kind {
-            UpdateKind::Delete => self.prune && (self.force || !planned.is_diverged),
-            UpdateKind::Overwrite => self.force || !planned.is_diverged,
-            UpdateKind::Create | UpdateKind::Forward => true,
-        }
+    /// Whether an update is asked for.
+    fn means(&self, planned: &Planned) -> bool {
+        self.prune || planned.kind != UpdateKind::Delete
+    }
+
+    /// Whether something would be lost that nobody said may be.
+    fn loses(&self, planned: &Planned) -> bool {
+        self.means(planned) && planned.is_diverged && !self.force
     }
 }
 
@@ -106,13 +107,13 @@ fn show(plan: &Plan, arguments: &Arguments, output: &mut Output) -> Result<()> {
     if plan.updates.len() > SHOWN {
         output.line(&format!("and {} more", plan.updates.len() - SHOWN))?;
     }
-    let left: Vec<&Planned> = plan.updates.iter().filter(|planned| !arguments.takes(planned)).collect();
-    let (diverged, pruned): (Vec<&Planned>, Vec<&Planned>) = left.iter().partition(|planned| planned.is_diverged);
-    if !pruned.is_empty() {
-        output.line(&format!("left: {} that the source does not have; --prune deletes them", refs(pruned.len())))?;
+    let number = |which: &dyn Fn(&Planned) -> bool| plan.updates.iter().filter(|planned| which(planned)).count();
+    let (left, lost) = (number(&|planned| !arguments.means(planned)), number(&|planned| arguments.loses(planned)));
+    if left > 0 {
+        output.line(&format!("left: {} that the source does not have; --prune deletes them", refs(left)))?;
     }
-    if !diverged.is_empty() {
-        output.line(&format!("diverged: {}; --force overwrites what the mirror alone has", refs(diverged.len())))?;
+    if lost > 0 {
+        output.line(&format!("diverged: {}; --force overwrites what the mirror alone has", refs(lost)))?;
     }
     if plan.is_source_empty {
         output.line("the source has no such ref at all: is it the right address?")?;
@@ -125,7 +126,11 @@ fn row(planned: &Planned, arguments: &Arguments) -> Vec<Cell> {
     let id = |id: &Option<crate::spec::info::ObjectId>| {
         id.as_ref().map_or_else(|| "-".to_owned(), |id| short(&id.to_string()).to_owned())
     };
-    let what = if arguments.takes(planned) { kind.as_str() } else { "left" };
+    let what = match () {
+        () if arguments.loses(planned) => "diverged",
+        () if !arguments.means(planned) => "left",
+        () => kind.as_str(),
+    };
     let commits = match (behind_commits, ahead_commits) {
         (None, None) => "?".to_owned(),
         (behind, ahead) => {

@@ -10,7 +10,7 @@ use super::{Call, Lines, Reply};
 use crate::error::{Error, Result};
 use crate::http::site::Watching;
 use crate::monitor::{Said, Sync};
-use crate::ports::Transfer;
+use crate::ports::{Condition, Transfer};
 
 /// So many mirrors are checked at a time for one who asks.
 const AT_A_TIME: usize = 8;
@@ -41,20 +41,29 @@ struct Check {
 pub async fn check_several(call: Call) -> Result<Reply> {
     let Check { mirrors } = call.json()?;
     let watching = watching(&call)?;
+    let is_all = mirrors.is_none();
     let names: BTreeSet<String> = match mirrors {
         Some(names) => names.into_iter().collect(),
         None => {
             let all = watching.watch.statuses().into_iter();
-            all.filter(|status| status.next_check.is_some()).map(|status| status.name).collect()
+            all.filter(|status| status.condition != Condition::Paused).map(|status| status.name).collect()
         }
     };
     for name in &names {
         watching.watch.status(name)?;
     }
-    Ok(Reply::lines(move |lines| check_each(watching, names, lines)))
+    Ok(Reply::lines(move |lines| async move {
+        check_each(&watching, names, lines).await?;
+        if is_all {
+            watching.catch_up().await
+        } else {
+            watching.settle().await
+        }
+        Ok(())
+    }))
 }
 
-async fn check_each(watching: Watching, names: BTreeSet<String>, lines: Lines) -> Result<()> {
+async fn check_each(watching: &Watching, names: BTreeSet<String>, lines: Lines) -> Result<()> {
     let checks = names.into_iter().map(|name| {
         let watch = watching.watch.clone();
         async move { watch.check(&name).await }
@@ -63,7 +72,6 @@ async fn check_each(watching: Watching, names: BTreeSet<String>, lines: Lines) -
     while let Some(checked) = checks.next().await {
         lines.say(&Said::Checked(Box::new(checked?))).await?;
     }
-    watching.settle().await;
     Ok(())
 }
 

@@ -1,23 +1,26 @@
 //! One mirror: its definition, its state in memory and in the store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
+use super::check::Landing;
 use super::{Watched, World};
 use crate::error::{Error, Result};
 use crate::monitor::definition::MirrorDefinition;
-use crate::monitor::history::HistoryRow;
-use crate::monitor::kept;
+use crate::monitor::history::{Day, Event, HistoryRow};
+use crate::monitor::letter::{self, About};
 use crate::monitor::reader::found;
-use crate::monitor::state::{State, renewed_until};
+use crate::monitor::state::{State, Unposted};
 use crate::monitor::status::{MirrorStatus, RenewalStatus, Renewed};
-use crate::ports::{Condition, Standing};
+use crate::monitor::telling::{self, Tidings};
+use crate::monitor::{kept, renewal, schedule};
+use crate::ports::Standing;
 
 /// A mirror that is watched.
 pub(super) struct Mirror {
-    world: Arc<World>,
+    pub(super) world: Arc<World>,
     name: String,
     watched: RwLock<Arc<Watched>>,
     state: RwLock<Arc<State>>,
@@ -27,6 +30,11 @@ pub(super) struct Mirror {
     turn: Mutex<()>,
     /// Another one stands in its place: what is still under way is not written down.
     is_retired: AtomicBool,
+    /// The check that is under way.
+    pub(super) flight: Mutex<Option<Landing>>,
+    /// Held by who speaks to the two sides.
+    pub(super) busy: tokio::sync::Mutex<()>,
+    pub(super) is_syncing: AtomicBool,
 }
 
 impl Mirror {
@@ -37,14 +45,9 @@ impl Mirror {
         if same.is_none() {
             kept::forget_seen(&*world.store, &name)?;
         }
-        let state = State {
-            left: None,
-            is_paused: watched.definition.is_paused,
-            ..same.unwrap_or_else(|| State::new(source, address, now))
-        };
-        kept::save_state(&*world.store, &name, &state)?;
+        let state = State { left: None, ..same.unwrap_or_else(|| State::new(source, address, now)) };
         let renewals = kept::renewals(&*world.store, &name)?;
-        Ok(Arc::new(Mirror {
+        let mirror = Arc::new(Mirror {
             world,
             name,
             watched: RwLock::new(Arc::new(watched)),
@@ -53,7 +56,12 @@ impl Mirror {
             next_check: RwLock::default(),
             turn: Mutex::default(),
             is_retired: AtomicBool::new(false),
-        }))
+            flight: Mutex::default(),
+            busy: tokio::sync::Mutex::default(),
+            is_syncing: AtomicBool::new(false),
+        });
+        mirror.settle(now)?;
+        Ok(mirror)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -67,16 +75,35 @@ impl Mirror {
 
     /// The same mirror, looked at in another way from now on.
     pub(super) fn reappoint(self: Arc<Mirror>, watched: Watched) -> Result<Arc<Mirror>> {
-        let is_paused = watched.definition.is_paused;
         *self.watched.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(watched);
-        if self.state().is_paused != is_paused {
-            self.change(|state| state.is_paused = is_paused)?;
-        }
+        self.settle(self.world.clock.now())?;
         Ok(self)
+    }
+
+    /// Makes the state fit the definition, and plans the next check.
+    fn settle(&self, now: DateTime<Utc>) -> Result<()> {
+        let watched = self.watched();
+        let (every, is_paused) = (watched.definition.check_every, watched.definition.is_paused);
+        let next_check = self.change(now, |state| {
+            if state.is_paused && !is_paused {
+                // What it was before the pause is not what it is: the next check says.
+                state.trouble.iter_mut().for_each(|trouble| trouble.next_reminder = telling::reminder_after(now, now));
+            }
+            state.is_paused = is_paused;
+            let planned = state.next_check.map(|planned| schedule::after_a_jump(&self.name, every, planned, now));
+            state.next_check = (!is_paused).then(|| planned.unwrap_or_else(|| schedule::first(&self.name, every, now)));
+            state.next_check
+        })?;
+        self.plan_check(next_check);
+        Ok(())
     }
 
     pub(super) fn retire(&self) {
         self.is_retired.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Acquire)
     }
 
     pub(super) fn watched(&self) -> Arc<Watched> {
@@ -87,17 +114,131 @@ impl Mirror {
         self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes the state, here and in the store. Blocking.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T> {
-        let _turn: MutexGuard<'_, ()> = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_retired.load(Ordering::Acquire) {
+    pub(super) fn next_check(&self) -> Option<DateTime<Utc>> {
+        *self.next_check.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn plan_check(&self, at: Option<DateTime<Utc>>) {
+        *self.next_check.write().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    /// Changes the state, in the store and then here, and hands over the letters that came of it. Blocking.
+    pub(super) fn change<T>(&self, now: DateTime<Utc>, change: impl FnOnce(&mut State) -> T) -> Result<T> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_retired() {
             return Err(Error::conflict("another mirror of this name was configured meanwhile").about(&self.name));
         }
         let mut state = State::clone(&self.state());
+        if state.today.day < now.date_naive() {
+            kept::save_day(&*self.world.store, &self.name, &state.today)?;
+            state.today = Day::new(now.date_naive());
+        }
         let changed = change(&mut state);
         kept::save_state(&*self.world.store, &self.name, &state)?;
+        // In memory they are gone once they are posted; in the store, with the next state: the outbox knows them again.
+        let posted = state.unposted.iter().take_while(|unposted| self.post(unposted)).count();
+        state.unposted.drain(..posted);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
+        if posted > 0 {
+            self.world.posted.notify_one();
+        }
         Ok(changed)
+    }
+
+    fn post(&self, unposted: &Unposted) -> bool {
+        let posted = self.world.outbox.post(&unposted.letter, unposted.channels.as_deref());
+        if let Err(error) = &posted {
+            tracing::error!(mirror = self.name, letter = unposted.letter.id, %error, "a letter cannot be posted yet");
+        }
+        posted.is_ok()
+    }
+
+    /// Writes the letter that these tidings make; it goes out once the state is saved.
+    pub(super) fn tell(&self, state: &mut State, tidings: &Tidings, at: DateTime<Utc>) {
+        let watched = self.watched();
+        let definition = &watched.definition;
+        let id = state.number_letter(&self.name);
+        match (tidings.is_of_renewal(), &mut state.trouble, &mut state.renewal) {
+            (true, _, Some(mark)) => mark.letter.clone_from(&id),
+            (false, Some(trouble), _) => trouble.letter.clone_from(&id),
+            _ => {}
+        }
+        let renewal = self.renewal(definition, at);
+        let about = About { definition, state, renewal: renewal.as_ref(), at };
+        let letter = letter::write(id, tidings, &about);
+        state.today.note(at, Event::Told { letter: letter.id.clone(), subject: letter.subject.clone() });
+        state.unposted.push(Unposted { letter, channels: definition.notify.clone() });
+    }
+
+    /// Does what is due by the clock, without a check: reminders, renewals, letters that could not be posted. Blocking.
+    pub(super) fn by_the_clock(&self, now: DateTime<Utc>) -> Result<()> {
+        if !self.is_due_by_the_clock(now) {
+            return Ok(());
+        }
+        self.change(now, |state| {
+            let (is_uncertain, is_fresh) = (self.is_uncertain(state), self.is_fresh(state, now));
+            if let Some(tidings) = telling::reminder(state, is_uncertain, is_fresh, now) {
+                self.tell(state, &tidings, now);
+            }
+            self.tell_of_renewal(state, now);
+        })
+    }
+
+    pub(super) fn tell_of_renewal(&self, state: &mut State, now: DateTime<Utc>) {
+        let due = self.renewal(&self.watched().definition, now).map(|renewal| renewal.due);
+        if let Some(tidings) = due.and_then(|due| renewal::tell(state, due, now)) {
+            self.tell(state, &tidings, now);
+        }
+    }
+
+    pub(super) fn is_due_by_the_clock(&self, now: DateTime<Utc>) -> bool {
+        let state = self.state();
+        let reminder = telling::next_reminder(&state, self.is_uncertain(&state));
+        let due = self.renewal(&self.watched().definition, now).map(|renewal| renewal.due);
+        !state.unposted.is_empty()
+            || (reminder.is_some_and(|at| at <= now) && self.is_fresh(&state, now))
+            || due.is_some_and(|due| renewal::is_due(&state, due, now))
+    }
+
+    /// When something is due by the clock next; what waits for a check does not count.
+    pub(super) fn next_by_the_clock(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let state = self.state();
+        let reminder = telling::next_reminder(&state, self.is_uncertain(&state));
+        let has_renewal = self.watched().definition.renewal.is_some() && !state.is_paused;
+        let renewal = has_renewal.then(|| renewal::next(&state, now));
+        reminder.into_iter().chain(renewal).filter(|at| *at > now).min()
+    }
+
+    /// Whether the last check is recent enough to speak of its findings.
+    fn is_fresh(&self, state: &State, now: DateTime<Utc>) -> bool {
+        let every = self.watched().definition.check_every;
+        state.last_attempt.is_some_and(|at| (now - at).to_std().unwrap_or_default() <= every * 2)
+    }
+
+    fn is_uncertain(&self, state: &State) -> bool {
+        state.trouble.as_ref().is_some_and(|trouble| self.world.outbox.is_uncertain(&trouble.letter))
+    }
+
+    /// Writes down that what lapses was renewed. Blocking.
+    pub(super) fn renew(&self, until: NaiveDate, by: Option<String>) -> Result<MirrorStatus> {
+        if self.watched().definition.renewal.is_none() {
+            return Err(Error::conflict("it has no renewal")
+                .about(&self.name)
+                .remedy("give the [[mirror]] a `renewal`"));
+        }
+        let now = self.world.clock.now();
+        let by = by.map(|by| by.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned());
+        let renewed = Renewed { at: now, until, by: by.filter(|by| !by.is_empty()) };
+        kept::save_renewal(&*self.world.store, &self.name, &renewed)?;
+        let renewals = kept::renewals(&*self.world.store, &self.name)?;
+        *self.renewals.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(renewals);
+        self.change(now, |state| {
+            state.today.note(now, Event::Renewed { until, by: renewed.by.clone() });
+            self.tell_of_renewal(state, now);
+        })?;
+        let by = renewed.by.as_deref().unwrap_or_default();
+        tracing::info!(mirror = self.name, %until, by, "what a mirror lives on was renewed");
+        Ok(self.status())
     }
 
     pub(super) fn history(&self) -> Result<Vec<HistoryRow>> {
@@ -108,50 +249,36 @@ impl Mirror {
 
     pub(super) fn standing(&self) -> Standing {
         let state = self.state();
-        let condition = if state.is_paused { Condition::Paused } else { state.condition };
         let found = found(&state, self.watched().definition.max_lag, self.world.clock.now());
-        Standing { condition, since: state.since, last_in_sync: state.last_in_sync, found }
+        Standing { condition: state.shown(), since: state.since, last_in_sync: state.last_in_sync, found }
     }
 
     pub(super) fn status(&self) -> MirrorStatus {
         let (watched, state) = (self.watched(), self.state());
-        let definition = &watched.definition;
-        let Standing { condition, since, last_in_sync, .. } = self.standing();
+        let (definition, now) = (&watched.definition, self.world.clock.now());
         MirrorStatus {
             name: self.name.clone(),
             kind: definition.kind.word().to_owned(),
             source: definition.source(),
             mirror: definition.mirror(),
-            condition,
-            since,
-            summary: condition.words().to_owned(),
+            condition: state.shown(),
+            since: state.since,
+            summary: letter::summary(definition, &state, now),
             difference: state.difference.clone(),
             error: state.error.clone(),
             last_attempt: state.last_attempt,
             last_success: state.last_success,
-            last_in_sync,
-            next_check: *self.next_check.read().unwrap_or_else(PoisonError::into_inner),
+            last_in_sync: state.last_in_sync,
+            next_check: self.next_check(),
             check_every_seconds: definition.check_every.as_secs(),
             max_lag_seconds: definition.max_lag.as_secs(),
-            renewal: self.renewal(definition),
+            renewal: self.renewal(definition, now),
             undelivered: self.world.outbox.undelivered(&self.name),
         }
     }
 
-    fn renewal(&self, definition: &MirrorDefinition) -> Option<RenewalStatus> {
-        let renewal = definition.renewal.as_ref()?;
-        let history = self.renewals.read().unwrap_or_else(PoisonError::into_inner).to_vec();
-        let due = renewed_until(&history).map_or(renewal.date, |until| until.max(renewal.date));
-        let days_left = (due - self.world.clock.now().date_naive()).num_days();
-        Some(RenewalStatus {
-            what: renewal.what.clone(),
-            due,
-            days_left,
-            is_overdue: days_left < 0,
-            every: renewal.every.map(|every| every.to_string()),
-            owner: renewal.owner.clone(),
-            url: renewal.url.clone(),
-            history,
-        })
+    fn renewal(&self, definition: &MirrorDefinition, now: DateTime<Utc>) -> Option<RenewalStatus> {
+        let history = self.renewals.read().unwrap_or_else(PoisonError::into_inner).clone();
+        definition.renewal.as_ref().map(|renewal| renewal::status(renewal, &history, now))
     }
 }

@@ -1,11 +1,15 @@
 //! All mirrors that are watched: how they stand, from memory, and what can be done with them.
 
+mod check;
+mod keep;
 mod mirror;
+mod sync;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use tokio::sync::{Notify, Semaphore};
 
 use super::definition::MirrorDefinition;
 use super::history::HistoryRow;
@@ -16,17 +20,27 @@ use super::state::State;
 use super::status::MirrorStatus;
 use crate::error::{Error, Result};
 use crate::ports::{Clock, Mirrors, Pair, Source, Standing, Store};
+use check::landed;
 use mirror::Mirror;
+
+pub use keep::keep;
 
 /// So long the state of a mirror that left the configuration is kept: it may come back.
 const KEPT_AFTER: TimeDelta = TimeDelta::days(30);
+
+/// So many scheduled checks run at a time: one that waits for a server that is silent costs nobody else his turn.
+const PLACES: usize = 16;
 
 /// The mirrors that are watched. States are in the store, and in memory for who asks.
 pub struct Watch {
     world: Arc<World>,
     mirrors: RwLock<BTreeMap<String, Arc<Mirror>>>,
     /// Something was appointed: the next check may be sooner.
-    appointed: tokio::sync::Notify,
+    appointed: Notify,
+    /// Scheduled checks that run at a time.
+    places: Arc<Semaphore>,
+    /// The day on which mirrors that are gone were forgotten last.
+    tidied: Mutex<Option<NaiveDate>>,
 }
 
 /// What every mirror uses.
@@ -34,6 +48,10 @@ pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) outbox: Arc<Outbox>,
+    /// A check is over.
+    pub(super) landed: Notify,
+    /// Letters were posted.
+    pub(super) posted: Notify,
 }
 
 /// A mirror that is to be watched, and how both sides are asked.
@@ -53,8 +71,14 @@ pub enum Way {
 impl Watch {
     /// Nothing is watched until mirrors are appointed. Blocking.
     pub fn open(store: Arc<dyn Store>, clock: Arc<dyn Clock>, outbox: Arc<Outbox>) -> Result<Watch> {
-        let world = Arc::new(World { store, clock, outbox });
-        Ok(Watch { world, mirrors: RwLock::default(), appointed: tokio::sync::Notify::new() })
+        let world = World { store, clock, outbox, landed: Notify::new(), posted: Notify::new() };
+        Ok(Watch {
+            world: Arc::new(world),
+            mirrors: RwLock::default(),
+            appointed: Notify::new(),
+            places: Arc::new(Semaphore::new(PLACES)),
+            tidied: Mutex::default(),
+        })
     }
 
     /// Says what is watched from now on. The states of mirrors of the same name and addresses stay; those of mirrors
@@ -103,33 +127,25 @@ impl Watch {
     /// Checks it now. Whoever asks while a check is under way gets what that one finds; a mirror that is paused is
     /// left alone.
     pub async fn check(&self, name: &str) -> Result<MirrorStatus> {
-        let mirror = self.find(name)?;
-        Err(Error::unavailable("nothing was checked").about(mirror.name()))
-    }
-
-    /// Does all that is due by the clock, and gives when the next is: checks, reminders, renewals, deliveries.
-    pub async fn tick(&self) -> DateTime<Utc> {
-        let next = self.world.outbox.deliver_due().await;
-        let later = self.world.clock.now() + TimeDelta::minutes(1);
-        next.map_or(later, |next| next.min(later))
+        landed(self.find(name)?.fly(None)).await
     }
 
     /// What a sync would do.
     pub async fn plan(&self, name: &str) -> Result<Plan> {
-        let mirror = self.find(name)?;
-        Err(Error::unavailable("nothing was compared").about(mirror.name()))
+        self.find(name)?.plan().await
     }
 
-    /// Makes the mirror what its source is, and checks it after that.
-    pub async fn sync(&self, name: &str, _wanted: Sync, _progress: Progress) -> Result<Synced> {
-        let mirror = self.find(name)?;
-        Err(Error::unavailable("nothing was synced").about(mirror.name()))
+    /// Makes the mirror what its source is, and checks it after that. `Kind::Conflict` where something would be lost
+    /// that nobody said may be.
+    pub async fn sync(&self, name: &str, wanted: Sync, progress: Progress) -> Result<Synced> {
+        self.find(name)?.sync(wanted, progress).await
     }
 
     /// Writes down that what lapses was renewed.
-    pub async fn renew(&self, name: &str, _until: NaiveDate, _by: Option<String>) -> Result<MirrorStatus> {
+    pub async fn renew(&self, name: &str, until: NaiveDate, by: Option<String>) -> Result<MirrorStatus> {
         let mirror = self.find(name)?;
-        Err(Error::unavailable("nothing was renewed").about(mirror.name()))
+        let renewed = tokio::task::spawn_blocking(move || mirror.renew(until, by)).await;
+        renewed.unwrap_or_else(|error| Err(Error::internal("the work was cut short").because(error)))
     }
 
     fn all(&self) -> Vec<Arc<Mirror>> {
@@ -169,17 +185,5 @@ impl Mirrors for Watch {
     fn standing(&self, mirror: &str) -> Option<Standing> {
         let mirrors = self.mirrors.read().unwrap_or_else(PoisonError::into_inner);
         mirrors.get(mirror).map(|mirror| mirror.standing())
-    }
-}
-
-/// Keeps an eye on the mirrors for as long as it runs.
-pub async fn keep(watch: Arc<Watch>) {
-    loop {
-        let next = watch.tick().await;
-        let wait = (next - watch.world.clock.now()).to_std().unwrap_or_default();
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = watch.appointed.notified() => {}
-        }
     }
 }
