@@ -119,6 +119,7 @@ fn what_the_origin_said_stands_beside_what_a_stale_mirror_says() {
     pair.mirror.git(&["tag", "v1.2.0", &stray]);
     pair.cut();
     pair.stands(Condition::Diverged);
+    pair.world.clock.advance(Duration::from_secs(1));
     let repo = pair.open();
     assert_eq!(tags(&*repo), ["v1.0.0", "v1.1.0", "v1.2.0"]);
     let refs = repo.refs(Duration::MAX).expect("refs");
@@ -170,14 +171,27 @@ fn an_origin_that_failed_is_spared_for_a_while_and_then_asked_again() {
     // A server in its place that breaks every answer off.
     pair.world.web.cut_after(0);
     assert_eq!(tags(&*pair.open()), ["v1.0.0"]);
-    pair.world.web.log();
+    (pair.world.web.log(), pair.web.log());
+    pair.world.clock.advance(Duration::from_secs(1));
     assert_eq!(tags(&*pair.open()), ["v1.0.0"]);
-    assert!(pair.world.web.log().is_empty(), "spared");
+    assert!(pair.world.web.log().is_empty() && !pair.web.log().is_empty(), "spared");
     pair.world.web.cut_after(u64::MAX);
     pair.world.origin.git(&["tag", "v1.1.0", &first]);
     pair.world.clock.advance(MINUTE);
     let repo = pair.open();
     assert_eq!((tags(&*repo), repo.via()), (vec!["v1.0.0".to_owned(), "v1.1.0".to_owned()], None));
+}
+
+#[test]
+fn a_mirror_without_the_repository_is_a_failure_and_no_absence() {
+    let mut pair = Pair::new();
+    pair.world.origin.commit("main", 1, &[("go.mod", "module m\n")]);
+    pair.cut();
+    std::fs::remove_dir_all(pair.mirror.repository()).expect("removed");
+    let error = pair.open().refs(Duration::ZERO).expect_err("neither");
+    assert_eq!(error.kind(), Kind::BadGateway);
+    let expected = "127.0.0.1 is out of reach, and its mirror copy too: 127.0.0.1: repository not found";
+    assert_eq!(error.what(), expected);
 }
 
 #[test]
