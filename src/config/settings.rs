@@ -361,6 +361,29 @@ mod tests {
             "line 5: upstream.name: \"a\" (expected a name that no other upstream has)",
         ),
         (
+            "[[upstream]]\nname = 'b'\nkind = 'git'\nmirrors = ['m',\n'x']\n\
+             [[mirror]]\nname = 'm'\nsource = 'https://a.example/m'\nmirror = 'https://b.example/m'",
+            "line 8: upstream.mirrors: upstream b names the unknown mirror \"x\" (expected one of: m)",
+        ),
+        (
+            "[[upstream]]\nname = 'b'\nkind = 'git'\nmirrors = ['m']",
+            "line 7: upstream.mirrors: upstream b names the unknown mirror \"m\" (expected the name of a [[mirror]])",
+        ),
+        (
+            "[[upstream]]\nname = 'b'\nkind = 'proxy'\nurl = 'https://b.example'\nmirrors = ['m']\n\
+             [[mirror]]\nname = 'm'\nsource = 'https://a.example/m'\nmirror = 'https://b.example/m'",
+            "line 8: upstream.mirrors: \"m\" is a mirror of kind git (expected one of kind proxy, as the upstream is)",
+        ),
+        (
+            "[[upstream]]\nname = 'b'\nkind = 'git'\non_stale = 'panic'",
+            "line 7: upstream.on_stale: \"panic\" (expected warn or refuse)",
+        ),
+        (
+            "[[upstream]]\nname = 'b'\nkind = 'git'\non_stale = 'refuse'",
+            "line 7: upstream.on_stale: \"refuse\" without mirrors (expected the names of those that it reads from in \
+             mirrors)",
+        ),
+        (
             "[[registry]]\nname = 'ci'\nupstreams = ['a',\n'b']",
             "line 7: registry.upstreams: registry ci names the unknown upstream \"b\" (expected one of: a)",
         ),

@@ -87,7 +87,7 @@ impl Route {
         loop {
             let (at, answer) = (self.at.get(), question(self.current()));
             match answer {
-                Err(Failure::Failed(error)) if is_out_of_reach(&error) => self.turn(at, error)?,
+                Err(Failure::Failed(error)) if is_over(at, &error) => self.turn(at, error)?,
                 answer => {
                     self.note(at)?;
                     return answer.map_err(|failure| self.discreet(failure));
@@ -174,6 +174,14 @@ impl Route {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// Whether a side is of no use. That a mirror has no such repository, or refuses us, is a failure and no absence.
+fn is_over(at: At, error: &Error) -> bool {
+    match at {
+        At::Start | At::Origin => is_out_of_reach(error),
+        At::Spared | At::Mirror => error.kind() != Kind::Internal,
     }
 }
 

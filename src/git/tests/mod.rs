@@ -1,3 +1,4 @@
+mod alternate;
 mod fetching;
 mod files;
 mod history;

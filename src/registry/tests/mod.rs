@@ -1,5 +1,6 @@
 mod bench;
 mod binding;
+mod borrowed;
 mod cached;
 mod changes;
 mod court;
