@@ -27,8 +27,8 @@ use crate::spec::version::Version;
 
 pub use line::{Answer, Certificate, Line};
 pub use mirror::{
-    Condition, Letter, Mirrors, Newest, Notifier, Pair, RefPair, RefRelation, RefUpdate, Relate, Relation, RemoteRef,
-    Side, Standing, Transfer, Updated,
+    Condition, Letter, MayRead, Mirrors, Newest, Notifier, OnStale, Pair, Reading, RefPair, RefRelation, RefUpdate,
+    Relate, Relation, RemoteRef, Side, Staleness, Standing, Transfer, Updated, Via,
 };
 
 /// What can answer a client's question: another proxy, a folder, direct git, a cache before any of them.
@@ -47,7 +47,7 @@ pub trait Source: Send + Sync {
     /// The module zip of a version, named as asked, also for a wrong pseudo-version whose revision exists.
     async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>>;
     /// Whether what was told with these validators certainly still holds. `false` says nothing: ask in full.
-    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool>;
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<Told<bool>>;
 }
 
 /// What a source said, and by what it can be asked later whether it would say so again.
@@ -55,18 +55,34 @@ pub trait Source: Send + Sync {
 pub struct Told<T> {
     pub what: T,
     pub validators: Validators,
+    /// The mirror that it was read from; `None` where whoever is responsible said so.
+    pub via: Option<Via>,
 }
 
 impl<T> Told<T> {
+    pub fn new(what: T, validators: Validators) -> Told<T> {
+        Told { what, validators, via: None }
+    }
+
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Told<U> {
-        Told { what: change(self.what), validators: self.validators }
+        Told { what: change(self.what), validators: self.validators, via: self.via }
+    }
+
+    /// Whether the mirror that it was read from may say otherwise than its source, which could not be asked.
+    pub fn is_doubtful(&self) -> bool {
+        self.via.as_ref().is_some_and(Via::is_doubtful)
+    }
+
+    /// The same, read from a mirror.
+    pub fn via(self, via: Option<Via>) -> Told<T> {
+        Told { via, ..self }
     }
 }
 
 /// Without any, whoever was asked cannot say.
 impl<T> From<T> for Told<T> {
     fn from(what: T) -> Told<T> {
-        Told { what, validators: Validators::default() }
+        Told::new(what, Validators::default())
     }
 }
 
@@ -170,6 +186,8 @@ pub trait Repo {
     fn url(&self) -> &str;
     /// The refs, asked for again if they are older than `max_age`.
     fn refs(&self, max_age: Duration) -> Result<Arc<Refs>>;
+    /// The mirror that anything came from of what was said so far.
+    fn via(&self) -> Option<Via>;
     /// The commit that a ref's object is or peels to; `None` if it is a blob or a tree.
     fn commit(&self, id: ObjectId) -> Result<Option<Commit>>;
     /// The commit that lower case hexadecimal digits name among all that heads and tags reach,

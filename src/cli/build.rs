@@ -9,10 +9,12 @@ use async_trait::async_trait;
 use tokio::runtime::Handle;
 use url::Url;
 
+use super::alternates::{Alternates, GitMirrors};
 use super::environment;
 use super::identity::Identity;
 use crate::access::Ledgers;
 use crate::access::rules::Rulebook;
+use crate::config::MirrorSettings;
 use crate::error::{Error, Kind, Result};
 use crate::git::{Options, Repositories};
 use crate::http::site::Counter;
@@ -22,7 +24,7 @@ use crate::registry::catalog::{Build, Offer, Tested};
 use crate::registry::definition::{
     Auth, AuthScheme, RegistryDefinition, SecretRef, Timeouts, UpstreamDefinition, UpstreamKind,
 };
-use crate::registry::direct::Direct;
+use crate::registry::direct::{Direct, Locate};
 use crate::registry::shelf;
 use crate::registry::{
     Book, Cached, ChecksumDatabase, Demand, Gates, Judgement, Member, Named, Proofs, Prover, Registry, Shelf,
@@ -32,7 +34,9 @@ use crate::spec::database::Verify;
 use crate::spec::path::ModulePath;
 use crate::sumdb;
 use crate::upstream::probe::{self, Probed};
-use crate::upstream::{DirLine, DirSource, Discover, Discreet, Failing, GitLine, Limits, ProxyLine, ProxySource};
+use crate::upstream::{
+    DirLine, DirSource, Discover, Discreet, Failing, GitLine, HasMirror, Limits, Located, ProxyLine, ProxySource,
+};
 use crate::vet::mode::Policy;
 
 /// Questions over git at a time for one upstream, well below the runtime's blocking threads.
@@ -67,6 +71,8 @@ pub struct Builder {
     pub private: String,
     /// What may pass.
     pub rulebook: Arc<Rulebook>,
+    /// The mirrors that upstreams read from.
+    pub alternates: Alternates,
     /// What the client is made from.
     pub mark: String,
 }
@@ -160,6 +166,10 @@ impl Build<Counter> for Builder {
         self.mark.clone()
     }
 
+    fn mark_of(&self, definition: &UpstreamDefinition) -> String {
+        self.alternates.mark_of(definition)
+    }
+
     fn secret(&self, reference: &SecretRef) -> Result<Secret> {
         environment::secret(reference).map(Secret::new)
     }
@@ -173,14 +183,15 @@ impl Build<Counter> for Builder {
         let mut sumdb: Option<Arc<dyn Sumdb>> = None;
         let source: Arc<dyn Source> = match &definition.kind {
             UpstreamKind::Git => {
-                let direct = Arc::new(self.direct(definition, &shelf, client.clone(), proxies));
+                let mirrors = self.mirrors(definition, &client);
+                let direct = Arc::new(self.direct(definition, &shelf, client.clone(), proxies, mirrors));
                 examiner = Some(Arc::new(Discreet::new(direct.clone(), client.clone())));
                 direct
             }
             UpstreamKind::Proxy(url) => {
                 let proxy = Arc::new(proxies.open(url.clone(), Trust::Named)?);
                 sumdb = Some(Arc::new(Discreet::new(proxy.clone(), client.clone())));
-                proxy
+                self.alternates.of_proxy(definition, proxy)
             }
             UpstreamKind::Dir(folder) => Arc::new(DirSource::new(folder, &self.scratch, Limits::default())),
         };
@@ -303,7 +314,7 @@ impl Builder {
 
     /// The modules' own repositories, which are kept on a shelf.
     pub fn git(&self, definition: &UpstreamDefinition, shelf: &Shelf, client: &Client) -> Arc<dyn Source> {
-        let direct = self.direct(definition, shelf, client.clone(), self.proxies(client));
+        let direct = self.direct(definition, shelf, client.clone(), self.proxies(client), Arc::default());
         Arc::new(Discreet::new(Arc::new(direct), client.clone()))
     }
 
@@ -329,16 +340,52 @@ impl Builder {
         cached.named(named).on_change(definition.on_change)
     }
 
-    fn direct(&self, definition: &UpstreamDefinition, shelf: &Shelf, client: Client, proxies: Proxies) -> Direct {
+    /// The mirrors that a git upstream reads from.
+    fn mirrors(&self, definition: &UpstreamDefinition, client: &Client) -> Arc<GitMirrors> {
+        let view = |mirror: &MirrorSettings| {
+            let auth = mirror.mirror_auth.as_ref();
+            let secret = auth.map(|auth| environment::secret(&auth.secret).map(Secret::new)).transpose();
+            self.view_of(auth, secret?, definition.timeouts)
+        };
+        Arc::new(self.alternates.of_git(definition, client, view))
+    }
+
+    /// Finds repositories; of those that have a mirror also while nobody says where they are.
+    fn locate(&self, shelf: &Shelf, client: &Client, mirrors: &Arc<GitMirrors>) -> Arc<Locate> {
         let discover = Arc::new(Discover::new(client.clone(), self.clock.clone()));
-        let repositories = self.folders.of(shelf.as_str()).with(client);
-        Direct {
-            shelf: shelf.as_str().to_owned(),
-            locate: Arc::new(move |module| {
+        if mirrors.is_empty() {
+            return Arc::new(move |module| {
                 let discover = discover.clone();
                 Box::pin(async move { discover.locate(&module).await })
+            });
+        }
+        let (mirrors, client) = (mirrors.clone(), client.clone());
+        let has_mirror: Arc<HasMirror> = Arc::new(move |url| mirrors.of(&client, url).is_some());
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let located = Arc::new(Located::new(discover, store, clock, shelf.as_str(), has_mirror));
+        Arc::new(move |module| {
+            let located = located.clone();
+            Box::pin(async move { located.locate(&module).await })
+        })
+    }
+
+    fn direct(
+        &self,
+        definition: &UpstreamDefinition,
+        shelf: &Shelf,
+        client: Client,
+        proxies: Proxies,
+        mirrors: Arc<GitMirrors>,
+    ) -> Direct {
+        let locate = self.locate(shelf, &client, &mirrors);
+        let repositories = self.folders.of(shelf.as_str()).with(client.clone());
+        Direct {
+            shelf: shelf.as_str().to_owned(),
+            locate,
+            open: Arc::new(move |url| {
+                let repo = repositories.open_by(url, Trust::Found, mirrors.of(&client, url))?;
+                Ok(repo as Box<dyn Repo>)
             }),
-            open: Arc::new(move |url| repositories.open(url, Trust::Found).map(|repo| repo as Box<dyn Repo>)),
             open_proxy: Arc::new(move |url| {
                 let url = Url::parse(url).map_err(|error| {
                     Error::new(Kind::BadGateway, format!("go-import names a module proxy at {url:?}")).because(error)

@@ -2,6 +2,7 @@
 //! `wiring` alone names adapters; every command parses, calls, prints, and ends with an exit code.
 //! Commands and exit codes: DESIGN.md; `modvet help`.
 
+mod alternates;
 mod audit;
 mod auth;
 mod build;
@@ -21,6 +22,7 @@ mod go_env;
 mod identity;
 mod logging;
 mod mirror;
+mod notices;
 mod prefetch;
 mod reach;
 mod reload;

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alternates::Alternates;
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
+use super::notices::Channels;
 use super::{environment, identity, stock, upstreams, watch};
 use crate::access::audit::{self, Auditor, Records, What};
 use crate::access::rules::Rulebook;
@@ -92,6 +94,7 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
     let ledgers = Arc::new(Ledgers::new(store.clone(), clock.clone()));
     let watching = open_watch(&store, &clock, asker).await?;
     let parts = Parts {
+        watch: &watching.watch,
         ledgers: &ledgers,
         store: &store,
         clock: &clock,
@@ -133,12 +136,15 @@ pub async fn open_as(identity: &identity::Identity, settings: &Settings, lock: L
 /// Begins to watch the mirrors of the settings. Commands that are about none leave them alone: they would be forgotten
 /// of a configuration that names others.
 pub async fn watch_mirrors(works: &Arc<Works>, identity: &identity::Identity, settings: &Settings) -> Result<()> {
-    let Works { store, clock, folders, databases, proofs, rulebook, ledgers, .. } = &**works;
-    let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers };
-    let builder = builder(identity, settings, client(settings)?, parts)?;
-    let (works, mirrors) = (works.clone(), settings.mirrors.clone());
-    let appointing =
-        tokio::task::spawn_blocking(move || works.watching.watch.appoint(watch::watched(&builder, &mirrors)));
+    let Works { store, clock, folders, databases, proofs, rulebook, ledgers, watching, .. } = &**works;
+    let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers, watch: &watching.watch };
+    let client = client(settings)?;
+    let builder = builder(identity, settings, client.clone(), parts)?;
+    let (works, settings) = (works.clone(), settings.clone());
+    let appointing = tokio::task::spawn_blocking(move || {
+        Channels::of(&settings, &client)?.appoint(&works.watching.outbox);
+        works.watching.watch.appoint(watch::watched(&builder, &settings.mirrors))
+    });
     appointing.await.map_err(|error| Error::internal("opening ended early").because(error))?
 }
 
@@ -174,18 +180,19 @@ pub async fn reload(works: &Arc<Works>, identity: &identity::Identity, settings:
         identity.refuse(upstream).await?;
     }
     let client = client(settings)?;
-    let Works { store, clock, folders, databases, proofs, rulebook, ledgers, .. } = &**works;
-    let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers };
-    let builder = Arc::new(builder(identity, settings, client, parts)?);
+    let Works { store, clock, folders, databases, proofs, rulebook, ledgers, watching, .. } = &**works;
+    let parts = Parts { store, clock, folders, databases, proofs, rulebook, ledgers, watch: &watching.watch };
+    let builder = Arc::new(builder(identity, settings, client.clone(), parts)?);
     let (written, seal, works) = (written(settings), seal(settings)?, works.clone());
-    let every = settings.check_upstreams;
-    let (limits, rules, mirrors) = (stock::limits(&settings.store), settings.rules.clone(), settings.mirrors.clone());
+    let settings = settings.clone();
     let reloading = tokio::task::spawn_blocking(move || {
+        let channels = Channels::of(&settings, &client)?;
         works.catalog.reload(written, builder.clone(), seal)?;
-        works.watching.watch.appoint(watch::watched(&builder, &mirrors))?;
-        works.upstream_watch.look_every(every);
-        works.stock.limit(limits);
-        works.rulebook.replace(rules);
+        channels.appoint(&works.watching.outbox);
+        works.watching.watch.appoint(watch::watched(&builder, &settings.mirrors))?;
+        works.upstream_watch.look_every(settings.check_upstreams);
+        works.stock.limit(stock::limits(&settings.store));
+        works.rulebook.replace(settings.rules);
         Ok(())
     });
     reloading.await.map_err(|error| Error::internal("reloading ended early").because(error))?
@@ -207,6 +214,7 @@ struct Parts<'a> {
     proofs: &'a Arc<Proofs>,
     rulebook: &'a Arc<Rulebook>,
     ledgers: &'a Arc<Ledgers>,
+    watch: &'a Arc<Watch>,
 }
 
 fn builder(identity: &identity::Identity, settings: &Settings, client: Client, parts: Parts<'_>) -> Result<Builder> {
@@ -224,6 +232,7 @@ fn builder(identity: &identity::Identity, settings: &Settings, client: Client, p
         verify: settings.sumdb.verify,
         private: private(settings),
         rulebook: parts.rulebook.clone(),
+        alternates: Alternates { mirrors: settings.mirrors.clone(), standing: parts.watch.clone() },
         mark: mark(settings)?,
     })
 }
@@ -272,7 +281,7 @@ async fn open_databases(
 
 fn written(settings: &Settings) -> Written {
     let (upstreams, registries) = (settings.upstreams.clone(), settings.registries.clone());
-    Written { upstreams, registries, policy: settings.policy }
+    Written { upstreams, registries, policy: settings.policy, mirrors: settings.known_mirrors() }
 }
 
 fn seal(settings: &Settings) -> Result<Option<Seal>> {

@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use super::lines::Lines;
 use super::mirror::MirrorTable;
+use super::notify::{NotifyTable, SmtpTable};
 use super::rules::{CooldownTable, RuleTable, RulesTable};
 use super::schema::{self, Misfit};
 use crate::error::Error;
@@ -39,6 +40,9 @@ pub struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown: Option<CooldownTable>,
     pub mirror: Vec<MirrorTable>,
+    pub notify: Vec<NotifyTable>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<SmtpTable>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

@@ -9,15 +9,17 @@ use super::doubts::Doubts;
 use super::file::{AuditTable, File, GitTable, LedgerTable, MonitorTable, StoreTable, SumdbTable};
 use super::lines::{Lines, Placed};
 use super::mirror::{self, MirrorSettings, MirrorTable};
+use super::notify::{self, ChannelKind, ChannelSettings, NotifyTable, SmtpSettings, SmtpTable};
 use super::schema::Misfit;
 use super::secure;
 use super::settings::{
     AllowInsecure, AuditSettings, Given, LedgerSettings, Settings, StoreSettings, SumdbSettings, parse_listen,
 };
 use crate::error::{Error, Result};
+use crate::monitor::MirrorKind;
 use crate::registry::definition::{
-    DEFAULT, Fault, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef, UpstreamDefinition, UpstreamTable,
-    duration, is_host, look_for_upstreams, mode, size, strict_mod,
+    DEFAULT, Fault, KnownMirror, KnownMirrorKind, MAX_UPSTREAMS, RegistryDefinition, RegistryTable, SecretRef,
+    UpstreamDefinition, UpstreamTable, duration, is_host, look_for_upstreams, mode, size, strict_mod,
 };
 use crate::spec::database::{NamedDatabase, Verify};
 use crate::spec::path;
@@ -80,8 +82,15 @@ impl Reader {
         let rules = super::rules::read(file.rules, file.rule, file.cooldown, names, |above, faults| {
             self.note(above, faults);
         });
-        let mirrors = self.mirrors(file.mirror);
-        let (upstreams, registries) = self.definitions(file.upstream, file.registry, given);
+        let allow_insecure = self.allow_insecure(&file.git);
+        let names: Vec<Option<String>> = file.notify.iter().map(NotifyTable::called).collect();
+        let channels = self.doubts.names("notify", names.iter());
+        let names = self.doubts.names("mirror", file.mirror.iter().map(|table| &table.name));
+        let mirrors = self.mirrors(file.mirror, channels.as_deref());
+        let known = names.map(|names| known_mirrors(names, &mirrors));
+        let channels = self.channels(file.notify, file.smtp.is_some());
+        let smtp = file.smtp.and_then(|table| self.smtp(table, &allow_insecure));
+        let (upstreams, registries) = self.definitions(file.upstream, file.registry, given, known.as_deref());
         Settings {
             listen,
             tls,
@@ -90,7 +99,7 @@ impl Reader {
             store,
             policy,
             allow_private: file.net.allow_private,
-            allow_insecure: self.allow_insecure(&file.git),
+            allow_insecure,
             instead_of: self.instead_of(file.git.instead_of),
             audit,
             admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
@@ -101,6 +110,8 @@ impl Reader {
             registries,
             rules,
             mirrors,
+            channels,
+            smtp,
         }
     }
 
@@ -247,11 +258,12 @@ impl Reader {
         upstreams: Vec<UpstreamTable>,
         registries: Vec<RegistryTable>,
         given: Given,
+        mirrors: Option<&[KnownMirror]>,
     ) -> (Vec<UpstreamDefinition>, Vec<RegistryDefinition>) {
         let mut known = self.doubts.names("upstream", upstreams.iter().map(|table| &table.name));
         let mut called = self.doubts.names("registry", registries.iter().map(|table| &table.name));
         let mut count = upstreams.len();
-        let mut upstreams = self.upstreams(upstreams);
+        let mut upstreams = self.upstreams(upstreams, mirrors);
         let is_listed = given.upstreams.is_some();
         if let Some(listed) = given.upstreams {
             (upstreams, known, called) = (listed, None, Some(Vec::new()));
@@ -282,7 +294,8 @@ impl Reader {
         (upstreams, registries)
     }
 
-    fn upstreams(&mut self, tables: Vec<UpstreamTable>) -> Vec<UpstreamDefinition> {
+    /// `mirrors` are all that there are, if they can be told.
+    fn upstreams(&mut self, tables: Vec<UpstreamTable>, mirrors: Option<&[KnownMirror]>) -> Vec<UpstreamDefinition> {
         let (mut upstreams, mut names) = (Vec::new(), Vec::new());
         for (at, table) in tables.into_iter().enumerate() {
             let (name, mut faults) = (table.name.clone(), Vec::new());
@@ -292,6 +305,9 @@ impl Reader {
                 let folder = folder.display();
                 tracing::warn!(upstream = upstream.name, %folder, "the folder is not there; it fails until it is");
             }
+            if let (Some(upstream), Some(mirrors)) = (&upstream, mirrors) {
+                upstream.look_for_mirrors(mirrors, &mut faults);
+            }
             look_for_twins(name, &mut names, "upstream", &mut faults);
             upstreams.extend(upstream);
             self.note(&format!("upstream.{at}"), &faults);
@@ -299,19 +315,53 @@ impl Reader {
         upstreams
     }
 
-    fn mirrors(&mut self, tables: Vec<MirrorTable>) -> Vec<MirrorSettings> {
+    /// `known` are the names of all channels, if they can be told.
+    fn mirrors(&mut self, tables: Vec<MirrorTable>, known: Option<&[String]>) -> Vec<MirrorSettings> {
         let (mut mirrors, mut names) = (Vec::<MirrorSettings>::new(), Vec::new());
         for (at, table) in tables.into_iter().enumerate() {
             let (name, mut faults) = (table.name.clone(), Vec::new());
+            let channels = table.notify.clone().unwrap_or_default();
             let read = mirror::read(table, &mut faults);
             if let Some(read) = &read {
                 read.look_for_twin(&mirrors, &mut faults);
             }
             look_for_twins(name, &mut names, "mirror", &mut faults);
+            notify::look_for_channels(&channels, known, &mut faults);
             mirrors.extend(read);
             self.note(&format!("mirror.{at}"), &faults);
         }
         mirrors
+    }
+
+    fn channels(&mut self, tables: Vec<NotifyTable>, has_server: bool) -> Vec<ChannelSettings> {
+        let (mut channels, mut names) = (Vec::new(), Vec::new());
+        let has_server = has_server || self.doubts.cover("smtp");
+        for (at, table) in tables.into_iter().enumerate() {
+            let (called, is_named, mut faults) = (table.called(), table.name.is_some(), Vec::new());
+            let read = notify::read(table, &mut faults);
+            let is_email = read.as_ref().is_some_and(|read| matches!(read.kind, ChannelKind::Email { .. }));
+            if is_email && !has_server {
+                faults.push(Fault::other("kind", "\"email\" without a mail server (expected [smtp])"));
+            }
+            if is_named {
+                look_for_twins(called, &mut names, "channel", &mut faults);
+            } else if let Some(kind) = called {
+                match names.contains(&kind) {
+                    true => faults.push(Fault::missing("name").remedy(format!("another channel is called {kind:?}"))),
+                    false => names.push(kind),
+                }
+            }
+            channels.extend(read);
+            self.note(&format!("notify.{at}"), &faults);
+        }
+        channels
+    }
+
+    fn smtp(&mut self, table: SmtpTable, allowed: &AllowInsecure) -> Option<SmtpSettings> {
+        let mut faults = Vec::new();
+        let smtp = notify::smtp(table, allowed, &mut faults);
+        self.note("smtp", &faults);
+        smtp
     }
 
     /// `known` are the names of all upstreams, if they can be told.
@@ -329,6 +379,18 @@ impl Reader {
         }
         registries
     }
+}
+
+/// The mirrors of these names, and what could be read of them.
+pub(super) fn known_mirrors(names: Vec<String>, read: &[MirrorSettings]) -> Vec<KnownMirror> {
+    let kind = |name: &str| match read.iter().find(|mirror| mirror.definition.name == name) {
+        None => KnownMirrorKind::Unclear,
+        Some(MirrorSettings { definition, .. }) => match &definition.kind {
+            MirrorKind::Git { .. } => KnownMirrorKind::Git,
+            MirrorKind::Proxy { mirror, .. } => KnownMirrorKind::Proxy(mirror.clone()),
+        },
+    };
+    names.into_iter().map(|name| KnownMirror { kind: kind(&name), name }).collect()
 }
 
 /// Of two that share a name the second is wrong, whatever else is wrong with either.

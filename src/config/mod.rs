@@ -10,6 +10,7 @@ mod lines;
 pub mod list;
 mod meant;
 pub mod mirror;
+pub mod notify;
 mod print;
 mod rules;
 pub mod schema;
@@ -17,4 +18,5 @@ mod secure;
 pub mod settings;
 
 pub use mirror::MirrorSettings;
+pub use notify::{ChannelKind, ChannelSettings, SmtpSettings};
 pub use settings::{AllowInsecure, Given, Settings};

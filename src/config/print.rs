@@ -7,6 +7,7 @@ use super::file::{
     SumdbTable,
 };
 use super::mirror::MirrorSettings;
+use super::notify::{ChannelSettings, SmtpSettings};
 use super::rules;
 use super::secure;
 use super::settings::{AllowInsecure, Settings};
@@ -68,6 +69,8 @@ impl Settings {
             rule: self.rules.rules.iter().map(|rule| rules::rule_table(rule)).collect(),
             cooldown: self.rules.cooldown.as_deref().map(rules::cooldown_table),
             mirror: self.mirrors.iter().map(MirrorSettings::table).collect(),
+            notify: self.channels.iter().map(ChannelSettings::table).collect(),
+            smtp: self.smtp.as_ref().map(SmtpSettings::table),
             registry: self.all_registries().iter().map(|registry| self.table(registry)).collect(),
         }
     }

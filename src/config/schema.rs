@@ -35,6 +35,8 @@ pub const TABLES: &[(&str, Keys)] = &[
             ("rule", Shape::Tables),
             ("cooldown", Shape::Table),
             ("mirror", Shape::Tables),
+            ("notify", Shape::Tables),
+            ("smtp", Shape::Table),
         ],
     ),
     (
@@ -132,11 +134,35 @@ pub const TABLES: &[(&str, Keys)] = &[
             ("url", Shape::Text),
         ],
     ),
+    (
+        "notify",
+        &[
+            ("name", Shape::Text),
+            ("kind", Shape::Text),
+            ("url", Shape::Text),
+            ("url_file", Shape::Text),
+            ("url_env", Shape::Text),
+            ("to", Shape::Texts),
+            ("auth", Shape::Table),
+        ],
+    ),
+    ("notify.auth", keys::AUTH),
+    (
+        "smtp",
+        &[
+            ("url", Shape::Text),
+            ("tls", Shape::Text),
+            ("from", Shape::Text),
+            ("username", Shape::Text),
+            ("password_file", Shape::Text),
+            ("password_env", Shape::Text),
+        ],
+    ),
 ];
 
 /// Whether a table holds credentials.
 fn is_auth(table: &str) -> bool {
-    table == "upstream.auth" || table.ends_with("_auth")
+    table.ends_with(".auth") || table.ends_with("_auth")
 }
 
 /// Something that has no place in the file.
@@ -274,7 +300,9 @@ fn unknown(table: &str, found: &str, known: Keys) -> Error {
     let place = if table.is_empty() { "at the top level".to_owned() } else { format!("in [{table}]") };
     let error = Error::gone(format!("unknown key `{found}` {place}"));
     if is_secret(table, found) {
-        return error.remedy("the secret itself never stands in the file: name it by token_file or token_env");
+        let key = if table == "smtp" { "password" } else { "token" };
+        let line = format!("the secret itself never stands in the file: name it by {key}_file or {key}_env");
+        return error.remedy(line);
     }
     let all = || known.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(", ");
     match misspelled(table, found, known) {
@@ -285,11 +313,15 @@ fn unknown(table: &str, found: &str, known: Keys) -> Error {
 
 /// The key that was meant, as far as one can tell.
 fn misspelled(table: &str, found: &str, known: Keys) -> Option<&'static str> {
-    if is_secret(table, found) { Some("token_file") } else { nearest(known.iter().map(|(key, _)| *key), found) }
+    match is_secret(table, found) {
+        true if table == "smtp" => Some("password_file"),
+        true => Some("token_file"),
+        false => nearest(known.iter().map(|(key, _)| *key), found),
+    }
 }
 
 fn is_secret(table: &str, key: &str) -> bool {
-    is_auth(table) && matches!(key, "token" | "password")
+    (is_auth(table) && matches!(key, "token" | "password")) || (table == "smtp" && key == "password")
 }
 
 #[cfg(test)]
@@ -314,6 +346,7 @@ mod tests {
             "mirror.source_auth",
             "mirror.mirror_auth",
             "mirror.renewal",
+            "notify.auth",
         ];
         // Credentials are the same everywhere: one table of them is enough.
         let known: BTreeSet<String> = TABLES

@@ -7,11 +7,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::file::File;
-use super::meant::Reader;
+use super::meant::{Reader, known_mirrors};
 use super::mirror::MirrorSettings;
+use super::notify::{ChannelSettings, SmtpSettings};
 use crate::access::rules::Rules;
 use crate::error::{Error, Result};
-use crate::registry::definition::{RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
+use crate::registry::definition::{KnownMirror, RegistryDefinition, SecretRef, UpstreamDefinition, UpstreamKind};
 use crate::spec::database::{NamedDatabase, Verify};
 use crate::vet::mode::Policy;
 
@@ -44,6 +45,10 @@ pub struct Settings {
     /// What may pass.
     pub rules: Rules,
     pub mirrors: Vec<MirrorSettings>,
+    /// Who is told of mirrors, besides the log.
+    pub channels: Vec<ChannelSettings>,
+    /// Who takes mail.
+    pub smtp: Option<SmtpSettings>,
 }
 
 /// Who speaks TLS with the clients.
@@ -173,6 +178,14 @@ impl Settings {
         let settings = reader.settings(file, given);
         let faults = reader.faults();
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+}
+
+impl Settings {
+    /// What upstreams may read from.
+    pub fn known_mirrors(&self) -> Vec<KnownMirror> {
+        let names = self.mirrors.iter().map(|mirror| mirror.definition.name.clone()).collect();
+        known_mirrors(names, &self.mirrors)
     }
 }
 

@@ -77,7 +77,7 @@ impl GitRepo {
             match self.fetch(&order) {
                 Ok(()) => {}
                 Err(Failure::Refused(message)) => {
-                    let said = self.remote.without_secrets(&message);
+                    let said = self.route.without_secrets(&message);
                     tracing::debug!(url = %self.url, ?step, "git: refused: {said}");
                     refused = Some(message);
                 }
@@ -86,7 +86,7 @@ impl GitRepo {
         }
         match (self.with(look)?, refused) {
             (Look::Here(value), _) => Ok(value),
-            (Look::Missing(_), Some(message)) => Err(Failure::Refused(message).into_error(&self.remote.host())),
+            (Look::Missing(_), Some(message)) => Err(Failure::Refused(message).into_error(&self.route.host())),
             (Look::Missing(_), None) => Err(unknown(commit)),
         }
     }
@@ -101,12 +101,12 @@ impl GitRepo {
         Ok(match (step, missing) {
             // In older protocols only what refs hold may be asked for.
             (Step::RootTree, Missing::RootTree(id))
-                if extent == Extent::RootTree && self.remote.server()?.gives_any() =>
+                if extent == Extent::RootTree && self.route.server()?.gives_any() =>
             {
                 Some(Order { wants: vec![id], filter: Some(Filter::Trees), ..Order::default() })
             }
             (Step::Trees, Missing::RootTree(_) | Missing::Trees)
-                if extent != Extent::Files && self.remote.server()?.filters() =>
+                if extent != Extent::Files && self.route.server()?.filters() =>
             {
                 Some(commit_order(Some(Filter::Blobs)))
             }
@@ -169,7 +169,7 @@ impl GitRepo {
                     let _asking = self.shared.asking();
                     self.ask()?
                 };
-                self.view_of(&asked).map_err(|failure| failure.into_error(&self.remote.host()))
+                self.view_of(&asked).map_err(|failure| failure.into_error(&self.route.host()))
             }
         }
     }
@@ -213,7 +213,7 @@ impl GitRepo {
                 continue;
             }
             let Some(order) = orders.pop() else {
-                return Err(Error::bad_gateway(format!("{}: git history lacks {missing}", self.remote.host())).into());
+                return Err(Error::bad_gateway(format!("{}: git history lacks {missing}", self.route.host())).into());
             };
             if order.haves.is_empty() {
                 orders.clear();
@@ -226,7 +226,7 @@ impl GitRepo {
     /// Fetches a filtered pack, or an unfiltered one from a server that offers filters and refuses this one.
     fn fetch_filtered(&self, order: Order) -> Result<(), Failure> {
         match self.fetch(&order) {
-            Err(Failure::Refused(_)) if self.remote.server()?.filters() => self.fetch(&Order { filter: None, ..order }),
+            Err(Failure::Refused(_)) if self.route.server()?.filters() => self.fetch(&Order { filter: None, ..order }),
             result => result,
         }
     }
@@ -234,14 +234,15 @@ impl GitRepo {
     /// Fetches one pack, whole or not at all.
     fn fetch(&self, order: &Order) -> Result<(), Failure> {
         let folder = self.shared.folder()?;
-        let mut pack = PackFile::new(folder.path(), self.pack_limit)?;
-        let result = self.remote.fetch(order, &mut |bytes| pack.write(bytes));
-        if let Err(failure) = result {
-            if matches!(failure, Failure::Failed(_)) {
-                self.remote.forget();
+        let pack = self.route.ask(|remote| {
+            // What came of a pack that broke off goes with it.
+            let mut pack = PackFile::new(folder.path(), self.pack_limit)?;
+            let result = remote.fetch(order, &mut |bytes| pack.write(bytes));
+            if matches!(result, Err(Failure::Failed(_))) {
+                remote.forget();
             }
-            return Err(failure);
-        }
+            result.map(|()| pack)
+        })?;
         match pack.finish()? {
             Taken::Pack => self.shared.pack_came(),
             Taken::Loose(objects) => self.with(|repository| objects.put(repository))?,

@@ -8,7 +8,9 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use tempfile::NamedTempFile;
 
+use super::route::RETRY;
 use crate::error::{Error, Result};
+use crate::ports::{Reading, Via};
 use crate::spec::info::ObjectId;
 use crate::spec::refs::Refs;
 
@@ -27,6 +29,7 @@ pub struct Known {
     raw: Arc<Vec<RawRef>>,
     refs: Arc<Refs>,
     asked: DateTime<Utc>,
+    via: Option<Via>,
 }
 
 impl Known {
@@ -34,7 +37,25 @@ impl Known {
     pub fn new(mut raw: Vec<RawRef>, asked: DateTime<Utc>) -> Known {
         raw.retain(|line| line.name == "HEAD" || is_head(&line.name) || is_tag(&line.name));
         let refs = Arc::new(Refs::new(raw.iter().map(|line| (line.name.clone(), line.id))));
-        Known { raw: Arc::new(raw), refs, asked }
+        Known { raw: Arc::new(raw), refs, asked, via: None }
+    }
+
+    /// The same, heard of a mirror.
+    pub fn heard_via(self, via: Option<Via>) -> Known {
+        Known { via, ..self }
+    }
+
+    /// The mirror that they were heard of.
+    pub fn via(&self) -> Option<&Via> {
+        self.via.as_ref()
+    }
+
+    pub fn asked(&self) -> DateTime<Utc> {
+        self.asked
+    }
+
+    pub fn raw(&self) -> &[RawRef] {
+        &self.raw
     }
 
     pub fn refs(&self) -> &Arc<Refs> {
@@ -43,6 +64,11 @@ impl Known {
 
     /// Whether nobody needs to ask again. A clock that was set back makes them old.
     pub fn is_fresh(&self, now: DateTime<Utc>, max_age: Duration) -> bool {
+        let max_age = match &self.via {
+            // Whose refs they are may be in reach again.
+            Some(via) if via.reading == Reading::Instead => max_age.min(RETRY),
+            _ => max_age,
+        };
         max_age == Duration::MAX || (now - self.asked).to_std().is_ok_and(|age| age <= max_age)
     }
 
@@ -87,7 +113,11 @@ impl Known {
     pub fn load(file: &Path) -> Option<Known> {
         let text = std::fs::read_to_string(file).ok()?;
         let (head, body) = text.strip_prefix(FIRST_LINE)?.split_once('\n')?;
-        let (asked, count) = head.split_once(' ')?;
+        let (asked, rest) = head.split_once(' ')?;
+        let (count, via) = match rest.split_once(' ') {
+            Some((count, via)) => (count, Some(serde_json::from_str(via).ok()?)),
+            None => (rest, None),
+        };
         let asked = DateTime::parse_from_rfc3339(asked).ok()?.to_utc();
         let raw: Option<Vec<RawRef>> = body
             .lines()
@@ -97,12 +127,14 @@ impl Known {
             })
             .collect();
         let raw = raw?;
-        (raw.len().to_string() == count).then(|| Known::new(raw, asked))
+        (raw.len().to_string() == count).then(|| Known::new(raw, asked).heard_via(via))
     }
 
     pub fn save(&self, file: &Path) -> Result<()> {
         let asked = self.asked.to_rfc3339_opts(SecondsFormat::Nanos, true);
-        let mut text = format!("{FIRST_LINE}{asked} {}\n", self.raw.len());
+        let via = self.via.as_ref().map(|via| serde_json::to_string(via).expect("strings and times always serialize"));
+        let via = via.map(|via| format!(" {via}")).unwrap_or_default();
+        let mut text = format!("{FIRST_LINE}{asked} {}{via}\n", self.raw.len());
         for line in self.raw.iter() {
             text.push_str(&format!("{} {}\n", line.id, line.name));
         }

@@ -5,6 +5,7 @@
 mod acquire;
 mod address;
 pub mod attributes;
+mod borrowed;
 pub mod convert;
 mod folder;
 mod growth;
@@ -20,6 +21,8 @@ mod relation;
 mod remote;
 mod repo;
 mod repositories;
+mod route;
+pub mod same;
 mod server;
 mod shared;
 mod ssh;
@@ -28,7 +31,7 @@ mod trees;
 mod usage;
 
 pub use pair::{MirrorPair, Party};
-pub use repositories::{Options, Repositories};
+pub use repositories::{Mirrored, Options, Repositories};
 pub use ssh::SshOptions;
 pub use usage::{Removal, RepositoryUsage};
 

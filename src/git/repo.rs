@@ -11,24 +11,27 @@ use git2::{ErrorCode, ObjectType, Repository};
 
 use super::acquire::Extent;
 use super::attributes::Attributes;
+use super::borrowed;
 use super::convert::Conversion;
 use super::folder::Folder;
 use super::growth::{oid, unreadable};
 use super::history::{History, Named};
 use super::known::Known;
 use super::objects::{commit_head, dated, signature, tag_head};
-use super::remote::Remote;
+use super::route::{Route, is_out_of_reach};
 use super::shared::{Shared, View};
 use super::trees::{self, Look, Missing};
 use crate::error::{Error, Result};
-use crate::ports::{Clock, FileMode, Found, Repo, TreeFile};
+use crate::ports::{Clock, FileMode, Found, Reading, Repo, TreeFile, Via};
 use crate::spec::info::{Commit, ObjectId, Signature};
 use crate::spec::refs::Refs;
 
 /// A repository opened for one job.
 pub struct GitRepo {
     pub(super) url: String,
-    pub(super) remote: Remote,
+    pub(super) route: Route,
+    /// The mirror that the refs were heard of.
+    pub(super) heard_via: RefCell<Option<Via>>,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: Arc<dyn Clock>,
     /// The largest pack that is taken in, in bytes.
@@ -52,6 +55,10 @@ impl Repo for GitRepo {
 
     fn refs(&self, max_age: Duration) -> Result<Arc<Refs>> {
         Ok(Arc::clone(self.known(max_age)?.refs()))
+    }
+
+    fn via(&self) -> Option<Via> {
+        self.route.via().or_else(|| self.heard_via.borrow().clone())
     }
 
     fn commit(&self, id: ObjectId) -> Result<Option<Commit>> {
@@ -148,24 +155,47 @@ impl Repo for GitRepo {
 impl GitRepo {
     /// The refs, asked for again if they are older than `max_age`.
     pub(super) fn known(&self, max_age: Duration) -> Result<Arc<Known>> {
+        let known = self.known_by_anybody(max_age)?;
+        self.heard_via.replace(known.via().cloned());
+        Ok(known)
+    }
+
+    fn known_by_anybody(&self, max_age: Duration) -> Result<Arc<Known>> {
         let fresh = || self.shared.known().filter(|known| known.is_fresh(self.clock.now(), max_age));
         if let Some(known) = fresh() {
             return Ok(known);
         }
         let _asking = self.shared.asking();
         // Somebody else may have asked while this job waited.
-        match fresh() {
-            Some(known) => Ok(known),
-            None => self.ask(),
+        if let Some(known) = fresh() {
+            return Ok(known);
+        }
+        match (self.ask(), self.shared.known()) {
+            // However old they are, they will do.
+            (Err(error), Some(known)) if max_age == Duration::MAX && is_out_of_reach(&error) => Ok(known),
+            (asked, _) => asked,
         }
     }
 
     /// Asks for the refs, however fresh the known ones are.
     pub(super) fn ask(&self) -> Result<Arc<Known>> {
         let asked = self.clock.now();
-        let known = self.shared.heard(Known::new(self.remote.refs()?, asked));
+        let (raw, via) = self.route.refs()?;
+        let known = match via {
+            Some(via) if via.reading == Reading::Instead => self.borrowed(Known::new(raw, asked), via),
+            via => Known::new(raw, asked).heard_via(via),
+        };
+        let known = self.shared.heard(known);
         known.save(&Folder::refs_file(self.shared.folder()?.path()))?;
         Ok(known)
+    }
+
+    /// What a mirror said, together with what is known better.
+    fn borrowed(&self, heard: Known, via: Via) -> Known {
+        match self.shared.known() {
+            Some(before) => borrowed::together(&before, heard, via, &self.shared.history()),
+            None => heard.heard_via(Some(via)),
+        }
     }
 
     /// The whole history of the refs as last heard of.

@@ -11,13 +11,14 @@ use tokio::runtime::Handle;
 use super::address::Address;
 use super::remote::Remote;
 use super::repo::GitRepo;
+use super::route::{Alternate, Route};
 use super::shared::{Shared, lock};
 use super::ssh::SshOptions;
 use super::transport::{Refusals, Transport};
 use super::usage::{self, Removal, RepositoryUsage};
 use crate::error::Result;
 use crate::net::{Client, Trust};
-use crate::ports::{Clock, Repo};
+use crate::ports::{Clock, MayRead, Repo};
 
 /// Limits and ways of the git room.
 #[derive(Debug, Clone)]
@@ -33,6 +34,15 @@ impl Default for Options {
     fn default() -> Self {
         Options { pack_limit: 8 << 30, in_memory: 64, ssh: SshOptions::default() }
     }
+}
+
+/// What a mirror is to a repository that is opened.
+#[derive(Clone)]
+pub enum Mirrored {
+    /// The repository's own mirror: read while the repository is out of reach.
+    Alternate { name: String, url: String, client: Client, may_read: Arc<MayRead> },
+    /// The configuration puts a mirror in the repository's place.
+    Always { may_read: Arc<MayRead> },
 }
 
 pub struct Repositories {
@@ -74,15 +84,30 @@ impl Repositories {
 
     /// Opens a repository for one job, without asking anybody anything.
     pub fn open(&self, url: &str, trust: Trust) -> Result<Box<dyn Repo + Send>> {
-        let instead = self.client.instead_of(url);
-        let address = Address::parse(url, instead.as_ref().map(|instead| instead.expose()))?;
-        // What the configuration puts in its place is taken at its word; the client does so by itself.
-        let trust = if instead.is_some() && matches!(address, Address::Ssh(_)) { Trust::Named } else { trust };
+        self.open_by(url, trust, None)
+    }
+
+    /// The same of a repository that has a mirror, or is one.
+    pub fn open_by(&self, url: &str, trust: Trust, mirrored: Option<&Mirrored>) -> Result<Box<dyn Repo + Send>> {
         let shared = self.shared(url);
-        let transport = self.transport(address, &self.client, trust, Refusals::Doubted);
+        let remote = Remote::new(self.reach(&self.client, url, trust, Refusals::Doubted)?, Arc::clone(&shared.greeted));
+        let alternate = match mirrored {
+            Some(Mirrored::Alternate { name, url, client, may_read }) => {
+                // The configuration names it.
+                let transport = self.reach(client, url, Trust::Named, Refusals::Believed)?;
+                let remote = Remote::new(transport, shared.mirror_greeted(name));
+                Some(Alternate { name: name.clone(), remote, may_read: Arc::clone(may_read) })
+            }
+            _ => None,
+        };
+        let gate = match mirrored {
+            Some(Mirrored::Always { may_read }) => Some(Arc::clone(may_read)),
+            _ => None,
+        };
         Ok(Box::new(GitRepo {
             url: without_password(url),
-            remote: Remote::new(transport, Arc::clone(&shared.greeted)),
+            route: Route::new(remote, gate, alternate, Arc::clone(&shared), Arc::clone(&self.clock)),
+            heard_via: Default::default(),
             shared,
             clock: Arc::clone(&self.clock),
             pack_limit: self.options.pack_limit,
@@ -129,6 +154,14 @@ impl Repositories {
             true => usage::discard(&self.root).map(|()| Removal::Removed),
             false => Ok(Removal::Absent),
         }
+    }
+
+    fn reach(&self, client: &Client, url: &str, trust: Trust, refusals: Refusals) -> Result<Transport> {
+        let instead = client.instead_of(url);
+        let address = Address::parse(url, instead.as_ref().map(|instead| instead.expose()))?;
+        // What the configuration puts in its place is taken at its word; the client does so by itself.
+        let trust = if instead.is_some() && matches!(address, Address::Ssh(_)) { Trust::Named } else { trust };
+        Ok(self.transport(address, client, trust, refusals))
     }
 
     fn shared(&self, url: &str) -> Arc<Shared> {

@@ -1,5 +1,6 @@
 //! What all jobs on one repository share: its folder, what is known of it, and who may fetch.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -16,6 +17,9 @@ use super::transport::Base;
 use super::usage::LastUse;
 use crate::error::Result;
 
+/// What a server said of itself and where.
+pub type Greeted = Arc<Mutex<Option<(Server, Base)>>>;
+
 /// One per repository and process.
 pub struct Shared {
     path: PathBuf,
@@ -28,7 +32,11 @@ pub struct Shared {
     fetching: Mutex<()>,
     /// Held while the folder is made, and nothing else is waited for.
     making: Mutex<()>,
-    pub greeted: Arc<Mutex<Option<(Server, Base)>>>,
+    pub greeted: Greeted,
+    /// The same of its mirrors, by their names.
+    mirrors_greeted: Mutex<HashMap<String, Greeted>>,
+    /// Since when the origin is out of reach, where a mirror takes its place.
+    out_of_reach: Mutex<Option<DateTime<Utc>>>,
     /// Counts packs, so that whoever has the repository open knows that it must open it again.
     packs: AtomicU64,
     /// The last job's open repository and how many packs it had: opening one takes longer than most questions do.
@@ -62,9 +70,25 @@ impl Shared {
             fetching: Mutex::default(),
             making: Mutex::default(),
             greeted: Arc::default(),
+            mirrors_greeted: Mutex::default(),
+            out_of_reach: Mutex::default(),
             packs: AtomicU64::new(0),
             idle: Mutex::default(),
         }
+    }
+
+    pub fn mirror_greeted(&self, mirror: &str) -> Greeted {
+        lock(&self.mirrors_greeted).entry(mirror.to_owned()).or_default().clone()
+    }
+
+    /// When the origin last failed, if it has not answered since.
+    pub fn failed_at(&self) -> Option<DateTime<Utc>> {
+        *lock(&self.out_of_reach)
+    }
+
+    /// Notes whether the origin answered, and gives what was noted before.
+    pub fn note_origin(&self, failed_at: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        std::mem::replace(&mut *lock(&self.out_of_reach), failed_at)
     }
 
     /// Only the holder may ask for refs.

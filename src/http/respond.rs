@@ -29,6 +29,7 @@ pub use page::{Shown, refused_on_page, shown};
 const UPSTREAM: HeaderName = HeaderName::from_static("x-modvet-upstream");
 const SUM: HeaderName = HeaderName::from_static("x-modvet-sum");
 const CACHE: HeaderName = HeaderName::from_static("x-modvet-cache");
+const MIRROR: HeaderName = HeaderName::from_static("x-modvet-mirror");
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -127,6 +128,9 @@ pub fn answered(question: &Question, answer: Answer, asked: &Asked) -> Response<
     headers.insert(AGE, answer.age.as_secs().into());
     headers.insert(UPSTREAM, header(&answer.upstream));
     headers.insert(CACHE, HeaderValue::from_static(answer.freshness.as_str()));
+    if let Some(via) = &answer.via {
+        headers.insert(MIRROR, header(&via.to_string()));
+    }
     if let Some(proof) = answer.proof {
         headers.insert(SUM, HeaderValue::from_static(proof.as_str()));
     }

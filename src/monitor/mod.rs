@@ -7,12 +7,15 @@ mod comparison;
 pub mod definition;
 #[cfg(test)]
 mod doubles;
+pub mod email;
 pub mod history;
 mod kept;
 mod letter;
 mod look;
+pub mod lookup;
 pub mod outbox;
 pub mod plan;
+mod reader;
 mod renewal;
 pub mod said;
 mod schedule;
@@ -23,12 +26,16 @@ mod telling;
 mod term;
 pub mod upstreams;
 pub mod watch;
+pub mod webhook;
+#[cfg(test)]
+mod webhook_tests;
 mod words;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
 pub use history::{Event, HistoryRow};
 pub use outbox::{Outbox, Tested};
 pub use plan::{Plan, Planned, Progress, Sync, Synced, UpdateKind};
+pub use reader::Reader;
 pub use said::Said;
 pub use status::{Difference, MirrorStatus, RefDifference, RenewalStatus, Renewed};
 pub use watch::{Watch, Watched, Way, keep};

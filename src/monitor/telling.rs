@@ -183,3 +183,6 @@ impl Trouble {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,12 +68,13 @@ struct Failure {
     error: Error,
     trouble: Trouble,
     is_passing: bool,
+    may_have_arrived: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let trouble = if error.kind() == Kind::Forbidden { Trouble::Rules } else { Trouble::Other };
-        Failure { error, trouble, is_passing: false }
+        Failure { error, trouble, is_passing: false, may_have_arrived: false }
     }
 }
 
@@ -82,12 +83,20 @@ impl From<Error> for Failure {
 pub struct Unreached {
     pub error: Error,
     pub trouble: Trouble,
+    /// Whether the other side may have the request all the same.
+    pub may_have_arrived: bool,
 }
 
 impl From<Error> for Unreached {
     fn from(error: Error) -> Unreached {
-        let Failure { error, trouble, .. } = Failure::from(error);
-        Unreached { error, trouble }
+        Failure::from(error).into()
+    }
+}
+
+impl From<Failure> for Unreached {
+    fn from(failure: Failure) -> Unreached {
+        let Failure { error, trouble, may_have_arrived, .. } = failure;
+        Unreached { error, trouble, may_have_arrived }
     }
 }
 
@@ -231,7 +240,7 @@ impl Client {
                 _ => Duration::MAX,
             };
             if tried == tries || pause > patience {
-                return answer.map_err(|Failure { error, trouble, .. }| Unreached { error, trouble });
+                return answer.map_err(Unreached::from);
             }
             drop(answer);
             patience -= pause;
@@ -297,7 +306,7 @@ impl Client {
                     Some(upload) => upload.stuck(&host),
                     None => format!("{host} did not answer within {:?}", patience.stall()),
                 });
-                Err(Failure { error, trouble: Trouble::Timeout, is_passing: false })
+                Err(Failure { error, trouble: Trouble::Timeout, is_passing: false, may_have_arrived: true })
             }
         }
     }
@@ -309,6 +318,7 @@ impl Client {
         Failure {
             is_passing: failure::is_passing(cause),
             trouble: failure::trouble(cause),
+            may_have_arrived: failure::may_have_arrived(cause),
             error: failure::request(&failure::host(url), cause, &self.limits),
         }
     }
@@ -363,7 +373,7 @@ impl Shared {
             S::MOVED_PERMANENTLY | S::FOUND | S::SEE_OTHER => request.is_repeatable(),
             S::TEMPORARY_REDIRECT | S::PERMANENT_REDIRECT => request.is_repeatable() || request.method == Method::POST,
             _ => false,
-        };
+        } && !request.stays;
         let Some(location) = response.headers.get(LOCATION).filter(|_| follows) else { return Ok(None) };
         let host = failure::host(&request.url);
         let location = std::str::from_utf8(location.as_bytes()).ok().and_then(|text| request.url.join(text).ok());

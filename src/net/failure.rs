@@ -111,6 +111,12 @@ pub(super) fn is_passing(cause: &reqwest::Error) -> bool {
     find::<Refused>(cause).is_none() && (cut || gone)
 }
 
+/// Whether a request may have come to the other side although nothing came back.
+pub(super) fn may_have_arrived(cause: &reqwest::Error) -> bool {
+    let is_unsent = find::<hyper::Error>(cause).is_some_and(hyper::Error::is_canceled);
+    !(cause.is_connect() || cause.is_builder() || is_unsent || find::<Refused>(cause).is_some())
+}
+
 /// The first cause of a type in the chain of causes.
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);

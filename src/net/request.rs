@@ -44,12 +44,14 @@ pub struct Request {
     pub trust: Trust,
     /// Without the configured credentials, though they be for this host.
     pub anonymous: bool,
+    /// Nobody else may see it: where it is led elsewhere, that is the answer.
+    pub stays: bool,
 }
 
 impl Request {
     pub fn get(url: Url) -> Self {
         let (method, trust) = (Method::GET, Trust::default());
-        Request { method, url, headers: HeaderMap::new(), body: None, trust, anonymous: false }
+        Request { method, url, headers: HeaderMap::new(), body: None, trust, anonymous: false, stays: false }
     }
 
     pub fn post(url: Url, body: Bytes) -> Self {
@@ -73,6 +75,12 @@ impl Request {
 
     pub fn anonymous(mut self, anonymous: bool) -> Self {
         self.anonymous = anonymous;
+        self
+    }
+
+    /// Redirects are an answer and are not followed.
+    pub fn staying(mut self) -> Self {
+        self.stays = true;
         self
     }
 

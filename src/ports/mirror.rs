@@ -1,7 +1,9 @@
 //! What the mirror watch reaches the world by, and by what others learn how a mirror stands.
 
+use std::fmt;
+
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -173,6 +175,82 @@ pub struct Standing {
     pub since: Option<DateTime<Utc>>,
     /// When both sides were seen to be the same last.
     pub last_in_sync: Option<DateTime<Utc>>,
+    /// What the last check that reached both sides found: while a source is out of reach, this is all that is known.
+    pub found: Condition,
+}
+
+impl Standing {
+    /// How the mirror was to its source when somebody could tell last.
+    pub fn known(&self) -> Condition {
+        match self.condition {
+            Condition::Unreachable | Condition::Refused => self.found,
+            condition => condition,
+        }
+    }
+}
+
+/// Asked before a mirror is read: whether it may be, and how what comes of it is to be marked. It answers from memory.
+pub type MayRead = dyn Fn() -> Result<Via> + Send + Sync;
+
+/// That an answer was read from a mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Via {
+    pub mirror: String,
+    pub reading: Reading,
+    /// Set where the mirror is not known to be what its source is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale: Option<Staleness>,
+    /// When both were seen to be the same last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+/// Why a mirror is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reading {
+    /// The configuration leads there and nowhere else.
+    Always,
+    /// Its source is out of reach; it is asked again soon.
+    Instead,
+}
+
+/// How a mirror stands that is not known to be what its source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staleness {
+    pub condition: Condition,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl Via {
+    /// Whether it is worth less than what the source would have said, which could not be asked.
+    pub fn is_doubtful(&self) -> bool {
+        self.reading == Reading::Instead && self.stale.is_some()
+    }
+}
+
+/// As headers and walks say it: `NAME`, or `NAME; stale; condition=lagging; since=2027-02-03T04:05:06Z`.
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.mirror)?;
+        let Some(Staleness { condition, since }) = &self.stale else { return Ok(()) };
+        write!(f, "; stale; condition={}", condition.as_str())?;
+        match since {
+            Some(since) => write!(f, "; since={}", since.to_rfc3339_opts(SecondsFormat::Secs, true)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What an upstream does while a mirror that it reads from is stale or diverged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnStale {
+    /// It reads on, and says so.
+    #[default]
+    Warn,
+    /// It counts as out of reach.
+    Refuse,
 }
 
 /// How a mirror, or an upstream, is found to be.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::cached::Inner;
 use super::change::OnChange;
 use crate::error::{Error, Result};
-use crate::ports::{Body, Content, Told, Validators};
+use crate::ports::{Body, Content, Told, Validators, Via};
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
@@ -23,6 +23,8 @@ pub(super) struct Brought {
     /// Whether it is to be the same for ever.
     pub lasting: bool,
     pub validators: Validators,
+    /// The mirror that it was read from.
+    pub via: Option<Via>,
     /// Of an `.info`.
     pub resolution: Option<Arc<Resolution>>,
     /// The version that a query or `latest` stands for: asked for next.
@@ -42,7 +44,12 @@ impl Inner {
     }
 
     /// Asks it whether what it said still holds.
-    pub async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+    pub async fn unchanged(
+        &self,
+        module: &ModulePath,
+        question: &Question,
+        validators: &Validators,
+    ) -> Result<Told<bool>> {
         let subject = question.subject(module);
         tracing::debug!(upstream = self.shelf.name(), what = question.name(), subject, "asking whether it is the same");
         self.watched(self.source.unchanged(module, question, validators)).await
@@ -61,18 +68,18 @@ impl Inner {
         let source = &self.source;
         match question {
             Question::List => {
-                let Told { what, validators } = source.list(module).await?;
+                let Told { what, validators, via } = source.list(module).await?;
                 let text: String = what.iter().map(|version| format!("{version}\n")).collect();
-                Ok(Brought::new(question, Body::Bytes(text.into()), validators))
+                Ok(Brought { via, ..Brought::new(question, Body::Bytes(text.into()), validators) })
             }
             Question::Latest => {
-                let Told { what: info, validators } = source.latest(module).await?;
+                let Told { what: info, validators, via } = source.latest(module).await?;
                 let body = Body::Bytes(info.to_json().into());
-                Ok(Brought { names: Some(info), ..Brought::new(question, body, validators) })
+                Ok(Brought { names: Some(info), via, ..Brought::new(question, body, validators) })
             }
             Question::Info(query) => {
-                let Told { what, validators } = source.info(module, query).await?;
-                Ok(Brought::resolved(question, query, what, validators))
+                let Told { what, validators, via } = source.info(module, query).await?;
+                Ok(Brought { via, ..Brought::resolved(question, query, what, validators) })
             }
             Question::GoMod(version) => Ok(Brought::content(question, source.go_mod(module, version).await?)),
             Question::Zip(version) => Ok(Brought::content(question, source.zip(module, version).await?)),
@@ -107,6 +114,7 @@ impl Brought {
             content_type: question.content_type(),
             lasting: false,
             validators,
+            via: None,
             resolution: None,
             names: None,
         }
@@ -127,8 +135,13 @@ impl Brought {
     }
 
     fn content(question: &Question, told: Told<Content>) -> Brought {
-        let Told { what: Content { body, h1 }, validators } = told;
-        Brought { h1, lasting: true, ..Brought::new(question, body, validators) }
+        let Told { what: Content { body, h1 }, validators, via } = told;
+        Brought { h1, via, lasting: true, ..Brought::new(question, body, validators) }
+    }
+
+    /// Whether the mirror that it was read from may say otherwise than its source.
+    pub fn is_doubtful(&self) -> bool {
+        self.via.as_ref().is_some_and(Via::is_doubtful)
     }
 
     /// The commit that the file of a version is made of, where it is known.

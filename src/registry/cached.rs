@@ -190,11 +190,12 @@ impl Cached {
         let key = inner.key(module, question);
         let (kept, freshness) = self.answer(&key, module, question, reach).await?;
         let now = inner.clock.now();
-        inner.watch.counters.answered(freshness, kept.blob.size());
+        let entry = kept.entry(freshness, now);
+        inner.watch.counters.answered(entry.freshness, kept.blob.size());
         if inner.uses.note(&key, &kept.used, now) {
             self.write_uses_later();
         }
-        Ok(kept.entry(freshness, now))
+        Ok(entry)
     }
 
     async fn answer(
@@ -221,7 +222,7 @@ impl Cached {
         };
         match inner.standing(&kept, now) {
             Standing::Fresh => Ok((kept, Freshness::Fresh)),
-            Standing::Differs => Ok((kept, Freshness::Stale)),
+            Standing::Differs | Standing::Doubtful => Ok((kept, Freshness::Stale)),
             _ if reach == Reach::Cache => Ok((kept, Freshness::Stale)),
             // A failed upstream is left alone for a while.
             _ if inner.refusal(key, now).is_some() => Ok((kept, Freshness::Stale)),

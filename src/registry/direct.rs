@@ -10,8 +10,9 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::borrow;
 use crate::error::{Error, Result};
-use crate::ports::{Body, Content, Examiner, Repo, Source, Store, Told, Validators};
+use crate::ports::{Body, Content, Examiner, Repo, Source, Store, Told, Validators, Via};
 use crate::spec::dirhash;
 use crate::spec::examination::Examination;
 use crate::spec::info::Info;
@@ -90,7 +91,7 @@ impl Source for Direct {
                     _ => {}
                 }
             }
-            Ok(Told { what: versions, validators: resting_on(&module.snapshot.refs) })
+            Ok(Told::new(versions, resting_on(&module.snapshot.refs)))
         })
         .await
     }
@@ -104,13 +105,19 @@ impl Source for Direct {
             Found::Git(place, url) => (place, url),
             Found::Proxy(proxy) => return proxy.info(module, query).await,
         };
-        let query = query.clone();
-        self.resolve(place, url, query.clone(), move |module, resolution| {
+        let (asked, query) = (query.clone(), query.clone());
+        let told = self.resolve(place, url, asked, move |module, resolution| {
             let settled = query.is_version() && resolution.is_valid();
             let validators = if settled { made_of(&resolution) } else { resting_on(&module.snapshot.refs) };
-            Ok(Told { what: resolution, validators })
-        })
-        .await
+            Ok(Told::new(resolution, validators))
+        });
+        match told.await? {
+            // What is wrong with a name may be that the mirror lacks a tag.
+            told if told.is_doubtful() && !told.what.is_valid() => {
+                Err(borrow::out_of_reach(told.via.as_ref()).about(format!("{module}@{}", told.what.asked)))
+            }
+            told => Ok(told),
+        }
     }
 
     async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
@@ -123,8 +130,7 @@ impl Source for Direct {
             must_be(&asked, &resolution)?;
             let bytes: Bytes = module.go_mod(asked.as_str())?;
             let h1 = Some(dirhash::go_mod_h1(&bytes));
-            let what = Content { body: Body::Bytes(bytes), h1 };
-            Ok(Told { what, validators: made_of(&resolution) })
+            Ok(Told::new(Content { body: Body::Bytes(bytes), h1 }, made_of(&resolution)))
         })
         .await
     }
@@ -144,27 +150,33 @@ impl Source for Direct {
                 .into_inner()
                 .map_err(|error| Error::internal("the zip cannot be written").because(error.into_error()))?;
             let what = Content { body: Body::File(file), h1: Some(sums.h1) };
-            Ok(Told { what, validators: made_of(&resolution) })
+            Ok(Told::new(what, made_of(&resolution)))
         })
         .await
     }
 
-    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<Told<bool>> {
         let (place, url) = match self.find(module).await? {
             Found::Git(place, url) => (place, url),
             Found::Proxy(proxy) => return proxy.unchanged(module, question, validators).await,
         };
-        let Some(revision) = validators.revision.clone() else { return Ok(false) };
+        let Some(revision) = validators.revision.clone() else { return Ok(false.into()) };
         let version = question.version().cloned();
-        self.job(place, url, self.list_validity, move |module, _| {
+        let told = self.job(place, url, self.list_validity, move |module, _| {
             if revision == module.snapshot.refs.repo_sum() {
-                return Ok(true);
+                return Ok(Told::from(true));
             }
             // A pseudo-version's commit may have become unreachable: that is an absence, as for a tag.
-            let Some(version) = version else { return Ok(false) };
-            Ok(module.find(version.as_str())?.commit.id.to_string() == revision)
-        })
-        .await
+            let Some(version) = version else { return Ok(Told::from(false)) };
+            Ok(Told::from(module.find(version.as_str())?.commit.id.to_string() == revision))
+        });
+        match told.await? {
+            // That a mirror has not moved on says nothing of its source.
+            told if told.what && told.is_doubtful() => {
+                Err(borrow::out_of_reach(told.via.as_ref()).about(question.subject(module)))
+            }
+            told => Ok(told),
+        }
     }
 }
 
@@ -174,7 +186,9 @@ impl Examiner for Direct {
         let Found::Git(place, url) = self.find(module).await? else { return Ok(None) };
         let verdicts = Verdicts { store: self.store.clone(), shelf: self.shelf.clone() };
         let asked = version.clone();
-        self.job(place, url, self.list_validity, move |module, _| verdicts.examine(module, &asked)).await.map(Some)
+        self.job(place, url, self.list_validity, move |module, _| verdicts.examine(module, &asked).map(Told::from))
+            .await
+            .map(|told| Some(told.what))
     }
 }
 
@@ -190,21 +204,24 @@ impl Direct {
         }
     }
 
-    /// Runs a question over the repository on a blocking thread.
+    /// Runs a question over the repository on a blocking thread, and notes where it was read from.
     async fn job<T: Send + 'static>(
         &self,
         place: Place,
         url: String,
         max_age: Duration,
-        question: impl FnOnce(&Module<'_>, &dyn Repo) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+        question: impl FnOnce(&Module<'_>, &dyn Repo) -> Result<Told<T>> + Send + 'static,
+    ) -> Result<Told<T>> {
         let open = self.open.clone();
         let subject = place.module().to_string();
         let run = move || {
             let repo = open(&url)?;
             let refs = repo.refs(max_age)?;
             let module = Module { place: &place, snapshot: Snapshot { repo: &*repo, refs } };
-            question(&module, &*repo)
+            match question(&module, &*repo) {
+                Ok(told) => Ok(told.via(repo.via())),
+                Err(error) => Err(believed(error, repo.via().as_ref())),
+            }
         };
         let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
         let done = tokio::task::spawn_blocking(run).await;
@@ -219,8 +236,8 @@ impl Direct {
         place: Place,
         url: String,
         query: Query,
-        then: impl FnOnce(&Module<'_>, Resolution) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+        then: impl FnOnce(&Module<'_>, Resolution) -> Result<Told<T>> + Send + 'static,
+    ) -> Result<Told<T>> {
         // A tag or a commit that is here already needs no look at the refs.
         let max_age = if query.is_version() { ANY_AGE } else { self.list_validity };
         let verdicts = Verdicts { store: self.store.clone(), shelf: self.shelf.clone() };
@@ -241,6 +258,18 @@ impl Direct {
             then(&module, resolution)
         })
         .await
+    }
+}
+
+/// That a mirror lacks something is no absence where its source may have it.
+fn believed(error: Error, via: Option<&Via>) -> Error {
+    match via {
+        Some(doubtful) if error.is_absence() && doubtful.is_doubtful() => {
+            let out_of_reach = borrow::out_of_reach(via).what().to_owned();
+            let remedy = format!("how it stands: modvet mirror status {}", doubtful.mirror);
+            Error::bad_gateway(format!("{}: {out_of_reach}", error.chain())).remedy(remedy)
+        }
+        _ => error,
     }
 }
 

@@ -18,7 +18,7 @@ use super::{Cached, Judgement, Member, OnFailure, Question, Shelf, Validity};
 use crate::error::{Error, Result};
 use crate::ports::{
     Blob, Body, ChangeMeta, Clock, Compaction, Content, EntryRow, Pieces, Place, Progress, ProgressFn, Source, Store,
-    Stored, Told, Usage, Validators, Verified,
+    Stored, Told, Usage, Validators, Verified, Via,
 };
 use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
@@ -87,6 +87,7 @@ pub struct Known {
     commits: Mutex<HashMap<String, String>>,
     failure: Mutex<Option<Error>>,
     gate: Mutex<Option<Arc<Semaphore>>>,
+    via: Mutex<Option<Via>>,
 }
 
 impl Known {
@@ -139,6 +140,15 @@ impl Known {
         *self.failure.lock().expect("lock") = error;
     }
 
+    /// From now on it reads from a mirror.
+    pub fn read_from(&self, via: Option<Via>) {
+        *self.via.lock().expect("lock") = via;
+    }
+
+    fn via(&self) -> Option<Via> {
+        self.via.lock().expect("lock").clone()
+    }
+
     /// From now on every question waits for a permit.
     pub fn hold(&self) -> Arc<Semaphore> {
         let gate = Arc::new(Semaphore::new(0));
@@ -186,7 +196,8 @@ impl Known {
         self.asked.lock().expect("lock").push(address.clone());
         self.reached().await?;
         let reply = self.reply(module, &question)?;
-        Ok(Told { validators: self.validators(module, &question, &reply), what: reply })
+        let validators = self.validators(module, &question, &reply);
+        Ok(Told::new(reply, validators).via(self.via()))
     }
 
     fn validators(&self, module: &ModulePath, question: &Question, reply: &Reply) -> Validators {
@@ -269,11 +280,11 @@ impl Source for Known {
         self.bytes(module, Question::Zip(version.clone())).await
     }
 
-    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<Told<bool>> {
         self.checked.lock().expect("lock").push(address(module, question));
         self.reached().await?;
         let now = self.validators(module, question, &self.reply(module, question)?);
-        Ok(!now.is_empty() && now == *validators)
+        Ok(Told::from(!now.is_empty() && now == *validators).via(self.via()))
     }
 }
 

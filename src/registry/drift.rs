@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::Question;
+use super::borrow;
 use super::cached::{Cached, Reach, blocking};
 use super::member::Judgement;
 use super::walk::Registry;
@@ -101,11 +102,15 @@ impl Cached {
         let question = Question::Info(query.clone());
         let validators = Validators { revision: Some(was.to_owned()), ..Validators::default() };
         let found = match self.inner.unchanged(module, &question, &validators).await {
-            Ok(true) => return Ok(Some(was.to_owned())),
-            Ok(false) => self.inner.source.info(module, &query).await,
+            Ok(same) if same.what => return Ok(Some(was.to_owned())),
+            Ok(_) => self.inner.source.info(module, &query).await,
             Err(error) => Err(error),
         };
         match found {
+            // A mirror that is not what its source is moves no tag.
+            Ok(told) if told.is_doubtful() => {
+                Err(borrow::out_of_reach(told.via.as_ref()).about(question.subject(module)))
+            }
             Ok(told) => {
                 let commit = told.what.right.origin.map(|origin| origin.hash).filter(|hash| !hash.is_empty());
                 commit.map(Some).ok_or_else(|| Error::bad_gateway("no commit is named").about(question.subject(module)))

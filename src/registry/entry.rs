@@ -12,7 +12,7 @@ use super::proof::{Mark, Proof};
 use super::uses::Use;
 use super::validity::{Standing, Validity};
 use crate::error::{Error, Result};
-use crate::ports::{Blob, Pieces, Stored, Validators};
+use crate::ports::{Blob, Pieces, Stored, Validators, Via};
 use crate::spec::resolution::Resolution;
 
 /// How an answer relates to what was kept.
@@ -53,6 +53,8 @@ pub struct Entry {
     /// What is known of the file of a version; `None` where nobody was asked yet.
     pub proof: Option<Proof>,
     pub freshness: Freshness,
+    /// The mirror that the upstream read it from.
+    pub via: Option<Via>,
     /// When the upstream last said so.
     pub checked_at: DateTime<Utc>,
     /// Since then.
@@ -84,6 +86,9 @@ pub struct Meta {
     pub content_type: String,
     #[serde(default)]
     pub validators: Validators,
+    /// The mirror that the upstream last read it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Via>,
     /// That the upstream now says something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed: Option<Changed>,
@@ -149,7 +154,9 @@ impl Kept {
             h1: self.meta.h1.clone(),
             commit: self.commit().map(str::to_owned),
             proof: self.meta.sum.as_ref().map(Mark::proof),
-            freshness,
+            // Whatever it is here, it may be older than what its source would say.
+            freshness: if self.meta.is_doubtful() { Freshness::Stale } else { freshness },
+            via: self.meta.via.clone(),
             checked_at: self.meta.checked_at,
             age: (now - self.meta.checked_at).to_std().unwrap_or_default(),
         }
@@ -167,9 +174,15 @@ impl Meta {
             h1: None,
             content_type: content_type.to_owned(),
             validators: Validators::default(),
+            via: None,
             changed: None,
             sum: None,
         }
+    }
+
+    /// Whether the mirror that it was read from may say otherwise than its source.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.via.as_ref().is_some_and(Via::is_doubtful)
     }
 
     /// `None` for what does not read as one.

@@ -14,7 +14,7 @@ use super::change::{Changed, OnChange, Place, State};
 use super::counters::add;
 use super::entry::{Kept, Meta};
 use crate::error::{Error, Result};
-use crate::ports::{Body, Validators};
+use crate::ports::{Body, Validators, Via};
 use crate::spec::info::{Info, Origin};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
@@ -51,7 +51,7 @@ impl Inner {
     /// Puts an answer into the store and gives what the store made of it.
     pub fn put(&self, asked: &Asked, brought: Brought, before: Option<Arc<Kept>>) -> Result<Put> {
         if let Some(before) = before.filter(|before| is_same(&brought, before)) {
-            return self.confirmed(asked, before, Some(brought.validators)).map(Put::Kept);
+            return self.confirmed(asked, before, Some(brought.validators), brought.via).map(Put::Kept);
         }
         let _turn = self.turn(asked);
         if let Some(commit) = brought.commit() {
@@ -183,16 +183,24 @@ impl Inner {
         asked: Arc<Asked>,
         kept: Arc<Kept>,
         validators: Option<Validators>,
+        via: Option<Via>,
     ) -> Result<Arc<Kept>> {
         let inner = self.clone();
-        blocking(move || inner.confirmed(&asked, kept, validators)).await
+        blocking(move || inner.confirmed(&asked, kept, validators, via)).await
     }
 
-    fn confirmed(&self, asked: &Asked, kept: Arc<Kept>, validators: Option<Validators>) -> Result<Arc<Kept>> {
+    fn confirmed(
+        &self,
+        asked: &Asked,
+        kept: Arc<Kept>,
+        validators: Option<Validators>,
+        via: Option<Via>,
+    ) -> Result<Arc<Kept>> {
         let now = self.clock.now();
         self.change_meta(asked, kept, |meta| {
             meta.checked_at = now;
             meta.changed = None;
+            meta.via = via;
             if let Some(validators) = validators {
                 // The same file may be tagged twice: it stays the one of the commit that its siblings are of.
                 let revision = if meta.lasting { meta.validators.revision.take() } else { validators.revision.clone() };
@@ -248,13 +256,14 @@ impl Inner {
         // A removal after this one sees what is written now.
         let removals = self.removals.load(Ordering::SeqCst);
         let (downloads, last_used) = uses.unwrap_or_default();
-        let Brought { body, h1, content_type, lasting, validators, resolution: _, names } = brought;
-        let meta = Meta { downloads, last_used, h1, validators, ..Meta::new(now, content_type, lasting) };
+        let Brought { body, h1, content_type, lasting, validators, via, resolution: _, names } = brought;
+        let meta =
+            Meta { downloads, last_used, h1, validators, via: via.clone(), ..Meta::new(now, content_type, lasting) };
         let stored = self.store.put(&asked.key, &meta.to_json(), body)?;
         let unreadable = || Error::internal("the store did not give back what was put");
         let kept = Arc::new(Kept::read(&asked.key, stored)?.ok_or_else(unreadable)?);
         if let Some(info) = names.filter(|_| self.named == Named::Kept) {
-            self.keep_named(&asked.module, info, now)?;
+            self.keep_named(&asked.module, info, now, via)?;
         }
         self.keep_hot(&asked.key, &kept, removals);
         self.refusals.remove(&asked.key);
@@ -262,7 +271,7 @@ impl Inner {
     }
 
     /// Makes the version that a query stands for known under its own name too.
-    fn keep_named(&self, module: &ModulePath, info: Info, now: DateTime<Utc>) -> Result<()> {
+    fn keep_named(&self, module: &ModulePath, info: Info, now: DateTime<Utc>, via: Option<Via>) -> Result<()> {
         let Some(version) = Version::parse(&info.version) else { return Ok(()) };
         let question = Question::Info(Query::Version(version.clone()));
         let key = self.key(module, &question);
@@ -272,7 +281,7 @@ impl Inner {
         }
         let origin = info.origin.map(|origin| origin_of_version(origin, &version));
         let resolution = Resolution::valid(version.as_str(), Info { origin, ..info });
-        let meta = Meta::new(now, question.content_type(), true);
+        let meta = Meta { via, ..Meta::new(now, question.content_type(), true) };
         self.store.put(&key, &meta.to_json(), Body::Bytes(resolution_json(&resolution)))?;
         self.hot.remove(&key);
         self.refusals.remove(&key);

@@ -4,6 +4,7 @@
 
 mod believed;
 pub mod binding;
+mod borrow;
 mod bring;
 pub mod cached;
 pub mod catalog;

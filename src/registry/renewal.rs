@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::borrow;
 use super::bring::Brought;
 use super::cached::{Inner, blocking};
 use super::change::{OnChange, State};
@@ -34,7 +35,7 @@ impl Inner {
                 self.keep_hot(&asked.key, &kept, asked.removals);
                 Ok((kept, Freshness::Fresh))
             }
-            (Standing::Differs, _) => Ok((kept, Freshness::Stale)),
+            (Standing::Differs | Standing::Doubtful, _) => Ok((kept, Freshness::Stale)),
             (_, Some(error)) if error.is_absence() && !kept.meta.lasting => Err(error),
             (_, Some(_)) => Ok((kept, Freshness::Stale)),
             (Standing::Aging | Standing::Expired, None) => self.again(asked, kept).await,
@@ -61,14 +62,21 @@ impl Inner {
         let Asked { module, question, .. } = &*asked;
         if !kept.meta.validators.is_empty() {
             match self.unchanged(module, question, &kept.meta.validators).await {
-                Ok(true) => return self.confirm(asked, kept, None).await.map(|kept| (kept, Freshness::Revalidated)),
+                Ok(same) if same.what => {
+                    let kept = self.confirm(asked, kept, None, same.via).await?;
+                    return Ok((kept, Freshness::Revalidated));
+                }
                 // What was one file may be found out in another way now: `@latest` from the list.
-                Ok(false) => {}
+                Ok(_) => {}
                 Err(error) if error.is_absence() => {}
                 Err(error) => return self.without(asked, kept, error).await,
             }
         }
         match self.bring(module, question).await {
+            Ok(brought) if brought.is_doubtful() && !borrow::replaces(&brought, &kept) => {
+                let error = borrow::out_of_reach(brought.via.as_ref());
+                self.without(asked, kept, error).await
+            }
             Ok(brought) if kept.meta.lasting => self.compared(asked, kept, brought).await,
             Ok(brought) => {
                 self.put_or_replace(asked, brought, Some(kept)).await.map(|kept| (kept, Freshness::Revalidated))
@@ -105,7 +113,7 @@ impl Inner {
         })
         .await?;
         if was.is(&found) {
-            let kept = self.confirm(asked, kept, Some(brought.validators)).await?;
+            let kept = self.confirm(asked, kept, Some(brought.validators), brought.via).await?;
             return Ok((kept, Freshness::Revalidated));
         }
         // What everybody else gets is no mistake that a new content could mend.

@@ -61,6 +61,9 @@ pub enum What {
         /// A word of `X-Modvet-Cache`.
         cache: String,
         age_seconds: u64,
+        /// The mirror that it read it from, and how that stands.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mirror: Option<String>,
     },
     Absent {
         why: String,
@@ -234,7 +237,11 @@ impl Walked {
 
 impl What {
     fn answered(answer: &Answer) -> What {
-        What::Answered { cache: answer.freshness.as_str().to_owned(), age_seconds: answer.age.as_secs() }
+        What::Answered {
+            cache: answer.freshness.as_str().to_owned(),
+            age_seconds: answer.age.as_secs(),
+            mirror: answer.via.as_ref().map(ToString::to_string),
+        }
     }
 
     fn said(member: &Member, error: &Error, remembered: bool) -> What {

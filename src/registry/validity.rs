@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::entry::Meta;
+use crate::ports::Reading;
 
 /// How long answers hold without asking again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(super) enum Standing {
     Fresh,
     /// As fresh as can be, but the upstream now says something else: answered and marked.
     Differs,
+    /// It was just read from a mirror that is not what its source is: answered and marked.
+    Doubtful,
     /// Answered at once, and renewed behind.
     Aging,
     /// The upstream is asked first.
@@ -59,6 +62,12 @@ impl Validity {
     pub(super) fn standing(&self, meta: &Meta, now: DateTime<Utc>) -> Standing {
         // A time from the future says nothing: the clock was wrong, then or now.
         let since = |then: DateTime<Utc>| (now - then).to_std().ok();
+        if meta.is_doubtful() {
+            return match since(meta.checked_at) {
+                Some(age) if age < self.absence => Standing::Doubtful,
+                _ => Standing::Expired,
+            };
+        }
         if !meta.lasting {
             return match since(meta.checked_at) {
                 Some(age) if age < self.listing => Standing::Fresh,
@@ -67,7 +76,12 @@ impl Validity {
             };
         }
         let looked_at = meta.changed.as_ref().map_or(meta.checked_at, |changed| changed.seen_at.max(meta.checked_at));
-        let holds = match self.content {
+        let content = match &meta.via {
+            // What the source would have said is found out soon.
+            Some(via) if via.reading == Reading::Instead => Some(self.listing),
+            _ => self.content,
+        };
+        let holds = match content {
             Some(validity) => since(looked_at).is_some_and(|age| age < validity),
             None => true,
         };
@@ -82,6 +96,7 @@ impl Validity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::{Condition, Staleness, Via};
     use crate::registry::change::{Changed, State};
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -110,6 +125,32 @@ mod tests {
         for (row, validity, lasting, age, expected) in table {
             let meta = Meta::new(at(0), "text/plain", lasting);
             assert_eq!(validity.standing(&meta, at(age)), expected, "{row}");
+        }
+    }
+
+    #[test]
+    fn what_a_mirror_said_in_the_place_of_its_source_is_looked_at_soon() {
+        let stale = Staleness { condition: Condition::Lagging, since: None };
+        let via = |reading, stale| Via { mirror: "m".to_owned(), reading, stale, as_of: None };
+        let table = [
+            ("a list of one in sync", via(Reading::Instead, None), false, 59, Standing::Fresh),
+            ("a version of one in sync", via(Reading::Instead, None), true, 59, Standing::Fresh),
+            ("a version of one in sync past a minute", via(Reading::Instead, None), true, 60, Standing::Expired),
+            ("a list of one that lags", via(Reading::Instead, Some(stale)), false, 9, Standing::Doubtful),
+            ("a version of one that lags", via(Reading::Instead, Some(stale)), true, 9, Standing::Doubtful),
+            (
+                "a list of one that lags past the moment",
+                via(Reading::Instead, Some(stale)),
+                false,
+                10,
+                Standing::Expired,
+            ),
+            ("from the future", via(Reading::Instead, Some(stale)), true, -1, Standing::Expired),
+            ("where nobody else is ever asked", via(Reading::Always, Some(stale)), true, 3600, Standing::Fresh),
+        ];
+        for (row, via, lasting, age, expected) in table {
+            let meta = Meta { via: Some(via), ..Meta::new(at(0), "text/plain", lasting) };
+            assert_eq!(Validity::default().standing(&meta, at(age)), expected, "{row}");
         }
     }
 

@@ -17,7 +17,7 @@ use super::proof::{Proof, Prover};
 use super::ruled::Gates;
 use crate::access::Ledger;
 use crate::error::{Error, Result, Said};
-use crate::ports::{Blob, Sumdb};
+use crate::ports::{Blob, Sumdb, Via};
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
 use crate::spec::question::Question;
@@ -90,6 +90,8 @@ pub struct Answer {
     pub proof: Option<Proof>,
     /// The rule that lets it pass, where one is about it.
     pub rule: Option<Arc<str>>,
+    /// The mirror that the upstream read it from.
+    pub via: Option<Via>,
 }
 
 #[derive(Debug, Clone)]
@@ -239,7 +241,7 @@ impl Registry {
     }
 
     fn info(&self, source: &Cached, module: &ModulePath, query: &Query, entry: Entry) -> Result<Answer> {
-        let (freshness, age) = (entry.freshness, entry.age);
+        let (freshness, age, via) = (entry.freshness, entry.age, entry.via.clone());
         let resolution = entry.into_resolution()?;
         let valid = resolution.is_valid();
         let right = Some(&resolution.right.version).filter(|right| *right != query.as_str()).cloned();
@@ -258,7 +260,7 @@ impl Registry {
         };
         let body = AnswerBody::Text(info.to_json().into());
         let upstream = source.name().to_owned();
-        Ok(Answer { body, life, freshness, age, upstream, right, proof: None, rule: None })
+        Ok(Answer { body, life, freshness, age, upstream, right, proof: None, rule: None, via }.of_mirror())
     }
 
     /// Looks at the name before a file is given or even made; of a wrong one it says the right one.
@@ -306,7 +308,18 @@ impl Answer {
             right: None,
             proof: None,
             rule: None,
+            via: entry.via,
         }
+        .of_mirror()
+    }
+
+    /// What the source of a mirror would have said may be found out yet.
+    fn of_mirror(self) -> Answer {
+        let life = match self.life {
+            Life::Forever if self.via.as_ref().is_some_and(Via::is_doubtful) => Life::Short,
+            life => life,
+        };
+        Answer { life, ..self }
     }
 
     pub(super) fn proven(self, proof: Option<Proof>) -> Answer {

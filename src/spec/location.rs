@@ -1,8 +1,10 @@
 //! Where the code of a module lies.
 //! Rules: go.dev/ref/mod#vcs-find and `RepoRoot` in `cmd/go/internal/vcs`.
 
+use serde::{Deserialize, Serialize};
+
 /// What a module path leads to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
     /// The leading part of the module path that stands for the repository.
     pub root: String,
@@ -13,7 +15,7 @@ pub struct Location {
     pub subdir: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LocationKind {
     Git,
     /// A module proxy named by a go-import tag (`mod`).

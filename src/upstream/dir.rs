@@ -72,7 +72,7 @@ impl Source for DirSource {
         self.0.zip(module, version).await
     }
 
-    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<Told<bool>> {
         self.0.unchanged(module, question, validators).await
     }
 }
@@ -89,7 +89,7 @@ impl Files for Folder {
             if bytes.len() as u64 > limit {
                 return Err(too_large(&path, limit));
             }
-            Ok(Told { what: bytes.into(), validators: validators(&metadata) })
+            Ok(Told::new(bytes.into(), validators(&metadata)))
         })
         .await
     }

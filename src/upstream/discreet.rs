@@ -55,7 +55,7 @@ impl<T: Source + ?Sized> Source for Discreet<T> {
         self.inner.zip(module, version).await.map_err(|error| self.reworded(error))
     }
 
-    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<Told<bool>> {
         self.inner.unchanged(module, question, validators).await.map_err(|error| self.reworded(error))
     }
 }

@@ -48,7 +48,7 @@ impl Source for Failing {
         self.failure()
     }
 
-    async fn unchanged(&self, _: &ModulePath, _: &Question, _: &Validators) -> Result<bool> {
+    async fn unchanged(&self, _: &ModulePath, _: &Question, _: &Validators) -> Result<Told<bool>> {
         self.failure()
     }
 }

@@ -68,13 +68,13 @@ impl<F: Files> Protocol<F> {
             return Err(self.not_what_it_claims("list", "a page"));
         }
         let text = String::from_utf8(read.what.into()).map_err(|_| self.not_what_it_claims("list", "no text"))?;
-        Ok(Told { what: text, validators: read.validators })
+        Ok(Told::new(text, read.validators))
     }
 
     async fn file_info(&self, module: &ModulePath, path: &str) -> Result<Told<Info>> {
         let read = self.files.read(&format!("{}/{path}", module.escaped()), self.limits.info).await?;
         let info = self.read_info(module, path, &read.what)?;
-        Ok(Told { what: info, validators: read.validators })
+        Ok(Told::new(info, read.validators))
     }
 
     fn read_info(&self, module: &ModulePath, path: &str, bytes: &[u8]) -> Result<Info> {
@@ -172,7 +172,7 @@ impl<F: Files> Protocol<F> {
             Kind::BadGateway => Error::bad_gateway(format!("{name} sent a wrong zip: {}", error.what())),
             _ => error,
         })?;
-        Ok(Told { what: Content { body: Body::File(file), h1: Some(h1) }, validators })
+        Ok(Told::new(Content { body: Body::File(file), h1: Some(h1) }, validators))
     }
 
     fn not_what_it_claims(&self, path: &str, why: &str) -> Error {
@@ -211,16 +211,17 @@ impl<F: Files> Source for Protocol<F> {
         self.checked_zip(module, version).await.map_err(|error| error.about(format!("{module}@{version}")))
     }
 
-    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<Told<bool>> {
         let path = match question {
             // `@latest` is the file of both.
             Question::Info(Query::Latest) => Question::Latest.address(),
             // Made of several files.
-            Question::Info(Query::Prefix(_)) => return Ok(false),
+            Question::Info(Query::Prefix(_)) => return Ok(false.into()),
             question => question.address(),
         };
         let path = format!("{}/{path}", module.escaped());
-        self.files.unchanged(&path, validators).await.map_err(|error| error.about(question.subject(module)))
+        let unchanged = self.files.unchanged(&path, validators).await;
+        unchanged.map(Told::from).map_err(|error| error.about(question.subject(module)))
     }
 }
 

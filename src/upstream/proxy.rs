@@ -128,7 +128,7 @@ impl Source for ProxySource {
         self.0.zip(module, version).await
     }
 
-    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<bool> {
+    async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<Told<bool>> {
         self.0.unchanged(module, question, validators).await
     }
 }
@@ -181,7 +181,7 @@ impl Files for Remote {
     async fn read(&self, path: &str, limit: u64) -> Result<Told<Bytes>> {
         let response = self.ask(path).await?;
         let validators = validators(&response.headers);
-        Ok(Told { what: response.bytes(limit).await?, validators })
+        Ok(Told::new(response.bytes(limit).await?, validators))
     }
 
     async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<Validators> {

@@ -12,7 +12,7 @@ use super::module::Module;
 use super::place::Place;
 use super::revision::Snapshot;
 use crate::error::{Error, Result};
-use crate::ports::{FileMode, Found, Repo, TreeFile};
+use crate::ports::{FileMode, Found, Repo, TreeFile, Via};
 use crate::spec::info::{Commit, Info, ObjectId, Signature};
 use crate::spec::location::{Location, LocationKind};
 use crate::spec::path::{ModulePath, has_prefix};
@@ -136,6 +136,10 @@ impl Repo for Memory {
 
     fn refs(&self, _max_age: Duration) -> Result<Arc<Refs>> {
         Ok(Arc::new(Refs::new(self.refs.iter().cloned())))
+    }
+
+    fn via(&self) -> Option<Via> {
+        None
     }
 
     fn commit(&self, id: ObjectId) -> Result<Option<Commit>> {

@@ -23,6 +23,7 @@ pub mod project;
 pub mod relay;
 pub mod release;
 pub mod replay;
+pub mod smtp;
 pub mod sumdb;
 pub mod toolchain;
 pub mod tree;

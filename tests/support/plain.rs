@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// What was asked: the whole head.
+/// What was asked.
 #[derive(Debug, Clone)]
 pub struct Heard {
     pub target: String,
     /// As it came, line by line.
     pub head: String,
+    pub body: String,
 }
 
 impl Heard {
@@ -119,7 +120,13 @@ fn answer(mut stream: TcpStream, behaviour: &Behaviour, log: &Mutex<Vec<Heard>>)
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    let heard = Heard { target: head.split(' ').nth(1).unwrap_or_default().to_owned(), head };
+    let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut heard = Heard { target, head, body: String::new() };
+    let mut body = vec![0; heard.header("content-length").parse().unwrap_or_default()];
+    if stream.read_exact(&mut body).is_err() {
+        return;
+    }
+    heard.body = String::from_utf8_lossy(&body).into_owned();
     let Said { status, headers, body } = behaviour(&heard);
     log.lock().expect("no holder panics").push(heard);
     let mut answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n", body.len());

@@ -118,7 +118,10 @@ fn row(step: &Step) -> [String; 4] {
         What::Barred { why, patterns: None } => ("barred", why.clone()),
         What::Barred { why, patterns: Some(patterns) } => ("barred", format!("{why}: {patterns}")),
         What::NotAsked { why } => ("not asked", why.clone()),
-        What::Answered { cache, age_seconds } => ("answered", format!("{cache}, {age_seconds} s old")),
+        What::Answered { cache, age_seconds, mirror } => {
+            let from = mirror.as_ref().map(|mirror| format!(", from the mirror {mirror}")).unwrap_or_default();
+            ("answered", format!("{cache}, {age_seconds} s old{from}"))
+        }
         What::Absent { why, remembered: false } => ("absent", why.clone()),
         What::Absent { why, remembered: true } => ("absent", format!("{why} (said before)")),
         What::Failed { why, goes_on: false } => ("failed", why.clone()),

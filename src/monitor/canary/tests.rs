@@ -72,7 +72,7 @@ impl Source for Shelf {
         panic!("a canary is asked for list and latest alone")
     }
 
-    async fn unchanged(&self, _: &ModulePath, _: &Question, _: &Validators) -> Result<bool> {
+    async fn unchanged(&self, _: &ModulePath, _: &Question, _: &Validators) -> Result<Told<bool>> {
         panic!("a canary is asked for list and latest alone")
     }
 }

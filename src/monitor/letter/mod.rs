@@ -234,3 +234,6 @@ impl About<'_> {
 fn lasted(over: &Recovered) -> String {
     stretch(over.until - over.since)
 }
+
+#[cfg(test)]
+mod tests;

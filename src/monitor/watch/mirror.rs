@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::monitor::definition::MirrorDefinition;
 use crate::monitor::history::{Day, Event, HistoryRow};
 use crate::monitor::letter::{self, About};
+use crate::monitor::reader::found;
 use crate::monitor::state::{State, Unposted};
 use crate::monitor::status::{MirrorStatus, RenewalStatus, Renewed};
 use crate::monitor::telling::{self, Tidings};
@@ -248,7 +249,8 @@ impl Mirror {
 
     pub(super) fn standing(&self) -> Standing {
         let state = self.state();
-        Standing { condition: state.shown(), since: state.since, last_in_sync: state.last_in_sync }
+        let found = found(&state, self.watched().definition.max_lag, self.world.clock.now());
+        Standing { condition: state.shown(), since: state.since, last_in_sync: state.last_in_sync, found }
     }
 
     pub(super) fn status(&self) -> MirrorStatus {

@@ -4,6 +4,8 @@ mod check;
 mod keep;
 mod mirror;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -41,6 +41,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         };
         let mut faults = Vec::new();
         definition.look_for_folder(&mut faults);
+        definition.look_for_mirrors(&self.state().written.mirrors, &mut faults);
         refuse(&faults)?;
         Ok(definition)
     }

@@ -120,6 +120,18 @@ impl<R> State<R> {
         }
     }
 
+    /// Mirrors that upstreams of run time name, and the configuration does not have any more.
+    pub(super) fn log_lost_mirrors(&self) {
+        for upstream in self.kept.upstreams.values().filter(|kept| !self.is_written_upstream(&kept.name)) {
+            let mut faults = Vec::new();
+            upstream.look_for_mirrors(&self.written.mirrors, &mut faults);
+            for fault in faults {
+                let error = fault.error("");
+                tracing::error!(upstream = upstream.name, %error, "it does without");
+            }
+        }
+    }
+
     /// Of a name that both the configuration and the store have, the configuration's counts.
     pub(super) fn log_hidden(&self) {
         let upstreams = self.kept.upstreams.keys().filter(|name| self.is_written_upstream(name));
@@ -220,7 +232,7 @@ impl<R> State<R> {
             ..definition.clone()
         };
         let digest = secret.map(|secret| hex::encode(Sha256::digest(secret.expose())));
-        format!("{essence:?} {digest:?} {}", self.build.mark())
+        format!("{essence:?} {digest:?} {} {}", self.build.mark(), self.build.mark_of(definition))
     }
 
     fn compose_registry(

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use async_trait::async_trait;
 
-use super::definition::{RegistryDefinition, SecretRef, UpstreamDefinition};
+use super::definition::{KnownMirror, RegistryDefinition, SecretRef, UpstreamDefinition};
 use super::{Cached, Judgement, Member};
 use crate::error::{Error, Result};
 use crate::ports::{Line, Store, Sumdb};
@@ -34,6 +34,8 @@ pub struct Written {
     pub registries: Vec<RegistryDefinition>,
     /// For registries that say nothing of their own.
     pub policy: Policy,
+    /// What upstreams may read from.
+    pub mirrors: Vec<KnownMirror>,
 }
 
 /// An upstream that can be asked.
@@ -52,6 +54,8 @@ pub struct Offer {
 pub trait Build<R>: Send + Sync {
     /// What of the adapters is no part of a definition: as long as it stays the same, they may stay too.
     fn mark(&self) -> String;
+    /// The same of one upstream: the mirrors that it reads from.
+    fn mark_of(&self, definition: &UpstreamDefinition) -> String;
     /// Reads a secret that a definition only names.
     fn secret(&self, reference: &SecretRef) -> Result<Secret>;
     fn upstream(&self, definition: &UpstreamDefinition, secret: Option<Secret>) -> Result<Offer>;
@@ -134,6 +138,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         let mut state = State::new(written, kept, build, seal);
         state.log_hidden();
         state.log_misplaced();
+        state.log_lost_mirrors();
         let current = state.compose()?;
         Ok(Catalog { store, state: Mutex::new(state), current: RwLock::new(Arc::new(current)) })
     }
@@ -162,6 +167,7 @@ impl<R: Send + Sync + 'static> Catalog<R> {
         let mut next = state.with(written, build, seal);
         next.log_hidden();
         next.log_misplaced();
+        next.log_lost_mirrors();
         let current = next.compose()?;
         *state = next;
         self.publish(current);

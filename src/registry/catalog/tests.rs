@@ -63,6 +63,10 @@ impl Build<Line> for Workshop {
         self.mark.clone()
     }
 
+    fn mark_of(&self, _: &UpstreamDefinition) -> String {
+        String::new()
+    }
+
     fn secret(&self, reference: &SecretRef) -> Result<Secret> {
         let SecretRef::Environment(name) = reference else { return Err(Error::internal("a variable is meant")) };
         let value = self.variables.get(name);
@@ -112,6 +116,10 @@ pub(crate) struct Unbuilt;
 #[async_trait]
 impl<R: Send + Sync> Build<R> for Unbuilt {
     fn mark(&self) -> String {
+        String::new()
+    }
+
+    fn mark_of(&self, _: &UpstreamDefinition) -> String {
         String::new()
     }
 

@@ -39,6 +39,8 @@ pub const UPSTREAM: Keys = &[
     ("on_failure", Shape::Text),
     ("max_size", Shape::Text),
     ("keep_days", Shape::Whole),
+    ("mirrors", Shape::Texts),
+    ("on_stale", Shape::Text),
 ];
 
 /// In the file: there a secret is only named.

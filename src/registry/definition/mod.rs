@@ -2,6 +2,7 @@
 
 mod fault;
 pub mod keys;
+mod mirrors;
 mod print;
 mod read;
 mod table;
@@ -16,10 +17,12 @@ use url::Url;
 
 use super::OnFailure;
 pub use super::change::OnChange;
+use crate::ports::OnStale;
 use crate::secret::Secret;
 use crate::vet::mode::{Mode, Policy};
 
 pub use fault::Fault;
+pub use mirrors::{KnownMirror, KnownMirrorKind};
 pub use print::{duration as printed_duration, mode_word, size as printed_size, strict_mod_word};
 pub use read::{
     Home, auth, duration, host_of, is_host, look_for_upstreams, mode, name, patterns, proxy_url, size, strict_mod,
@@ -55,6 +58,9 @@ pub struct UpstreamDefinition {
     pub max_size: Option<u64>,
     /// How long an entry is kept that nobody downloads; 0: for ever, whatever the store's limit is.
     pub keep_days: Option<u32>,
+    /// The mirrors that it reads from: of its repositories, or where it is one itself.
+    pub mirrors: Vec<String>,
+    pub on_stale: OnStale,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +148,8 @@ impl UpstreamDefinition {
             on_failure: OnFailure::default(),
             max_size: None,
             keep_days: None,
+            mirrors: Vec::new(),
+            on_stale: OnStale::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::table::{AuthTable, RegistryTable, TimeoutsTable, UpstreamTable};
 use super::{Auth, AuthScheme, OnChange, RegistryDefinition, SecretRef, Timeouts, UpstreamDefinition, UpstreamKind};
+use crate::ports::OnStale;
 use crate::registry::OnFailure;
 use crate::vet::mode::Mode;
 
@@ -27,6 +28,8 @@ impl UpstreamDefinition {
             on_failure: Some(if self.on_failure == OnFailure::Stop { "stop" } else { "next" }.to_owned()),
             max_size: self.max_size.map(size),
             keep_days: self.keep_days,
+            mirrors: patterns(&self.mirrors),
+            on_stale: (!self.mirrors.is_empty()).then(|| on_stale_word(self.on_stale).to_owned()),
             auth: self.auth.as_ref().map(Auth::table),
             timeouts: Some(self.timeouts.table()),
         }
@@ -80,6 +83,13 @@ pub fn mode_word(mode: Mode) -> &'static str {
         Mode::Strict => "strict",
         Mode::Rewrite => "rewrite",
         Mode::Legacy => "legacy",
+    }
+}
+
+fn on_stale_word(on_stale: OnStale) -> &'static str {
+    match on_stale {
+        OnStale::Warn => "warn",
+        OnStale::Refuse => "refuse",
     }
 }
 

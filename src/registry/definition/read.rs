@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use url::Url;
 
+use super::mirrors;
 use super::table::{AuthTable, RegistryTable, TimeoutsTable, UpstreamTable};
 use super::{
     Auth, AuthScheme, Fault, MAX_UPSTREAMS, OnChange, RegistryDefinition, SecretRef, Timeouts, UpstreamDefinition,
@@ -43,6 +44,7 @@ impl UpstreamDefinition {
         // Whatever else is wrong is named all the same.
         let is_whole = name.is_some() && kind.is_some();
         let auth = table.auth.and_then(|table| auth("auth", table, Home::of(kind.as_ref()), faults));
+        let (mirrors, on_stale) = mirrors::read(kind.as_ref(), table.mirrors, table.on_stale.as_deref(), faults);
         let default = UpstreamDefinition::new(name.unwrap_or_default(), kind.unwrap_or(UpstreamKind::Git));
         let list_validity = duration("list_validity", table.list_validity.as_deref(), default.list_validity, faults);
         let stale = max_stale(list_validity);
@@ -71,6 +73,8 @@ impl UpstreamDefinition {
             },
             max_size: table.max_size.map(|text| size("max_size", Some(&text), 0, faults)).filter(|max| *max > 0),
             keep_days: table.keep_days,
+            mirrors,
+            on_stale,
             ..default
         };
         is_whole.then_some(definition)

@@ -36,6 +36,10 @@ pub struct UpstreamTable {
     pub max_size: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirrors: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_stale: Option<String>,
     // Tables stand last: TOML wants it so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<AuthTable>,

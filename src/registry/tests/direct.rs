@@ -94,7 +94,7 @@ async fn the_refs_say_whether_a_git_answer_still_holds() {
         for (question, told) in &all {
             let holds = direct.unchanged(&module(PATH), question, told).await;
             match expected(question) {
-                Some(expected) => assert_eq!(holds.expect(row), expected, "{row}: {question:?}"),
+                Some(expected) => assert_eq!(holds.expect(row).what, expected, "{row}: {question:?}"),
                 None => assert_eq!(holds.expect_err(row).kind(), Kind::NotFound, "{row}: {question:?}"),
             }
         }
@@ -107,7 +107,7 @@ async fn the_refs_say_whether_a_git_answer_still_holds() {
     *moment.lock().expect("lock") = emptied;
     hold("a tag that is gone", &|question| question.version().is_none().then_some(false)).await;
     let none = Validators::default();
-    assert!(!direct.unchanged(&module(PATH), &zip(), &none).await.expect("nothing to tell by"));
+    assert!(!direct.unchanged(&module(PATH), &zip(), &none).await.expect("nothing to tell by").what);
 }
 
 fn cached(moment: &Moment, on_change: OnChange) -> (Cached, Arc<Hands>) {

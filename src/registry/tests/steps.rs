@@ -49,7 +49,7 @@ fn told(walked: &Walked) -> Vec<String> {
     let word = |what: &What| match what {
         What::Barred { why, patterns } => format!("barred: {why}: {}", patterns.as_deref().unwrap_or("?")),
         What::NotAsked { why } => format!("not asked: {why}"),
-        What::Answered { cache, age_seconds } => format!("answered: {cache} {age_seconds}"),
+        What::Answered { cache, age_seconds, .. } => format!("answered: {cache} {age_seconds}"),
         What::Absent { why, remembered } => format!("absent: {why} {remembered}"),
         What::Failed { why, goes_on } => format!("failed: {why} {goes_on}"),
         What::Refused { why } => format!("refused: {why}"),

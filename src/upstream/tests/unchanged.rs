@@ -78,12 +78,12 @@ async fn a_proxy_is_asked_by_its_etag_or_its_last_modified() {
             let told = validators(&source, &question).await;
             assert!(!told.is_empty(), "{row} {question:?}");
             let first = server.targets().pop().expect("asked");
-            let same = source.unchanged(&module("x.y/M"), &question, &told).await.expect("an answer");
+            let same = source.unchanged(&module("x.y/M"), &question, &told).await.expect("an answer").what;
             assert!(same, "{row} {question:?}");
             assert_eq!(server.targets().pop(), Some(first), "{row} {question:?}: the same file");
         }
         let other = Validators { etag: Some("\"two\"".into()), last_modified: Some("then".into()), revision: None };
-        let same = source.unchanged(&module("x.y/M"), &Question::List, &other).await.expect("an answer");
+        let same = source.unchanged(&module("x.y/M"), &Question::List, &other).await.expect("an answer").what;
         assert!(!same, "{row}: a 200 is another answer");
     }
 }
@@ -95,7 +95,7 @@ async fn a_proxy_without_validators_is_not_asked_twice() {
     let source = over(&server, &scratch);
     let told = validators(&source, &Question::List).await;
     assert!(told.is_empty());
-    assert!(!source.unchanged(&module("x.y/M"), &Question::List, &told).await.expect("no answer needed"));
+    assert!(!source.unchanged(&module("x.y/M"), &Question::List, &told).await.expect("no answer needed").what);
     assert_eq!(server.targets().len(), 1);
 }
 
@@ -140,15 +140,15 @@ async fn a_folder_is_looked_at_for_sizes_and_times() {
     let path = module("x.y/M");
     for question in questions() {
         let told = validators(&source, &question).await;
-        assert!(source.unchanged(&path, &question, &told).await.expect("an answer"), "{question:?}");
+        assert!(source.unchanged(&path, &question, &told).await.expect("an answer").what, "{question:?}");
     }
     let (list, mods) = (Question::List, Question::GoMod(version("v1.0.0")));
     let (told_list, told_mod) = (validators(&source, &list).await, validators(&source, &mods).await);
     fs::write(base.join("list"), "v1.0.0\nv1.1.0\n").expect("a file");
-    assert!(!source.unchanged(&path, &list, &told_list).await.expect("an answer"), "another size");
+    assert!(!source.unchanged(&path, &list, &told_list).await.expect("an answer").what, "another size");
     let file = fs::File::options().write(true).open(base.join("v1.0.0.mod")).expect("a file");
     file.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("a time");
-    assert!(!source.unchanged(&path, &mods, &told_mod).await.expect("an answer"), "another time");
+    assert!(!source.unchanged(&path, &mods, &told_mod).await.expect("an answer").what, "another time");
     fs::remove_file(base.join("v1.0.0.mod")).expect("there");
     assert_eq!(source.unchanged(&path, &mods, &told_mod).await.expect_err("gone").kind(), Kind::NotFound);
 }
