@@ -1,20 +1,21 @@
 //! Two git repositories in memory that a test moves by hand, a clock set by hand, a channel that remembers.
 
+mod memory;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 use crate::ports::{
-    Body, ChangeMeta, Clock, Compaction, EntryRow, Letter, Newest, Notifier, Pair, ProgressFn, RefPair, RefRelation,
-    RefUpdate, Relate, Relation, RemoteRef, Side, Store, Stored, Transfer, Updated, Usage, Verified,
+    Clock, Letter, Newest, Notifier, Pair, RefPair, RefRelation, RefUpdate, Relate, Relation, RemoteRef, Side,
+    Transfer, Updated,
 };
 use crate::spec::info::ObjectId;
-use crate::store::MemoryStore;
+
+pub use memory::{DyingStore, MemoryStore};
 
 /// A clock that stands still until it is set.
 pub struct HandClock(Mutex<DateTime<Utc>>);
@@ -240,106 +241,5 @@ impl Notifier for Remembering {
     async fn notify(&self, letter: &Letter) -> Result<()> {
         self.taken.lock().expect("lock").push(letter.clone());
         Ok(())
-    }
-}
-
-/// A store that takes so many writes and then none, as if the program were killed, until it is revived.
-pub struct DyingStore {
-    store: MemoryStore,
-    left: AtomicU64,
-    writes: AtomicU64,
-    has_died: AtomicBool,
-}
-
-impl DyingStore {
-    pub fn after(writes: u64) -> DyingStore {
-        let store = MemoryStore::new();
-        DyingStore { store, left: writes.into(), writes: 0.into(), has_died: false.into() }
-    }
-
-    /// How many there were.
-    pub fn writes(&self) -> u64 {
-        self.writes.load(Ordering::SeqCst)
-    }
-
-    /// Whether a write was refused.
-    pub fn is_dead(&self) -> bool {
-        self.has_died.load(Ordering::SeqCst)
-    }
-
-    /// From now on it takes all of them.
-    pub fn revive(&self) -> bool {
-        self.left.store(u64::MAX, Ordering::SeqCst);
-        self.has_died.swap(false, Ordering::SeqCst)
-    }
-
-    fn write(&self) -> Result<()> {
-        if self.left.load(Ordering::SeqCst) == 0 {
-            self.has_died.store(true, Ordering::SeqCst);
-            return Err(Error::internal("killed"));
-        }
-        self.left.fetch_sub(1, Ordering::SeqCst);
-        self.writes.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    }
-}
-
-impl Store for DyingStore {
-    fn get(&self, key: &str) -> Result<Option<Stored>> {
-        self.store.get(key)
-    }
-
-    fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
-        self.write()?;
-        self.store.put(key, meta, body)
-    }
-
-    fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool> {
-        self.write()?;
-        self.store.put_meta(key, meta)
-    }
-
-    fn update_metas(&self, keys: &[String], change: &mut ChangeMeta<'_>) -> Result<()> {
-        self.write()?;
-        self.store.update_metas(keys, change)
-    }
-
-    fn delete(&self, key: &str) -> Result<bool> {
-        self.write()?;
-        self.store.delete(key)
-    }
-
-    fn delete_many(&self, keys: &[String]) -> Result<u64> {
-        self.write()?;
-        self.store.delete_many(keys)
-    }
-
-    fn scan(&self, prefix: &str, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<()> {
-        self.store.scan(prefix, visit)
-    }
-
-    fn scan_entries(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        visit: &mut dyn FnMut(&EntryRow<'_>) -> bool,
-    ) -> Result<()> {
-        self.store.scan_entries(prefix, after, visit)
-    }
-
-    fn usage(&self) -> Result<Usage> {
-        self.store.usage()
-    }
-
-    fn verify(&self, prefix: &str, progress: &mut ProgressFn<'_>) -> Result<Verified> {
-        self.store.verify(prefix, progress)
-    }
-
-    fn compact(&self, progress: &mut ProgressFn<'_>) -> Result<Compaction> {
-        self.store.compact(progress)
-    }
-
-    fn scratch(&self) -> Result<NamedTempFile> {
-        self.store.scratch()
     }
 }

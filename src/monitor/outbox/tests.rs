@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::posted::PATIENCE;
 use super::*;
 use crate::error::Error;
-use crate::store::MemoryStore;
+use crate::monitor::doubles::MemoryStore;
 
 struct Hand(Mutex<DateTime<Utc>>);
 
@@ -292,6 +292,7 @@ async fn a_slow_channel_does_not_hold_up_another() {
     // Another round passes by the slow one, too.
     world.post("a-2");
     world.outbox.deliver_due().await;
+    // Who brought the first one and has not left yet takes the second one along.
     while quick.given().len() < 2 {
         tokio::task::yield_now().await;
     }

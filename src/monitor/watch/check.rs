@@ -128,8 +128,11 @@ impl Mirror {
 /// What a look found, and what is to be remembered of it where that changed.
 struct Looked {
     found: Found,
-    save: Option<Box<dyn FnOnce(&dyn Store) -> Result<()> + Send>>,
+    save: Option<Save>,
 }
+
+/// Writes down what was seen.
+type Save = Box<dyn FnOnce(&dyn Store) -> Result<()> + Send>;
 
 async fn look(name: &str, watched: &Arc<Watched>, store: &Arc<dyn Store>, at: DateTime<Utc>) -> Looked {
     let looked = match (&watched.way, &watched.definition.kind) {
@@ -216,11 +219,7 @@ impl Looked {
 }
 
 /// How to save what was seen; most looks see what the one before them saw.
-fn saving<T: serde::Serialize + PartialEq + Send + 'static>(
-    name: &str,
-    before: &T,
-    after: T,
-) -> Option<Box<dyn FnOnce(&dyn Store) -> Result<()> + Send>> {
+fn saving<T: serde::Serialize + PartialEq + Send + 'static>(name: &str, before: &T, after: T) -> Option<Save> {
     if *before == after {
         return None;
     }

@@ -10,10 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
 use crate::monitor::definition::{MirrorKind, RefPattern, Renewal};
-use crate::monitor::doubles::{HandClock, Remembering, TwoSides, moment};
+use crate::monitor::doubles::{HandClock, MemoryStore, Remembering, TwoSides, moment};
 use crate::monitor::history::Event;
 use crate::ports::{Condition, Letter, Side};
-use crate::store::MemoryStore;
 
 /// A watch over one mirror, with all that it needs.
 struct World {
