@@ -10,7 +10,8 @@ use support::top;
 
 /// The blocks of a kind, in order.
 fn blocks<'a>(page: &'a str, kind: &str) -> Vec<&'a str> {
-    let blocks = page.split(&format!("```{kind}\n")).skip(1);
+    let fence = format!("```{kind}\n");
+    let blocks = page.split(fence.as_str()).skip(1);
     blocks.filter_map(|rest| rest.split("```").next()).collect()
 }
 
@@ -67,7 +68,8 @@ fn the_worked_example_of_the_page_is_carried_out() {
     mirrored.are_the_same();
     assert!(run(&renew.replace("2028-02-01", &later)).contains(&format!("renewed until {later} by ann@example.com")));
     let all = run(status);
-    for expected in ["synced: 2 refs", &format!("renewed until {later} by ann@example.com"), "in sync -> lagging"] {
+    let renewed = format!("renewed until {later} by ann@example.com");
+    for expected in ["synced: 2 refs", &renewed, "in sync -> lagging"] {
         assert!(all.contains(expected), "no {expected} in\n{all}");
     }
 }
