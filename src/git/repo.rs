@@ -58,7 +58,11 @@ impl Repo for GitRepo {
     }
 
     fn via(&self) -> Option<Via> {
-        self.route.via().or_else(|| self.heard_via.borrow().clone())
+        match self.heard_via.borrow().clone() {
+            // The refs may be worth less than the mirror is.
+            Some(heard) if heard.is_doubtful() => Some(heard),
+            heard => self.route.via().or(heard),
+        }
     }
 
     fn commit(&self, id: ObjectId) -> Result<Option<Commit>> {

@@ -138,7 +138,8 @@ impl Route {
                 let via =
                     (alternate.may_read)().map_err(|refusal| not_read(error.clone(), &alternate.name, &refusal))?;
                 if before.is_none() {
-                    tracing::warn!(mirror = %via, host = self.origin.host(), %error, "out of reach: its mirror is read");
+                    let (host, error) = (self.origin.host(), self.origin.without_secrets(&error.chain()));
+                    tracing::warn!(mirror = %via, host, error, "out of reach: its mirror is read");
                 }
                 self.at.set(At::Mirror);
                 Ok(())

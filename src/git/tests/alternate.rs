@@ -79,7 +79,7 @@ fn refs_and_packs_come_from_the_mirror_into_the_same_repository() {
     pair.cut();
     let repo = pair.open();
     assert_eq!(tags(&*repo), ["v1.0.0"]);
-    assert_eq!(read(&*repo, &first), "module m");
+    assert_eq!(read(&*repo, &first), "module m\n");
     assert_eq!((repo.url(), repo.via()), (pair.url.as_str(), Some(via(Condition::InSync))));
 }
 
