@@ -10,10 +10,10 @@ use super::lookup::Lookup;
 use super::outbox::{DeliveryState, Outbox};
 use super::webhook::{Pass, PassScheme, Webhook, body};
 use crate::error::{Error, Kind};
+use crate::monitor::doubles::MemoryStore;
 use crate::net::double::{Answer, Server, Step};
 use crate::net::{AllowInsecure, Client, Limits, Proxies, Secret, Settings};
 use crate::ports::{Clock, Letter, Notifier};
-use crate::store::MemoryStore;
 
 const HOOK: &str = "/services/T0WORKSPACE/B0CHANNEL0/s3cretOfTheHook";
 

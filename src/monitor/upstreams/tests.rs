@@ -9,10 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::state::{Event, Look, State};
 use super::{Traffic, Upstream, UpstreamStatus, UpstreamWatch};
 use crate::error::{Error, Result};
+use crate::monitor::doubles::MemoryStore;
 use crate::monitor::doubles::{HandClock, Remembering, moment};
 use crate::monitor::outbox::Outbox;
 use crate::ports::{Answer, Certificate, Clock as _, Condition, Line};
-use crate::store::MemoryStore;
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
 
