@@ -21,7 +21,7 @@ pub enum SyncState {
     /// None is under way: what one would do, and what became of the last one.
     Ready {
         plan: Result<Plan>,
-        last: Option<(DateTime<Utc>, Result<Synced>)>,
+        last: Option<(DateTime<Utc>, Result<Box<Synced>>)>,
     },
 }
 
@@ -145,7 +145,7 @@ impl PlanRow {
 }
 
 impl LastLine {
-    fn new(at: Moment, outcome: Result<Synced>) -> LastLine {
+    fn new(at: Moment, outcome: Result<Box<Synced>>) -> LastLine {
         let (class, summary, refused) = match outcome {
             Err(error) => ("bad", told(&error), Vec::new()),
             Ok(synced) => {

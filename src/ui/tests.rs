@@ -308,7 +308,7 @@ fn a_sync_is_told_before_it_while_it_goes_and_after_it() {
     let refused = Updated { name: "refs/tags/v1.0.0".to_owned(), refused: Some("protected <tag>".to_owned()) };
     let taken = Updated { name: "refs/heads/main".to_owned(), refused: None };
     let synced = Synced { plan: plan(updates), updated: vec![taken, refused], status: in_sync("library") };
-    compare("sync-over", &show(Ok(plan(Vec::new())), ago(2).map(|at| (at, Ok(synced)))));
+    compare("sync-over", &show(Ok(plan(Vec::new())), ago(2).map(|at| (at, Ok(Box::new(synced))))));
     let failed = Err(Error::conflict("it diverged").about("library").remedy("say force"));
     compare("sync-failed", &show(Err(Error::bad_gateway("timed out")), ago(2).map(|at| (at, failed))));
     let transfer = Some(Transfer::Pushing { done: 1 << 20, all: 5 << 20 });

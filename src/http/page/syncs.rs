@@ -18,7 +18,7 @@ pub struct Syncs(Mutex<BTreeMap<String, Run>>);
 #[derive(Debug, Clone)]
 pub enum Run {
     Going { since: DateTime<Utc>, transfer: Option<Transfer> },
-    Over { at: DateTime<Utc>, outcome: Result<Synced> },
+    Over { at: DateTime<Utc>, outcome: Result<Box<Synced>> },
 }
 
 impl Syncs {
@@ -48,7 +48,7 @@ impl Syncs {
         Ok(())
     }
 
-    async fn run(self: Arc<Syncs>, watching: Watching, mirror: String, wanted: Sync) -> Result<Synced> {
+    async fn run(self: Arc<Syncs>, watching: Watching, mirror: String, wanted: Sync) -> Result<Box<Synced>> {
         let (syncs, name) = (self, mirror.clone());
         let progress = move |now: Transfer| {
             if let Some(Run::Going { transfer, .. }) = syncs.runs().get_mut(&name) {
@@ -58,7 +58,7 @@ impl Syncs {
         };
         let synced = watching.watch.sync(&mirror, wanted, Box::new(progress)).await;
         watching.settle().await;
-        synced
+        synced.map(Box::new)
     }
 
     fn runs(&self) -> MutexGuard<'_, BTreeMap<String, Run>> {
