@@ -38,8 +38,9 @@ fn the_worked_example_of_the_page_is_carried_out() {
     let (mirrored, home) = (Mirrored::new(), Home::new());
     let (source, mirror) = (mirrored.url(Side::Source), mirrored.url(Side::Mirror));
     let pages = ["https://git.example/python-gitlab.git", "https://mirror.example/python-gitlab.git"];
-    let due = (chrono::Utc::now() + chrono::TimeDelta::days(40)).format("%Y-%m-%d").to_string();
-    let later = (chrono::Utc::now() + chrono::TimeDelta::days(400)).format("%Y-%m-%d").to_string();
+    let today: chrono::DateTime<chrono::Utc> = std::time::SystemTime::now().into();
+    let after = |days| (today + chrono::TimeDelta::days(days)).format("%Y-%m-%d").to_string();
+    let (due, later) = (after(40), after(400));
     assert!(pages.iter().all(|url| toml.contains(url)) && toml.contains("2027-02-01"), "{toml}");
     let text = toml.replace(pages[0], &source).replace(pages[1], &mirror).replace("2027-02-01", &due);
     home.configure(&format!("[git]\nallow_insecure = [\"127.0.0.1\"]\n\n{text}"));
