@@ -124,7 +124,7 @@ fn an_upstream_that_refuses_stale_mirrors_says_which_and_since_when_and_gives_wh
     assert_eq!(
         refused.text(),
         format!(
-            "upstream corp: upstream corp reads from the mirror python-gitlab, which is stale since {since} (expected in sync)\n\
+            "{MODULE}: upstream corp: mirror python-gitlab is stale since {since} (expected in sync)\n\
              what is the matter with it: modvet mirror status python-gitlab\n\
              to read from it all the same: on_stale = \"warn\" for upstream corp\n"
         )

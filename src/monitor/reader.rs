@@ -51,8 +51,7 @@ impl Reader {
     fn refusal(&self, known: Condition, since: Option<DateTime<Utc>>) -> Error {
         let since = since.map(|since| format!(" since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true)));
         let (upstream, mirror, since) = (&self.upstream, &self.mirror, since.unwrap_or_default());
-        let what = format!("upstream {upstream} reads from the mirror {mirror}, which is {}{since}", known.words());
-        Error::bad_gateway(format!("{what} (expected in sync)"))
+        Error::bad_gateway(format!("mirror {mirror} is {}{since} (expected in sync)", known.words()))
             .remedy(format!("what is the matter with it: modvet mirror status {mirror}"))
             .remedy(format!("to read from it all the same: on_stale = \"warn\" for upstream {upstream}"))
     }
@@ -123,7 +122,7 @@ mod tests {
         let since = "since=2027-01-15T08:00:00Z";
         let refusal = |words: &str| {
             format!(
-                "upstream corp reads from the mirror gitlab, which is {words} since 2027-01-15T08:00:00Z (expected in sync)\n\
+                "mirror gitlab is {words} since 2027-01-15T08:00:00Z (expected in sync)\n\
                  what is the matter with it: modvet mirror status gitlab\n\
                  to read from it all the same: on_stale = \"warn\" for upstream corp"
             )
