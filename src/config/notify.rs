@@ -366,75 +366,77 @@ mod tests {
         }
     }
 
+    /// A file, and what is said of it.
+    const FAULTS: &[(&str, &str)] = &[
+        ("[[notify]]\nname = 'a'", "line 1: notify.kind is missing\nkind is webhook or email"),
+        ("[[notify]]\nkind = 'pigeon'", "line 2: notify.kind: \"pigeon\" (expected webhook or email)"),
+        (
+            "[[notify]]\nkind = 'webhook'",
+            "line 1: notify.url: no address (expected exactly one of url, url_file and url_env)",
+        ),
+        (
+            "[[notify]]\nkind = 'webhook'\nurl = 'https://s3cret.example'\nurl_env = 'HOOK'",
+            "line 3: notify.url: url and url_env (expected exactly one of url, url_file and url_env)",
+        ),
+        (
+            "[[notify]]\nkind = 'webhook'\nurl = 's3cret'",
+            "line 3: notify.url: no URL (expected an address such as https://chat.example/hooks/…; it is a \
+             secret and not said again)",
+        ),
+        (
+            "[[notify]]\nkind = 'webhook'\nurl_env = 'HOOK'\nto = ['a@b.example']",
+            "line 4: notify.to: a channel of kind webhook has none (expected no to)",
+        ),
+        (
+            "[[notify]]\nkind = 'webhook'\nurl_env = 'HOOK'\nauth = { token_env = 'T' }",
+            "line 4: notify.auth.host is missing",
+        ),
+        (
+            "[[notify]]\nkind = 'webhook'\nurl_env = 'HOOK'\nauth = { host = 'a.example', token = 's3cret' }",
+            "line 4: unknown key `token` in [notify.auth]\n\
+             the secret itself never stands in the file: name it by token_file or token_env",
+        ),
+        (
+            "[[notify]]\nkind = 'email'\nto = ['a@b.example']",
+            "line 2: notify.kind: \"email\" without a mail server (expected [smtp])",
+        ),
+        (
+            "[[notify]]\nkind = 'webhook'\nurl_env = 'A'\n[[notify]]\nkind = 'webhook'\nurl_env = 'B'",
+            "line 4: notify.name is missing\nanother channel is called \"webhook\"",
+        ),
+        (
+            "[[notify]]\nname = 'owner'\nkind = 'webhook'\nurl_env = 'A'",
+            "line 2: notify.name: \"owner\" (expected a name that is no word of modvet's own notices)",
+        ),
+        ("[smtp]\nfrom = 'a@b.example'", "line 1: smtp.url is missing"),
+        (
+            "[smtp]\nurl = 'smtp://u:s3cret@mail.example'\nfrom = 'a@b.example'",
+            "line 2: smtp.url: credentials in it (expected a URL without; they stand in username and \
+             password_file)",
+        ),
+        (
+            "[smtp]\nurl = 'mail.example'\nfrom = 'a@b.example'",
+            "line 2: smtp.url: \"mail.example\" (expected smtps://HOST:465, or smtp://HOST:587 for STARTTLS)",
+        ),
+        (
+            "[smtp]\nurl = 'smtp://mail.example'\nfrom = 'modvet'",
+            "line 3: smtp.from: \"modvet\" (expected a sender such as modvet <modvet@example.com>)",
+        ),
+        (
+            "[smtp]\nurl = 'smtp://mail.example'\nfrom = 'a@b.example'\nusername = 'a'",
+            "line 4: smtp.username: without a password (expected password_file or password_env)",
+        ),
+        (
+            "[smtp]\nurl = 'smtp://mail.example'\nfrom = 'a@b.example'\npassword = 's3cret'",
+            "line 4: unknown key `password` in [smtp]\n\
+             the secret itself never stands in the file: name it by password_file or password_env",
+        ),
+    ];
+
     #[test]
     fn all_that_is_wrong_with_channels_is_named_with_its_line_and_no_secret() {
-        let table = [
-            ("[[notify]]\nname = 'a'", "line 1: notify.kind is missing\nkind is webhook or email"),
-            ("[[notify]]\nkind = 'pigeon'", "line 2: notify.kind: \"pigeon\" (expected webhook or email)"),
-            (
-                "[[notify]]\nkind = 'webhook'",
-                "line 1: notify.url: no address (expected exactly one of url, url_file and url_env)",
-            ),
-            (
-                "[[notify]]\nkind = 'webhook'\nurl = 'https://s3cret.example'\nurl_env = 'HOOK'",
-                "line 3: notify.url: url and url_env (expected exactly one of url, url_file and url_env)",
-            ),
-            (
-                "[[notify]]\nkind = 'webhook'\nurl = 's3cret'",
-                "line 3: notify.url: no URL (expected an address such as https://chat.example/hooks/…; it is a \
-                 secret and not said again)",
-            ),
-            (
-                "[[notify]]\nkind = 'webhook'\nurl_env = 'HOOK'\nto = ['a@b.example']",
-                "line 4: notify.to: a channel of kind webhook has none (expected no to)",
-            ),
-            (
-                "[[notify]]\nkind = 'webhook'\nurl_env = 'HOOK'\nauth = { token_env = 'T' }",
-                "line 4: notify.auth.host is missing",
-            ),
-            (
-                "[[notify]]\nkind = 'webhook'\nurl_env = 'HOOK'\nauth = { host = 'a.example', token = 's3cret' }",
-                "line 4: unknown key `token` in [notify.auth]\n\
-                 the secret itself never stands in the file: name it by token_file or token_env",
-            ),
-            (
-                "[[notify]]\nkind = 'email'\nto = ['a@b.example']",
-                "line 2: notify.kind: \"email\" without a mail server (expected [smtp])",
-            ),
-            (
-                "[[notify]]\nkind = 'webhook'\nurl_env = 'A'\n[[notify]]\nkind = 'webhook'\nurl_env = 'B'",
-                "line 4: notify.name is missing\nanother channel is called \"webhook\"",
-            ),
-            (
-                "[[notify]]\nname = 'owner'\nkind = 'webhook'\nurl_env = 'A'",
-                "line 2: notify.name: \"owner\" (expected a name that is no word of modvet's own notices)",
-            ),
-            ("[smtp]\nfrom = 'a@b.example'", "line 1: smtp.url is missing"),
-            (
-                "[smtp]\nurl = 'smtp://u:s3cret@mail.example'\nfrom = 'a@b.example'",
-                "line 2: smtp.url: credentials in it (expected a URL without; they stand in username and \
-                 password_file)",
-            ),
-            (
-                "[smtp]\nurl = 'mail.example'\nfrom = 'a@b.example'",
-                "line 2: smtp.url: \"mail.example\" (expected smtps://HOST:465, or smtp://HOST:587 for STARTTLS)",
-            ),
-            (
-                "[smtp]\nurl = 'smtp://mail.example'\nfrom = 'modvet'",
-                "line 3: smtp.from: \"modvet\" (expected a sender such as modvet <modvet@example.com>)",
-            ),
-            (
-                "[smtp]\nurl = 'smtp://mail.example'\nfrom = 'a@b.example'\nusername = 'a'",
-                "line 4: smtp.username: without a password (expected password_file or password_env)",
-            ),
-            (
-                "[smtp]\nurl = 'smtp://mail.example'\nfrom = 'a@b.example'\npassword = 's3cret'",
-                "line 4: unknown key `password` in [smtp]\n\
-                 the secret itself never stands in the file: name it by password_file or password_env",
-            ),
-        ];
-        for (text, expected) in table {
-            assert_eq!(settings(text).expect_err(text), [expected], "{text}");
+        for (text, expected) in FAULTS {
+            assert_eq!(settings(text).expect_err(text), [*expected], "{text}");
         }
         let smtp = "[smtp]\nurl = 'smtp://mail.example'\nfrom = 'a@b.example'\n";
         let text = format!("{smtp}[[notify]]\nkind = 'email'\nto = ['a@b.example',\n'ops']\nurl_env = 'A'");

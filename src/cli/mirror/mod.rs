@@ -123,7 +123,8 @@ mod tests {
     #[test]
     fn the_worst_of_all_mirrors_decides() {
         use Condition::{Diverged, InSync, Lagging, Paused, Refused, Stale, Unchecked, Unreachable};
-        let table: [(&str, &[(Condition, i64)], Exit); 10] = [
+        type Row = (&'static str, &'static [(Condition, i64)], Exit);
+        let table: [Row; 10] = [
             ("none", &[], Exit::Well),
             ("well", &[(InSync, 1), (Lagging, 1), (Paused, 100_000)], Exit::Well),
             ("stale", &[(InSync, 1), (Stale, 1)], Exit::Wrong),

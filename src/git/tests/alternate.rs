@@ -171,7 +171,8 @@ fn an_origin_that_failed_is_spared_for_a_while_and_then_asked_again() {
     // A server in its place that breaks every answer off.
     pair.world.web.cut_after(0);
     assert_eq!(tags(&*pair.open()), ["v1.0.0"]);
-    (pair.world.web.log(), pair.web.log());
+    pair.world.web.log();
+    pair.web.log();
     pair.world.clock.advance(Duration::from_secs(1));
     assert_eq!(tags(&*pair.open()), ["v1.0.0"]);
     assert!(pair.world.web.log().is_empty() && !pair.web.log().is_empty(), "spared");

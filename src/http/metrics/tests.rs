@@ -28,13 +28,9 @@ fn what_rules_refused_stands_on_the_page() {
     }
 }
 
-#[test]
-fn every_figure_stands_on_the_page_under_its_name() {
-    let metrics = Metrics::new(DateTime::from_timestamp(1_800_000_000, 0));
-    for (route, status, ms) in [("zip", 200, 3), ("zip", 200, 3000), ("", 404, 0)] {
-        metrics.answered(route, status, Duration::from_millis(ms));
-    }
-    let corp = UpstreamReading {
+/// An upstream of which every figure is another one.
+fn corp() -> UpstreamReading {
+    UpstreamReading {
         name: "corp".to_owned(),
         hits: 1,
         misses: 2,
@@ -50,10 +46,18 @@ fn every_figure_stands_on_the_page_under_its_name() {
         credential_refused: Some(true),
         certificate_expiry: DateTime::from_timestamp(1_800_000_000, 0),
         ..UpstreamReading::default()
-    };
+    }
+}
+
+#[test]
+fn every_figure_stands_on_the_page_under_its_name() {
+    let metrics = Metrics::new(DateTime::from_timestamp(1_800_000_000, 0));
+    for (route, status, ms) in [("zip", 200, 3), ("zip", 200, 3000), ("", 404, 0)] {
+        metrics.answered(route, status, Duration::from_millis(ms));
+    }
     let reading = Reading {
         ready: true,
-        upstreams: vec![corp, UpstreamReading { name: "never asked".to_owned(), ..UpstreamReading::default() }],
+        upstreams: vec![corp(), UpstreamReading { name: "never asked".to_owned(), ..UpstreamReading::default() }],
         wrong_served: vec![("default".to_owned(), 10)],
         ledgers: vec![LedgerReading { registry: "default".to_owned(), refusals: 15, drifted: 16 }],
         store: Some(StoreReading { live: 12, dead: 13, files: 14, git: 11 }),

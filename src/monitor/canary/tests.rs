@@ -16,10 +16,13 @@ use crate::spec::question::Question;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
 
+/// The versions of a module, and its latest.
+type Known = (Vec<Version>, Option<Info>);
+
 /// What a side says of modules; of others that it has none.
 #[derive(Default)]
 struct Shelf {
-    modules: HashMap<&'static str, Result<(Vec<Version>, Option<Info>)>>,
+    modules: HashMap<&'static str, Result<Known>>,
     asked: AtomicUsize,
 }
 
@@ -111,11 +114,11 @@ fn told(compared: &Compared) -> String {
     format!("{} behind, {} ahead: {lines}", difference.behind_refs, difference.ahead_refs)
 }
 
-#[tokio::test]
-async fn a_proxy_is_held_against_its_source() {
+/// A source, its mirror, and what is told of the two.
+fn rows() -> [(&'static str, Shelf, Shelf, String); 10] {
     let pseudo = ["v0.0.0-20260101000000-aaaaaaaaaaaa", "v0.0.0-20260201000000-bbbbbbbbbbbb"];
     let a = || Shelf::default();
-    let table: [(&str, Shelf, Shelf, String); 10] = [
+    [
         ("the same", a().with("x.test/a", "v1.0.0 v1.1.0"), a().with("x.test/a", "v1.0.0 v1.1.0"), "same".to_owned()),
         (
             "a version is missing",
@@ -171,8 +174,12 @@ async fn a_proxy_is_held_against_its_source() {
             a().with_latest("x.test/a", info("v1.0.0", day(1), "bb")),
             "0 behind, 1 ahead: !latest v1.0.0 at aa v1.0.0 at bb".to_owned(),
         ),
-    ];
-    for (row, source, mirror, expected) in table {
+    ]
+}
+
+#[tokio::test]
+async fn a_proxy_is_held_against_its_source() {
+    for (row, source, mirror, expected) in rows() {
         let compared = compare(&source, &mirror, &Seen::default(), day(9)).await;
         assert_eq!(told(&compared), expected, "{row}");
         assert_eq!(compared.is_diverged, expected.contains('!'), "{row}");
@@ -232,7 +239,8 @@ async fn a_canary_that_cannot_be_compared_is_not_well() {
     let all = || paths.iter().fold(Shelf::default(), |shelf, path| shelf.with(path, "v1.0.0"));
     let broken = || Error::bad_gateway("proxy.test answers 502 Bad Gateway");
     let lapsed = || Error::forbidden("proxy.test answers 403 Forbidden").unauthorized();
-    let table: [(&str, Shelf, Shelf, &[&str], Kind, bool, &str); 5] = [
+    type Row<'a> = (&'a str, Shelf, Shelf, &'a [&'a str], Kind, bool, &'a str);
+    let table: [Row<'_>; 5] = [
         (
             "neither side knows it",
             Shelf::default(),
