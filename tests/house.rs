@@ -70,10 +70,6 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("git", "std::process::Command", "ssh:// goes through the system's ssh"),
 ];
 
-/// What the tests of a room may use besides, each with its reason.
-const TESTED_WITH: &[(&str, &str, &str)] =
-    &[("monitor", "store", "states and letters are read back from a real store")];
-
 #[test]
 fn every_room_uses_only_what_the_table_allows() {
     let rooms: BTreeMap<&str, &str> = ROOMS.iter().copied().collect();
@@ -89,9 +85,7 @@ fn every_room_uses_only_what_the_table_allows() {
         }
         let allowed: BTreeSet<&str> = allowed.split(' ').chain([room.as_str()]).collect();
         for used in uses(&code(&file)) {
-            let is_tested_with = |(tested, with, _): &(&str, &str, &str)| *tested == room && *with == used;
-            let is_allowed = allowed.contains(used.as_str());
-            if !is_allowed && (!is_test(&file) || !TESTED_WITH.iter().any(is_tested_with)) {
+            if !allowed.contains(used.as_str()) {
                 faults.push(format!("{}: {room} must not use {used}", shown(&file)));
             }
         }

@@ -164,7 +164,7 @@ fn a_mirror_that_may_not_be_read_is_named_beside_what_is_wrong_with_the_origin()
 
 #[test]
 fn an_origin_that_failed_is_spared_for_a_while_and_then_asked_again() {
-    let mut pair = Pair::new();
+    let pair = Pair::new();
     let first = pair.world.origin.commit("main", 1, &[("go.mod", "module m\n")]);
     pair.world.origin.git(&["tag", "v1.0.0", &first]);
     pair.carry();

@@ -233,14 +233,16 @@ async fn a_mirror_that_keeps_up_with_a_busy_source_is_never_old() {
     assert_eq!(compared.difference.and_then(|difference| difference.since), Some(day(18)));
 }
 
+/// Source, mirror, canaries; the error's kind, whether somebody is not let in, its text.
+type Incomparable<'a> = (&'a str, Shelf, Shelf, &'a [&'a str], Kind, bool, &'a str);
+
 #[tokio::test]
 async fn a_canary_that_cannot_be_compared_is_not_well() {
     let paths = ["x.test/a", "x.test/b", "x.test/c", "x.test/d", "x.test/e"];
     let all = || paths.iter().fold(Shelf::default(), |shelf, path| shelf.with(path, "v1.0.0"));
     let broken = || Error::bad_gateway("proxy.test answers 502 Bad Gateway");
     let lapsed = || Error::forbidden("proxy.test answers 403 Forbidden").unauthorized();
-    type Row<'a> = (&'a str, Shelf, Shelf, &'a [&'a str], Kind, bool, &'a str);
-    let table: [Row<'_>; 5] = [
+    let table: [Incomparable<'_>; 5] = [
         (
             "neither side knows it",
             Shelf::default(),
