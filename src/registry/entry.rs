@@ -86,8 +86,8 @@ pub struct Meta {
     pub content_type: String,
     #[serde(default)]
     pub validators: Validators,
-    /// The mirror that the upstream last read it from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The mirror that the upstream last read it from. A checksum database's record has a `via` of its own.
+    #[serde(rename = "read_from", default, skip_serializing_if = "Option::is_none")]
     pub via: Option<Via>,
     /// That the upstream now says something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]

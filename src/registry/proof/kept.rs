@@ -28,6 +28,13 @@ impl Released {
         Released::new(source, module, question, meta.h1).map(Some)
     }
 
+    /// That the file was verified by a flight which is over, after this entry was read and before anybody asked.
+    pub(super) fn verified_meanwhile(&self) -> Option<Mark> {
+        let (hot, _) = self.source.inner.hot.get(&self.key)?;
+        let is_same = hot.meta.h1.as_ref() == Some(&self.h1);
+        hot.meta.sum.clone().filter(|mark| is_same && matches!(mark, Mark::Verified { .. }))
+    }
+
     /// Writes a mark beside the file and gives the one that stands now; `None` where it is not kept any more, or other
     /// content lies in its place.
     pub(super) async fn write(&self, mark: Mark) -> Result<Option<Mark>> {

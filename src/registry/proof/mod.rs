@@ -176,6 +176,9 @@ impl Prover {
     }
 
     async fn ask(&self, released: &Released) -> Result<Mark> {
+        if let Some(mark) = released.verified_meanwhile() {
+            return Ok(mark);
+        }
         let Released { module, version, file, h1, .. } = released;
         let testimony = self.witness.testify(module, version, *file, h1).await;
         let now = self.proofs.clock.now();
