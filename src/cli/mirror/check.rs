@@ -1,10 +1,13 @@
 //! `modvet mirror check`
 
+use std::collections::BTreeSet;
+
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{exit, open, read, refused, status};
+use super::status::{self, Listed};
+use super::{exit, open, read, refused};
 use crate::cli::cache::print::{Bar, Cell, Output};
 use crate::cli::clock::SystemClock;
 use crate::cli::control::{Control, Place};
@@ -65,19 +68,20 @@ async fn check(control: &Control, names: &[String]) -> Result<Vec<MirrorStatus>,
         0 => watched(&control.ask(Method::GET, "/api/v1/mirrors", None::<&()>).await.map_err(refused)?),
         named => named as u64,
     };
-    let (bar, mut statuses) = (Bar::new(), Vec::<MirrorStatus>::new());
+    let (bar, mut checked) = (Bar::new(), BTreeSet::new());
     let done = control.lines(Method::POST, "/api/v1/mirrors/check", Some(&body), |line| {
         if let Said::Checked(status) = read(line)? {
-            statuses.push(*status);
-            bar.show(statuses.len() as u64, all, "checking");
+            checked.insert(status.name);
+            bar.show(checked.len() as u64, all, "checking");
         }
         Ok(())
     });
     let done = done.await;
     bar.clear();
     done.map_err(refused)?;
-    statuses.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(statuses)
+    // Each was told as soon as it was known; people were told of it after that.
+    let Listed { mirrors } = read(control.ask(Method::GET, "/api/v1/mirrors", None::<&()>).await.map_err(refused)?)?;
+    Ok(mirrors.into_iter().filter(|mirror| checked.contains(&mirror.name)).collect())
 }
 
 /// How many of a list will be checked.

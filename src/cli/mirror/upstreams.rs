@@ -5,7 +5,7 @@ use hyper::Method;
 use serde::Deserialize;
 
 use super::{read, refused};
-use crate::cli::cache::print::{Cell, age};
+use crate::cli::cache::print::{Cell, age, plain};
 use crate::cli::control::Control;
 use crate::cli::exit::Failure;
 use crate::monitor::upstreams::{CertificateStatus, UpstreamStatus, status::words};
@@ -60,7 +60,7 @@ fn certificate(shown: &CertificateStatus) -> String {
 
 /// What the table has no room for; nothing where all is well.
 pub fn remark(status: &UpstreamStatus) -> Option<String> {
-    status.condition.is_bad().then(|| format!("{}: {}", status.name, status.summary))
+    status.condition.is_bad().then(|| plain(&format!("{}: {}", status.name, status.summary)))
 }
 
 #[cfg(test)]
