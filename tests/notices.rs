@@ -71,7 +71,7 @@ impl World {
         let mut command = self.home.command(arguments);
         command.env("CHAT_HOOK", &self.hook).env("MAIL_PASSWORD", MAIL).env("PAGER_TOKEN", PAGER);
         command.env("SSL_CERT_FILE", self.home.path().join("authority.pem"));
-        command.env("RUST_LOG", "trace").output().expect("the binary was built")
+        command.env("MODVET_LOG", "trace").output().expect("the binary was built")
     }
 }
 
@@ -196,6 +196,7 @@ fn why_a_letter_is_not_there_yet_is_told_with_the_mirror_and_that_its_owner_gets
         // What arrived while the command ran is not on its way.
         assert!(!told.contains("pager"), "{told}");
     }
+    assert!(run(&["mirror", "check", "--notify-test"]).contains("owner@example.com gets no mail"));
     let page = run(&["mirror", "status", "m"]);
     assert!(page.contains("by chat not delivered yet (1 try, ") && page.contains(why), "{page}");
     let status: serde_json::Value = serde_json::from_str(&run(&["mirror", "status", "--json"])).expect("JSON");

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::status::{self, Listed};
-use super::{exit, open, read, refused};
+use super::{exit, open, print, read, refused};
 use crate::cli::cache::print::{Bar, Cell, Output};
 use crate::cli::clock::SystemClock;
 use crate::cli::control::{Control, Place};
@@ -112,6 +112,16 @@ async fn test(control: &Control, is_json: bool, output: &mut Output) -> Result<E
             vec![Cell::text(channel), Cell::text(to), Cell::text(came)]
         }));
         output.table(&rows)?;
+        for line in untold(control).await? {
+            output.line(&line)?;
+        }
     }
     Ok(if tested.iter().any(|tested| tested.error.is_some()) { Exit::Wrong } else { Exit::Well })
+}
+
+/// Owners to whom no test letter could be sent either.
+async fn untold(control: &Control) -> Result<BTreeSet<String>, Failure> {
+    let Listed { mirrors } = read(control.ask(Method::GET, "/api/v1/mirrors", None::<&()>).await.map_err(refused)?)?;
+    let renewals = mirrors.iter().filter_map(|mirror| mirror.renewal.as_ref());
+    Ok(renewals.filter_map(print::untold).collect())
 }

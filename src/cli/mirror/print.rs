@@ -106,9 +106,9 @@ fn clean(texts: &[String]) -> Vec<String> {
 }
 
 /// Whether the owner hears of what has to be renewed.
-fn untold(renewal: &RenewalStatus) -> Option<String> {
+pub fn untold(renewal: &RenewalStatus) -> Option<String> {
     let owner = renewal.owner.as_ref().filter(|_| !renewal.is_owner_told)?;
-    Some(format!("{owner} gets no mail when it has to be renewed: there is no [smtp]"))
+    Some(format!("{owner} gets no mail about the renewal: there is no [smtp]"))
 }
 
 /// A line for each channel and outcome, with the newest reason.
