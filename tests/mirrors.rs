@@ -277,6 +277,8 @@ fn a_reload_pauses_a_mirror_and_brings_others() {
     mirrored.commit(Side::Source, "main");
     let before = mirrored.source.counts().requests();
     ends(modvet.home(), &["check", "other"], 0);
+    let told = ends(modvet.home(), &["check", NAME], 0);
+    assert!(told.contains("it is paused: nobody looked"), "{told}");
     assert_eq!(mirrored.source.counts().requests(), before, "nobody looks");
     modvet.home().configure(&mirrored.settings(HASTY));
     modvet.signal(libc::SIGHUP);

@@ -6,12 +6,15 @@ use chrono::{DateTime, Utc};
 use super::mirrors::MirrorLine;
 use super::words::{self, Moment};
 use crate::monitor::{Event, HistoryRow, MirrorStatus, NoticeStatus, RefDifference};
+use crate::ports::Condition;
 
 /// `/mirrors/NAME`
 #[derive(Template)]
 #[template(path = "mirror.html")]
 pub struct MirrorPage<'a> {
     mirror: MirrorLine<'a>,
+    /// Nobody looks then, whoever asks for it.
+    is_paused: bool,
     check_every: String,
     max_lag: String,
     differing: Vec<RefLine<'a>>,
@@ -168,6 +171,7 @@ impl<'a> MirrorPage<'a> {
             by: renewed.by.as_deref().unwrap_or("-"),
         });
         MirrorPage {
+            is_paused: status.condition == Condition::Paused,
             check_every: words::seconds(status.check_every_seconds),
             max_lag: words::seconds(status.max_lag_seconds),
             differing: refs.iter().map(|differing| RefLine::new(differing, now)).collect(),

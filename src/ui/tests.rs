@@ -302,6 +302,15 @@ fn a_mirror_with_everything_and_one_with_nothing() {
 }
 
 #[test]
+fn nobody_is_offered_to_check_a_mirror_that_is_paused() {
+    for (condition, is_offered) in [(Condition::Paused, false), (Condition::Stale, true)] {
+        let status = MirrorStatus { condition, ..in_sync("attic") };
+        let page = html(&MirrorPage::new(&status, &[], None, now())).expect("a page");
+        assert_eq!(page.contains("/mirrors/attic/check"), is_offered, "{condition:?}");
+    }
+}
+
+#[test]
 fn the_start_page_names_the_registries_that_are_to_be_had() {
     let one = ["default".to_owned()];
     compare("home", &HomePage::new("https://proxy.example", "default", &one));

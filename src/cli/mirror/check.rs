@@ -14,7 +14,7 @@ use crate::cli::control::{Control, Place};
 use crate::cli::exit::{Exit, Failure};
 use crate::error::{Error, Result};
 use crate::monitor::{MirrorStatus, Said, Tested};
-use crate::ports::Clock as _;
+use crate::ports::{Clock as _, Condition};
 
 /// Check mirrors now: ask both sides, compare, and tell people as the schedule would.
 ///
@@ -54,6 +54,9 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
         output.line("there is nothing to check: no [[mirror]] is configured, or all are paused")?;
     } else {
         status::show(&statuses, output)?;
+        for status in statuses.iter().filter(|status| status.condition == Condition::Paused) {
+            output.line(&format!("{}: it is paused: nobody looked", status.name))?;
+        }
     }
     Ok(exit(&statuses, SystemClock.now()))
 }
