@@ -1,6 +1,7 @@
 //! The alert rules of docs/alerts.yml, read and run by Prometheus' own tool. That every figure in them is one of ours
 //! is checked where the figures are made.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -14,7 +15,9 @@ fn promtool() -> Option<Command> {
 
 fn run(arguments: &[&str]) -> Option<(bool, String)> {
     let Some(mut command) = promtool() else {
-        eprintln!("skipped: promtool is not here (it comes with Prometheus; PROMTOOL names it outside of the path)");
+        // Past what the test harness holds back: a test that did nothing must not look like one that passed.
+        let skipped = "skipped: promtool is not here (it comes with Prometheus; PROMTOOL names it outside of the path)";
+        writeln!(std::io::stderr(), "{}: {skipped}", arguments.join(" ")).expect("standard error");
         return None;
     };
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::process::Output;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -276,10 +277,80 @@ fn a_reload_pauses_a_mirror_and_brings_others() {
     mirrored.commit(Side::Source, "main");
     let before = mirrored.source.counts().requests();
     ends(modvet.home(), &["check", "other"], 0);
+    let told = ends(modvet.home(), &["check", NAME], 0);
+    assert!(told.contains("it is paused: nobody looked"), "{told}");
     assert_eq!(mirrored.source.counts().requests(), before, "nobody looks");
     modvet.home().configure(&mirrored.settings(HASTY));
     modvet.signal(libc::SIGHUP);
     until(&modvet, "stale");
     let gone = client::control(&modvet.home().store(), "GET", "/api/v1/mirrors/other", "");
     assert_eq!(gone.status, 404, "{}", gone.text());
+}
+
+/// A mirror that takes a push in and does not come to its end with it as long as this is held.
+struct Held(std::path::PathBuf);
+
+impl Held {
+    fn pushes_to(mirrored: &Mirrored) -> Held {
+        let path = mirrored.path(Side::Mirror);
+        let hook = path.join("hooks/pre-receive");
+        std::fs::write(path.join("held"), "").expect("written");
+        std::fs::write(&hook, "#!/bin/sh\n: > arrived\nwhile [ -e held ]; do sleep 0.05; done\n").expect("written");
+        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).expect("ours");
+        Held(path)
+    }
+
+    fn until_one_arrives(&self, child: &mut Child) {
+        let start = Instant::now();
+        while !self.0.join("arrived").exists() {
+            assert!(start.elapsed() < PATIENCE, "nobody pushes");
+            assert!(child.try_wait().expect("our child").is_none(), "it ended before it pushed");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        std::fs::remove_file(self.0.join("held")).expect("it was held");
+    }
+}
+
+fn interrupted_sync_leaves_the_mirror_whole(mirrored: &Mirrored, home: &Home) {
+    mirrored.commit(Side::Source, "main");
+    mirrored.git(Side::Source, &["tag", "v1.1.0", "main"]);
+    let (before, source) = (mirrored.refs(Side::Mirror), mirrored.refs(Side::Source));
+    let held = Held::pushes_to(mirrored);
+    let mut command = home.command(&["mirror", "sync", NAME, "--yes", "--config", "modvet.toml"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary was built");
+    held.until_one_arrives(&mut child);
+    let process = i32::try_from(child.id()).expect("a process id");
+    // SAFETY: a signal to a child of ours that was not waited for yet.
+    assert_eq!(unsafe { libc::kill(process, libc::SIGINT) }, 0);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("interrupted"), "{}", said(&output));
+    drop(held);
+    mirrored.git(Side::Mirror, &["fsck", "--full", "--strict"]);
+    let found = mirrored.refs(Side::Mirror);
+    assert!(found.lines().all(|line| before.contains(line) || source.contains(line)), "{found}");
+    // What the mirror began may come to its end beside the next one, which is refused then.
+    let start = Instant::now();
+    while mirror(home, &["sync", NAME, "--yes"]).status.code() != Some(0) {
+        assert!(start.elapsed() < PATIENCE, "no sync comes to its end: {}", home.log());
+    }
+    mirrored.are_the_same();
+}
+
+#[test]
+fn ctrl_c_in_the_middle_of_a_sync_leaves_the_mirror_whole() {
+    let mirrored = Mirrored::new();
+    interrupted_sync_leaves_the_mirror_whole(&mirrored, &home(&mirrored, ""));
+}
+
+#[test]
+fn ctrl_c_while_the_server_syncs_leaves_the_mirror_whole() {
+    let mirrored = Mirrored::new();
+    let modvet = home(&mirrored, "").serve();
+    interrupted_sync_leaves_the_mirror_whole(&mirrored, modvet.home());
 }

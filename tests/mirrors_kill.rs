@@ -135,6 +135,39 @@ fn a_kill_during_a_letter_tells_nobody_twice() {
 }
 
 #[test]
+fn a_kill_while_a_letter_waits_for_its_next_try_loses_nothing() {
+    let mirrored = Mirrored::new();
+    let (is_out, taken) = (Arc::new(AtomicBool::new(true)), Arc::new(Mutex::new(Vec::new())));
+    let (out, noted) = (is_out.clone(), taken.clone());
+    let plain = Plain::start(move |heard| {
+        if out.load(Ordering::SeqCst) {
+            return Said::new("503 Service Unavailable", "not now");
+        }
+        noted.lock().expect("no holder panics").push(heard.header("idempotency-key").to_owned());
+        Said::new("200 OK", "ok")
+    });
+    let home = Home::new();
+    let channel = format!("[[notify]]\nname = \"chat\"\nkind = \"webhook\"\nurl = \"{}/hook\"\n", plain.url());
+    home.configure(&format!("{}{channel}", mirrored.settings(HASTY)));
+    let modvet = home.serve();
+    until("in sync", &modvet, |status| status["condition"] == "in_sync");
+    mirrored.commit(Side::Source, "main");
+    let is_tried = |status: &Value| status["notices"][0]["error"].is_string();
+    let status = until("tried", &modvet, |status| is_tried(status) && status["notices"][0]["state"] == "waiting");
+    assert_eq!(status["notices"][0]["channel"], "chat", "{status}");
+    assert_eq!(status["notices"][0]["error"], "127.0.0.1 answered 503: not now", "{status}");
+    let key = status["notices"][0]["id"].clone();
+    let home = modvet.killed();
+    is_out.store(false, Ordering::SeqCst);
+    let modvet = home.serve();
+    until("delivered", &modvet, |status| status["undelivered"] == 0);
+    let taken = taken.lock().expect("no holder panics").clone();
+    let id = key.as_str().expect("an id");
+    assert!(taken.len() == 1 && taken[0].starts_with(id), "{id}: {taken:?}");
+    assert_eq!(ask(&modvet, "")["notices"], Value::Array(Vec::new()), "nothing is left to say");
+}
+
+#[test]
 fn a_check_that_hangs_holds_up_no_end() {
     let mirrored = Mirrored::new();
     let relay = Relay::to(mirrored.source.address());

@@ -71,7 +71,7 @@ impl World {
         let mut command = self.home.command(arguments);
         command.env("CHAT_HOOK", &self.hook).env("MAIL_PASSWORD", MAIL).env("PAGER_TOKEN", PAGER);
         command.env("SSL_CERT_FILE", self.home.path().join("authority.pem"));
-        command.env("RUST_LOG", "trace").output().expect("the binary was built")
+        command.env("MODVET_LOG", "trace").output().expect("the binary was built")
     }
 }
 
@@ -157,4 +157,56 @@ fn no_secret_of_a_channel_is_said_whatever_servers_say() {
         assert!(found.is_empty(), "{found:?}");
     }
     assert_eq!(server.mails().len(), 0);
+}
+
+#[test]
+fn why_a_letter_is_not_there_yet_is_told_with_the_mirror_and_that_its_owner_gets_no_mail() {
+    let (chat, pager) = (echo("500 Internal Server Error"), Plain::start(|_| Said::new("200 OK", "ok")));
+    let home = Home::new();
+    home.configure(&format!(
+        r#"
+        [[notify]]
+        name = "chat"
+        kind = "webhook"
+        url = "{}/services/{HOOK}"
+        [[notify]]
+        name = "pager"
+        kind = "webhook"
+        url = "{}/page"
+        [[mirror]]
+        name = "m"
+        source = "http://127.0.0.1:1/source.git"
+        mirror = "http://127.0.0.1:1/mirror.git"
+        renewal = {{ what = "a subscription", date = "2020-01-01", owner = "owner@example.com" }}
+        "#,
+        chat.url(),
+        pager.url()
+    ));
+    let run = |arguments: &[&str]| {
+        let output = home.run(&[arguments, &["--config", "modvet.toml"]].concat());
+        let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "{told}{errors}");
+        assert!(!told.contains(HOOK) && !errors.contains(HOOK), "{told}{errors}");
+        told.into_owned()
+    };
+    let why = "127.0.0.1 answered 500: no such hook";
+    for told in [run(&["mirror", "check"]), run(&["mirror", "status"])] {
+        assert!(told.contains(&format!("m: 1 notice by chat not delivered yet: {why}")), "{told}");
+        assert!(told.contains("m: owner@example.com gets no mail"), "{told}");
+        // What arrived while the command ran is not on its way.
+        assert!(!told.contains("pager"), "{told}");
+    }
+    assert!(run(&["mirror", "check", "--notify-test"]).contains("owner@example.com gets no mail"));
+    let page = run(&["mirror", "status", "m"]);
+    assert!(page.contains("by chat not delivered yet (1 try, ") && page.contains(why), "{page}");
+    let status: serde_json::Value = serde_json::from_str(&run(&["mirror", "status", "--json"])).expect("JSON");
+    assert_eq!(status["renewal"]["is_owner_told"], false, "{status}");
+    let notices = status["notices"].as_array().expect("a list");
+    assert_eq!(notices.len(), 1, "{status}");
+    assert_eq!((&notices[0]["channel"], &notices[0]["state"]), (&"chat".into(), &"waiting".into()), "{status}");
+    assert!(notices[0]["error"].as_str().is_some_and(|error| error.starts_with(why)), "{status}");
+    assert!(notices[0]["next"].is_string(), "{status}");
+    let mut found = Vec::new();
+    search(&home.store(), HOOK, &mut found);
+    assert!(found.is_empty(), "{found:?}");
 }

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::monitor::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
+use crate::monitor::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal, email};
 use crate::registry::definition::{
     Auth, AuthTable, Fault, Home, auth, duration, host_of, is_host, name, printed_duration, proxy_url,
 };
@@ -273,7 +273,7 @@ fn renewal(table: RenewalTable, faults: &mut Vec<Fault>) -> Option<Renewal> {
         let read = text.parse::<Period>().ok();
         read.or_else(|| note(Fault::wrong("renewal.every", text, "a period such as 30d, 2w, 6m or 1y"), faults))
     });
-    let owner = table.owner.and_then(|text| match is_mailbox(&text) {
+    let owner = table.owner.and_then(|text| match email::is_address(&text) {
         true => Some(text),
         false => note(Fault::wrong("renewal.owner", &text, "an e-mail address such as ops@example.com"), faults),
     });
@@ -286,14 +286,6 @@ fn renewal(table: RenewalTable, faults: &mut Vec<Fault>) -> Option<Renewal> {
         note(Fault::wrong("renewal.url", shown, "a URL such as https://shop.example/renew"), faults)
     });
     Some(Renewal { what: what?, date: date?, every, owner, url })
-}
-
-/// As much as can be told without sending anything: `name@host`, nothing that begins another header.
-fn is_mailbox(text: &str) -> bool {
-    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | ',' | ';' | '"' | '@');
-    text.split_once('@').is_some_and(|(name, host)| {
-        !name.is_empty() && !host.is_empty() && name.chars().all(is_plain) && host.chars().all(is_plain)
-    })
 }
 
 impl MirrorSettings {

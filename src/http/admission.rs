@@ -226,7 +226,8 @@ pub fn refuse_foreign(asked: &Asked) -> Result<()> {
     let text = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok());
     let is_foreign = match (text("sec-fetch-site"), text(ORIGIN.as_str())) {
         (Some(site), _) => !matches!(site, "same-origin" | "none"),
-        (None, Some(origin)) => origin.split_once("://").map(|(_, host)| host) != text(HOST.as_str()),
+        // `null`, and no `Host` at all, are nobody's own page.
+        (None, Some(origin)) => origin.split_once("://").is_none_or(|(_, host)| Some(host) != text(HOST.as_str())),
         (None, None) => false,
     };
     match is_foreign {
@@ -286,4 +287,26 @@ pub fn host(headers: &HeaderMap) -> &str {
 fn is_host(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     !text.is_empty() && text.len() <= 100 && text.chars().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// HTTP/1.0 needs no `Host`, and an `Origin` that names none is not the same as that.
+    #[test]
+    fn an_origin_without_a_host_is_foreign_where_no_host_was_asked_either() {
+        for (origin, host, is_own) in [
+            ("null", None, false),
+            ("http://modvet.test", None, false),
+            ("null", Some("null"), false),
+            ("http://modvet.test", Some("modvet.test"), true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ORIGIN, origin.parse().expect("a header"));
+            host.map(|host: &str| headers.insert(HOST, host.parse().expect("a header")));
+            let asked = Asked { method: Method::POST, headers, peer: Peer::Network, address: None };
+            assert_eq!(refuse_foreign_form(&asked).is_ok(), is_own, "{origin} {host:?}");
+        }
+    }
 }

@@ -33,9 +33,9 @@ mod words;
 
 pub use definition::{MirrorDefinition, MirrorKind, Origin, Period, RefPattern, Renewal};
 pub use history::{Event, HistoryRow};
-pub use outbox::{Outbox, Tested};
+pub use outbox::{DeliveryState, Outbox, Tested};
 pub use plan::{Plan, Planned, Progress, Sync, Synced, UpdateKind};
 pub use reader::Reader;
 pub use said::Said;
-pub use status::{Difference, MirrorStatus, RefDifference, RenewalStatus, Renewed};
+pub use status::{Difference, MirrorStatus, NoticeStatus, RefDifference, RenewalStatus, Renewed};
 pub use watch::{Watch, Watched, Way, keep};

@@ -15,7 +15,7 @@ const OVERDUE: i64 = -1;
 
 /// How it stands at a moment. Of what was renewed the newest counts, so that a slip can be put right, and of that and
 /// the configuration the later date.
-pub fn status(renewal: &Renewal, history: &[Renewed], now: DateTime<Utc>) -> RenewalStatus {
+pub fn status(renewal: &Renewal, history: &[Renewed], has_mail: bool, now: DateTime<Utc>) -> RenewalStatus {
     let due = history.first().map_or(renewal.date, |newest| newest.until.max(renewal.date));
     let days_left = (due - now.date_naive()).num_days();
     RenewalStatus {
@@ -25,6 +25,7 @@ pub fn status(renewal: &Renewal, history: &[Renewed], now: DateTime<Utc>) -> Ren
         is_overdue: days_left < 0,
         every: renewal.every.map(|every| every.to_string()),
         owner: renewal.owner.clone(),
+        is_owner_told: has_mail && renewal.owner.is_some(),
         url: renewal.url.clone(),
         history: history.to_vec(),
     }
@@ -184,7 +185,7 @@ mod tests {
         let renewal =
             Renewal { what: "subscription".to_owned(), date: day("2027-02-01"), every: None, owner: None, url: None };
         let renewed = |until: &str| Renewed { at: moment("2027-01-01 00:00"), until: day(until), by: None };
-        let due = |history: &[Renewed]| status(&renewal, history, moment("2027-02-01 23:59"));
+        let due = |history: &[Renewed]| status(&renewal, history, false, moment("2027-02-01 23:59"));
         assert_eq!((due(&[]).due, due(&[]).days_left, due(&[]).is_overdue), (day("2027-02-01"), 0, false));
         assert_eq!(due(&[renewed("2028-02-01")]).due, day("2028-02-01"));
         assert_eq!(due(&[renewed("2026-02-01")]).due, day("2027-02-01"));

@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::outbox::{DeliveryState, Posted};
 use crate::ports::{Condition, Newest};
 
 /// A mirror as it was found last.
@@ -35,6 +36,60 @@ pub struct MirrorStatus {
     pub renewal: Option<RenewalStatus>,
     /// Letters that are not with everybody yet.
     pub undelivered: u64,
+    /// Of those, and of those that may never have been with somebody, whom they did not reach and why: the newest, the
+    /// oldest of them first.
+    pub notices: Vec<NoticeStatus>,
+}
+
+/// A letter that is not, or not certainly, with somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeStatus {
+    /// Of the letter.
+    pub id: String,
+    pub subject: String,
+    /// When it was written.
+    pub at: DateTime<Utc>,
+    /// As it is configured, or `owner`.
+    pub channel: String,
+    /// Of e-mail.
+    pub address: Option<String>,
+    pub state: DeliveryState,
+    /// How often it was tried.
+    pub tries: u32,
+    /// Since when it is so.
+    pub since: DateTime<Utc>,
+    /// When it is tried next; `None` where it is not.
+    pub next: Option<DateTime<Utc>>,
+    /// Why it did not arrive, in the words of the server where it said some.
+    pub error: Option<String>,
+}
+
+impl NoticeStatus {
+    /// Those of its deliveries that did not go well so far.
+    pub fn of(posted: Posted) -> impl Iterator<Item = NoticeStatus> {
+        let Posted { letter, deliveries, .. } = posted;
+        let missing = deliveries.into_iter().filter(|delivery| delivery.state != DeliveryState::Delivered);
+        missing.map(move |delivery| NoticeStatus {
+            id: letter.id.clone(),
+            subject: letter.subject.clone(),
+            at: letter.at,
+            channel: delivery.channel,
+            address: delivery.address,
+            state: delivery.state,
+            tries: delivery.tries,
+            since: delivery.since,
+            next: delivery.next,
+            error: delivery.error,
+        })
+    }
+
+    /// `chat`, or `post to ops@example.com`.
+    pub fn to(&self) -> String {
+        match &self.address {
+            Some(address) => format!("{} to {address}", self.channel),
+            None => self.channel.clone(),
+        }
+    }
 }
 
 impl MirrorStatus {
@@ -89,6 +144,8 @@ pub struct RenewalStatus {
     pub is_overdue: bool,
     pub every: Option<String>,
     pub owner: Option<String>,
+    /// Whether there is a mail server that mail to the owner can be given to.
+    pub is_owner_told: bool,
     pub url: Option<String>,
     /// The newest first.
     pub history: Vec<Renewed>,

@@ -75,6 +75,7 @@ mod tests {
             is_overdue: days_left < 0,
             every: every.map(str::to_owned),
             owner: None,
+            is_owner_told: false,
             url: None,
             history: Vec::new(),
         };

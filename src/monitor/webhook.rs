@@ -183,7 +183,9 @@ fn secrets(url: &Url) -> Vec<Secret> {
     let path = url.path_segments().into_iter().flatten().map(decoded);
     let query = url.query_pairs().map(|(_, value)| value.into_owned());
     let user = [url.username(), url.password().unwrap_or_default()].into_iter().map(decoded);
-    let mut parts: Vec<String> = path.chain(query).chain(user).filter(|part| part.len() >= SHORTEST_SECRET).collect();
+    // As it goes over the wire as well: a receiver may repeat either.
+    let wire = url.path().split('/').chain(url.query().unwrap_or_default().split(['&', '='])).map(str::to_owned);
+    let mut parts: Vec<String> = path.chain(query).chain(user).chain(wire).collect();
     parts.extend([url.as_str().to_owned(), url[url::Position::BeforePath..].to_owned()]);
     // The longest first, so that no part of one is left.
     parts.sort_by_key(|part| std::cmp::Reverse(part.len()));

@@ -108,6 +108,15 @@ async fn every_answer_says_whether_to_try_again_and_shows_no_part_of_the_address
 }
 
 #[tokio::test]
+async fn a_part_of_the_address_is_hidden_as_it_goes_over_the_wire_too() {
+    let said = "no hook s3cret%2Bof%2Fhook, no s3cret+of/hook and no k3y%3D%3Dlong";
+    let server = Server::start(move |_| Answer::new(404, said)).await;
+    let url = server.url("/hooks/s3cret%2Bof%2Fhook?key=k3y%3D%3Dlong");
+    let error = hook_at(url.as_str()).notify(&letter()).await.expect_err("refused");
+    assert_eq!(error.to_string(), "127.0.0.1 answered 404: no hook …, no … and no …");
+}
+
+#[tokio::test]
 async fn a_redirect_carries_the_letter_to_nobody() {
     let other = Server::start(|_| Answer::ok("mine")).await;
     for status in [301, 302, 303, 307, 308] {

@@ -5,18 +5,22 @@ use chrono::{DateTime, Utc};
 
 use super::mirrors::MirrorLine;
 use super::words::{self, Moment};
-use crate::monitor::{Event, HistoryRow, MirrorStatus, RefDifference};
+use crate::monitor::{Event, HistoryRow, MirrorStatus, NoticeStatus, RefDifference};
+use crate::ports::Condition;
 
 /// `/mirrors/NAME`
 #[derive(Template)]
 #[template(path = "mirror.html")]
 pub struct MirrorPage<'a> {
     mirror: MirrorLine<'a>,
+    /// Nobody looks then, whoever asks for it.
+    is_paused: bool,
     check_every: String,
     max_lag: String,
     differing: Vec<RefLine<'a>>,
     refs_left_out: u64,
     differing_since: Option<Moment>,
+    notices: Vec<NoticeLine<'a>>,
     renewals: Vec<RenewedLine<'a>>,
     past: Vec<PastLine>,
     past_left_out: usize,
@@ -85,6 +89,25 @@ impl<'a> RefLine<'a> {
     }
 }
 
+/// A letter that did not reach somebody.
+struct NoticeLine<'a> {
+    notice: &'a NoticeStatus,
+    to: String,
+    class: &'static str,
+    since: Moment,
+    tries: String,
+    next: Option<Moment>,
+}
+
+impl<'a> NoticeLine<'a> {
+    fn new(notice: &'a NoticeStatus, now: DateTime<Utc>) -> NoticeLine<'a> {
+        let tries = if notice.tries == 1 { "1 try".to_owned() } else { format!("{} tries", notice.tries) };
+        let class = if notice.state.is_open() { "warn" } else { "bad" };
+        let (since, next) = (Moment::new(notice.since, now), Moment::of(notice.next, now));
+        NoticeLine { notice, to: notice.to(), class, since, tries, next }
+    }
+}
+
 /// Somebody renewed it.
 struct RenewedLine<'a> {
     at: Moment,
@@ -148,11 +171,13 @@ impl<'a> MirrorPage<'a> {
             by: renewed.by.as_deref().unwrap_or("-"),
         });
         MirrorPage {
+            is_paused: status.condition == Condition::Paused,
             check_every: words::seconds(status.check_every_seconds),
             max_lag: words::seconds(status.max_lag_seconds),
             differing: refs.iter().map(|differing| RefLine::new(differing, now)).collect(),
             refs_left_out: difference.map_or(0, |difference| difference.refs_left_out),
             differing_since: difference.and_then(|difference| Moment::of(difference.since, now)),
+            notices: status.notices.iter().map(|notice| NoticeLine::new(notice, now)).collect(),
             renewals: renewed.collect(),
             past: history.iter().take(SHOWN).map(|row| PastLine::new(row, now)).collect(),
             past_left_out: history.len().saturating_sub(SHOWN),

@@ -15,8 +15,8 @@ use super::{STYLE, html};
 use crate::error::{Error, Result};
 use crate::monitor::upstreams::{CertificateStatus, UpstreamStatus};
 use crate::monitor::{
-    Difference, Event, HistoryRow, MirrorStatus, Plan, Planned, RefDifference, RenewalStatus, Renewed, Synced,
-    UpdateKind,
+    DeliveryState, Difference, Event, HistoryRow, MirrorStatus, NoticeStatus, Plan, Planned, RefDifference,
+    RenewalStatus, Renewed, Synced, UpdateKind,
 };
 use crate::ports::{Condition, Newest, RefUpdate, Transfer, Updated};
 use crate::registry::Health;
@@ -49,6 +49,7 @@ fn in_sync(name: &str) -> MirrorStatus {
         max_lag_seconds: 86400,
         renewal: None,
         undelivered: 0,
+        notices: Vec::new(),
     }
 }
 
@@ -89,6 +90,7 @@ fn diverged() -> MirrorStatus {
         is_overdue: true,
         every: Some("1y".to_owned()),
         owner: Some("ops@example.com".to_owned()),
+        is_owner_told: false,
         url: Some("https://mirror.example/renew?a=1&b=2".to_owned()),
         history: vec![Renewed {
             at: now() - TimeDelta::days(368),
@@ -106,7 +108,27 @@ fn diverged() -> MirrorStatus {
         last_in_sync: ago(60 * 71),
         renewal: Some(renewal),
         undelivered: 2,
+        notices: vec![
+            notice(DeliveryState::GivenUp, "chat", None),
+            notice(DeliveryState::Waiting, "post", Some("ops@example.com")),
+        ],
         ..in_sync("python-gitlab")
+    }
+}
+
+/// One that a receiver answers with something that looks like a page.
+fn notice(state: DeliveryState, channel: &str, address: Option<&str>) -> NoticeStatus {
+    NoticeStatus {
+        id: "python-gitlab-3".to_owned(),
+        subject: "python-gitlab: <diverged>".to_owned(),
+        at: now() - TimeDelta::days(4),
+        channel: channel.to_owned(),
+        address: address.map(str::to_owned),
+        state,
+        tries: 9,
+        since: now() - TimeDelta::hours(3),
+        next: (state == DeliveryState::Waiting).then(|| now() + TimeDelta::minutes(20)),
+        error: Some("hooks.example answered 500: <h1>no</h1>".to_owned()),
     }
 }
 
@@ -277,6 +299,15 @@ fn a_mirror_with_everything_and_one_with_nothing() {
     compare("mirror-diverged", &MirrorPage::new(&diverged(), &past("Ada"), None, now()));
     compare("mirror-in-sync", &MirrorPage::new(&in_sync("library"), &[], Some(Note::Checked), now()));
     compare("mirror-unchecked", &MirrorPage::new(&unchecked(), &[], None, now()));
+}
+
+#[test]
+fn nobody_is_offered_to_check_a_mirror_that_is_paused() {
+    for (condition, is_offered) in [(Condition::Paused, false), (Condition::Stale, true)] {
+        let status = MirrorStatus { condition, ..in_sync("attic") };
+        let page = html(&MirrorPage::new(&status, &[], None, now())).expect("a page");
+        assert_eq!(page.contains("/mirrors/attic/check"), is_offered, "{condition:?}");
+    }
 }
 
 #[test]

@@ -57,11 +57,8 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// What others wrote must not steer the terminal, nor look like another line.
     pub fn text(text: impl Into<String>) -> Cell {
-        let text = text.into();
-        let is_plain = !text.chars().any(is_hidden);
-        Cell::Text(if is_plain { text } else { text.replace(is_hidden, "?") })
+        Cell::Text(plain(&text.into()))
     }
 
     pub fn number(number: impl ToString) -> Cell {
@@ -77,6 +74,11 @@ impl Cell {
             Cell::Text(text) | Cell::Number(text) => text,
         }
     }
+}
+
+/// What others wrote must not steer the terminal, nor look like another line.
+pub fn plain(text: &str) -> String {
+    text.replace(is_hidden, "?")
 }
 
 /// Controls, and what turns the direction of writing.

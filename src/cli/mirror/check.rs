@@ -1,17 +1,20 @@
 //! `modvet mirror check`
 
+use std::collections::BTreeSet;
+
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{exit, open, read, refused, status};
+use super::status::{self, Listed};
+use super::{exit, open, print, read, refused};
 use crate::cli::cache::print::{Bar, Cell, Output};
 use crate::cli::clock::SystemClock;
 use crate::cli::control::{Control, Place};
 use crate::cli::exit::{Exit, Failure};
 use crate::error::{Error, Result};
 use crate::monitor::{MirrorStatus, Said, Tested};
-use crate::ports::Clock as _;
+use crate::ports::{Clock as _, Condition};
 
 /// Check mirrors now: ask both sides, compare, and tell people as the schedule would.
 ///
@@ -51,6 +54,9 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
         output.line("there is nothing to check: no [[mirror]] is configured, or all are paused")?;
     } else {
         status::show(&statuses, output)?;
+        for status in statuses.iter().filter(|status| status.condition == Condition::Paused) {
+            output.line(&format!("{}: it is paused: nobody looked", status.name))?;
+        }
     }
     Ok(exit(&statuses, SystemClock.now()))
 }
@@ -65,19 +71,20 @@ async fn check(control: &Control, names: &[String]) -> Result<Vec<MirrorStatus>,
         0 => watched(&control.ask(Method::GET, "/api/v1/mirrors", None::<&()>).await.map_err(refused)?),
         named => named as u64,
     };
-    let (bar, mut statuses) = (Bar::new(), Vec::<MirrorStatus>::new());
+    let (bar, mut checked) = (Bar::new(), BTreeSet::new());
     let done = control.lines(Method::POST, "/api/v1/mirrors/check", Some(&body), |line| {
         if let Said::Checked(status) = read(line)? {
-            statuses.push(*status);
-            bar.show(statuses.len() as u64, all, "checking");
+            checked.insert(status.name);
+            bar.show(checked.len() as u64, all, "checking");
         }
         Ok(())
     });
     let done = done.await;
     bar.clear();
     done.map_err(refused)?;
-    statuses.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(statuses)
+    // Each was told as soon as it was known; people were told of it after that.
+    let Listed { mirrors } = read(control.ask(Method::GET, "/api/v1/mirrors", None::<&()>).await.map_err(refused)?)?;
+    Ok(mirrors.into_iter().filter(|mirror| checked.contains(&mirror.name)).collect())
 }
 
 /// How many of a list will be checked.
@@ -108,6 +115,16 @@ async fn test(control: &Control, is_json: bool, output: &mut Output) -> Result<E
             vec![Cell::text(channel), Cell::text(to), Cell::text(came)]
         }));
         output.table(&rows)?;
+        for line in untold(control).await? {
+            output.line(&line)?;
+        }
     }
     Ok(if tested.iter().any(|tested| tested.error.is_some()) { Exit::Wrong } else { Exit::Well })
+}
+
+/// Owners to whom no test letter could be sent either.
+async fn untold(control: &Control) -> Result<BTreeSet<String>, Failure> {
+    let Listed { mirrors } = read(control.ask(Method::GET, "/api/v1/mirrors", None::<&()>).await.map_err(refused)?)?;
+    let renewals = mirrors.iter().filter_map(|mirror| mirror.renewal.as_ref());
+    Ok(renewals.filter_map(print::untold).collect())
 }

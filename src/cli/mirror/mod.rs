@@ -152,6 +152,7 @@ mod tests {
             is_overdue: true,
             every: None,
             owner: None,
+            is_owner_told: false,
             url: None,
             history: Vec::new(),
         };

@@ -1,11 +1,14 @@
 //! Mirrors as people read them: a table that fits 80 columns, and all of one mirror.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::is_outdated;
-use crate::cli::cache::print::{Cell, age, count};
-use crate::monitor::{Difference, Event, HistoryRow, MirrorStatus, RefDifference, RenewalStatus};
+use crate::cli::cache::print::{Cell, age, count, plain};
+use crate::monitor::{Difference, Event, HistoryRow, MirrorStatus, NoticeStatus, RefDifference, RenewalStatus};
 use crate::ports::Condition;
+
+/// So long the table tells of a letter that will not arrive any more; what is known of one mirror has it for longer.
+const NEWS: TimeDelta = TimeDelta::days(7);
 
 /// One line for each mirror.
 pub fn table(statuses: &[MirrorStatus], now: DateTime<Utc>) -> Vec<Vec<Cell>> {
@@ -88,10 +91,56 @@ pub fn remark(status: &MirrorStatus, now: DateTime<Utc>) -> Option<String> {
         let who = renewal.owner.as_ref().map(|owner| format!(" by {owner}")).unwrap_or_default();
         lines.push(format!("{name}: {} lapsed on {}: to be renewed{who}{at}", renewal.what, renewal.due));
     }
-    if status.undelivered > 0 {
-        lines.push(format!("{name}: {} not delivered yet", count(status.undelivered, "notice", "notices")));
+    lines.extend(status.renewal.as_ref().and_then(untold).map(|line| format!("{name}: {line}")));
+    // What was not tried yet is on its way and no news.
+    let is_news =
+        |notice: &&NoticeStatus| notice.error.is_some() && (notice.state.is_open() || now - notice.since < NEWS);
+    let notices: Vec<&NoticeStatus> = status.notices.iter().filter(is_news).collect();
+    lines.extend(by_channel(&notices).into_iter().map(|line| format!("{name}: {line}")));
+    (!lines.is_empty()).then(|| clean(&lines).join("\n"))
+}
+
+/// What others wrote steers no terminal; ways out stand on lines of their own.
+fn clean(texts: &[String]) -> Vec<String> {
+    texts.iter().flat_map(|text| text.lines()).map(plain).collect()
+}
+
+/// Whether the owner hears of what has to be renewed.
+pub fn untold(renewal: &RenewalStatus) -> Option<String> {
+    let owner = renewal.owner.as_ref().filter(|_| !renewal.is_owner_told)?;
+    Some(format!("{owner} gets no mail about the renewal: there is no [smtp]"))
+}
+
+/// A line for each channel and outcome, with the newest reason.
+fn by_channel(notices: &[&NoticeStatus]) -> Vec<String> {
+    let mut groups: Vec<(String, u64, Option<&str>)> = Vec::new();
+    for notice in notices {
+        let key = format!("by {} {}", notice.to(), notice.state.words());
+        let at = groups.iter().position(|(known, ..)| *known == key).unwrap_or_else(|| {
+            groups.push((key, 0, None));
+            groups.len() - 1
+        });
+        let (_, number, error) = &mut groups[at];
+        *number += 1;
+        *error = notice.error.as_deref().or(*error);
     }
-    (!lines.is_empty()).then(|| lines.join("\n"))
+    let line = |(key, number, error): (String, u64, Option<&str>)| {
+        let why = error.map(|error| format!(": {error}")).unwrap_or_default();
+        format!("{} {key}{why}", count(number, "notice", "notices"))
+    };
+    groups.into_iter().map(line).collect()
+}
+
+/// A letter that did not reach somebody.
+fn notice(notice: &NoticeStatus, now: DateTime<Utc>) -> String {
+    let NoticeStatus { subject, state, tries, since, next, error, .. } = notice;
+    let why = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    let next = match next {
+        Some(next) if *next > now => format!(", again in {}", age(*next, now)),
+        _ => String::new(),
+    };
+    let tried = count(u64::from(*tries), "try", "tries");
+    format!("by {} {} ({tried}, {} ago{next}){why}: {subject}", notice.to(), state.words(), age(now, *since))
 }
 
 /// All that is known of one mirror.
@@ -133,11 +182,17 @@ pub fn page(status: &MirrorStatus, now: DateTime<Utc>) -> Vec<String> {
             let by = renewed.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
             field("renewed", &format!("{} until {}{by}", renewed.at.format("%Y-%m-%d"), renewed.until));
         }
+        if let Some(line) = untold(renewal) {
+            field("owner", &line);
+        }
+    }
+    for found in &status.notices {
+        field("notice", &notice(found, now));
     }
     if let Some(difference) = &status.difference {
         lines.extend(refs(difference));
     }
-    lines
+    clean(&lines)
 }
 
 fn newest(difference: &Difference) -> String {
@@ -200,7 +255,56 @@ pub fn history(rows: &[HistoryRow]) -> Vec<String> {
                 )
             }
         };
-        format!("  {}  {what}", row.at.format("%Y-%m-%d %H:%M"))
+        plain(&format!("  {}  {what}", row.at.format("%Y-%m-%d %H:%M")))
     };
     rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::DeliveryState;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).expect("a moment")
+    }
+
+    fn notice(channel: &str, state: DeliveryState, days_ago: i64, error: Option<&str>) -> NoticeStatus {
+        NoticeStatus {
+            id: "m-1".to_owned(),
+            subject: "m is stale".to_owned(),
+            at: now() - TimeDelta::days(days_ago),
+            channel: channel.to_owned(),
+            address: None,
+            state,
+            tries: 1,
+            since: now() - TimeDelta::days(days_ago),
+            next: None,
+            error: error.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn letters_that_did_not_arrive_are_told_by_channel_with_the_newest_reason() {
+        let notices = vec![
+            notice("old", DeliveryState::GivenUp, 8, Some("gone")),
+            notice("chat", DeliveryState::Waiting, 8, Some("first")),
+            notice("pager", DeliveryState::Refused, 1, Some("no\u{1b}[2J\nname another")),
+            notice("chat", DeliveryState::Waiting, 0, Some("second")),
+            notice("new", DeliveryState::Waiting, 0, None),
+        ];
+        let status = MirrorStatus {
+            name: "m".to_owned(),
+            condition: Condition::InSync,
+            check_every_seconds: 900,
+            notices,
+            ..MirrorStatus::default()
+        };
+        let lines =
+            "m: 2 notices by chat not delivered yet: second\nm: 1 notice by pager refused: no?[2J\nname another";
+        assert_eq!(remark(&status, now()).as_deref(), Some(lines));
+        let page = page(&status, now());
+        assert_eq!(page.iter().filter(|line| line.starts_with("  notice ")).count(), 5, "{page:#?}");
+        assert!(page.iter().all(|line| !line.chars().any(char::is_control)), "{page:#?}");
+    }
 }

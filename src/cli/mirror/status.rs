@@ -42,8 +42,8 @@ const EXAMPLES: &str = "Examples:
   modvet mirror status --json | jq -r 'select(.condition == \"stale\") | .name'";
 
 #[derive(Deserialize)]
-struct Listed {
-    mirrors: Vec<MirrorStatus>,
+pub struct Listed {
+    pub mirrors: Vec<MirrorStatus>,
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::print::short;
 use super::{open, read, refused, segment};
-use crate::cli::cache::print::{Bar, Cell, Output, count, size};
+use crate::cli::cache::print::{Bar, Cell, Output, count, plain, size};
 use crate::cli::control::{Control, Place};
 use crate::cli::exit::{Exit, Failure};
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ const EXAMPLES: &str = "Examples:
   modvet mirror sync python-gitlab --yes --prune
 
 Exit codes: 0 the mirror is what its source is, or --dry-run; 1 something was left out, refused or has diverged; 2 bad
-usage; 3 a side could not be reached.";
+usage; 3 a side could not be reached, or Ctrl-C.";
 
 /// So many refs are shown one by one.
 const SHOWN: usize = 50;
@@ -202,8 +202,8 @@ fn tell(synced: &Synced, output: &mut Output) -> Result<()> {
     let (well, refused): (Vec<_>, Vec<_>) = synced.updated.iter().partition(|updated| updated.refused.is_none());
     for updated in &refused {
         let words = updated.refused.as_deref().unwrap_or_default();
-        output.line(&format!("refused: {}: {words}", updated.name))?;
+        output.line(&plain(&format!("refused: {}: {words}", updated.name)))?;
     }
     output.line(&format!("updated: {}", refs(well.len())))?;
-    output.line(&format!("{}: {}", synced.status.name, synced.status.summary))
+    output.line(&plain(&format!("{}: {}", synced.status.name, synced.status.summary)))
 }

@@ -5,7 +5,7 @@ use hyper::Method;
 use serde::Deserialize;
 
 use super::{read, refused};
-use crate::cli::cache::print::{Cell, age};
+use crate::cli::cache::print::{Cell, age, count, plain};
 use crate::cli::control::Control;
 use crate::cli::exit::Failure;
 use crate::monitor::upstreams::{CertificateStatus, UpstreamStatus, status::words};
@@ -60,7 +60,12 @@ fn certificate(shown: &CertificateStatus) -> String {
 
 /// What the table has no room for; nothing where all is well.
 pub fn remark(status: &UpstreamStatus) -> Option<String> {
-    status.condition.is_bad().then(|| format!("{}: {}", status.name, status.summary))
+    let name = &status.name;
+    let bad = status.condition.is_bad().then(|| plain(&format!("{name}: {}", status.summary)));
+    let undelivered = (status.undelivered > 0)
+        .then(|| format!("{name}: {} not delivered yet", count(status.undelivered, "notice", "notices")));
+    let lines: Vec<String> = bad.into_iter().chain(undelivered).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 #[cfg(test)]

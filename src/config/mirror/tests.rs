@@ -136,6 +136,11 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "line 5: mirror.renewal.owner: \"ops\" (expected an e-mail address such as ops@example.com)",
     ),
     (
+        "an owner to whom no mail can be sent",
+        "renewal = { what = 'x', date = '2027-02-01', owner = 'öps@example..com' }",
+        "line 5: mirror.renewal.owner: \"öps@example..com\" (expected an e-mail address such as ops@example.com)",
+    ),
+    (
         "where",
         "renewal = { what = 'x', date = '2027-02-01', url = 'shop' }",
         "line 5: mirror.renewal.url: \"shop\" (expected a URL such as https://shop.example/renew)",

@@ -78,9 +78,11 @@ async fn check_each(watching: &Watching, names: BTreeSet<String>, lines: Lines) 
 
 pub async fn check(call: Call) -> Result<Reply> {
     let watching = watching(&call)?;
-    let status = watching.watch.check(call.name("mirror")).await?;
+    let name = call.name("mirror");
+    watching.watch.check(name).await?;
     watching.settle().await;
-    Reply::json(&status)
+    // Afterwards: what was told by now is not on its way.
+    Reply::json(&watching.watch.status(name)?)
 }
 
 pub async fn plan(call: Call) -> Result<Reply> {
@@ -141,10 +143,10 @@ pub async fn renew(call: Call) -> Result<Reply> {
     let Renew { until, by, force } = call.json()?;
     let (watching, name) = (watching(&call)?, call.name("mirror"));
     let until = watching.watch.status(name)?.renewed_until(until, force)?;
-    let status = watching.watch.renew(name, until, by).await?;
+    watching.watch.renew(name, until, by).await?;
     tracing::info!(mirror = name, %until, by = call.guest.name, "renewed");
     watching.settle().await;
-    Reply::json(&status)
+    Reply::json(&watching.watch.status(name)?)
 }
 
 pub async fn test_channels(call: Call) -> Result<Reply> {

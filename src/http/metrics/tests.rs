@@ -166,6 +166,7 @@ fn status(condition: Condition) -> MirrorStatus {
         max_lag_seconds: 86400,
         renewal: None,
         undelivered: 4,
+        notices: Vec::new(),
     }
 }
 
@@ -177,6 +178,7 @@ fn renewal() -> RenewalStatus {
         is_overdue: false,
         every: None,
         owner: None,
+        is_owner_told: false,
         url: None,
         history: Vec::new(),
     }

@@ -17,6 +17,7 @@ use super::site::{Site, Watching};
 use crate::access::Guest;
 use crate::error::{Error, Result};
 use crate::monitor::Sync;
+use crate::ports::Condition;
 use crate::registry::definition::DEFAULT;
 use crate::ui;
 use crate::ui::home::HomePage;
@@ -112,9 +113,12 @@ pub async fn act(page: &Page, visit: &Visit<'_>, body: &Bytes) -> Result<Shown> 
         Page::Check(name) => {
             Form::parse(body, &[])?;
             let watching = watching(visit)?;
-            watching.watch.check(name).await?;
+            let found = watching.watch.check(name).await?;
             watching.settle().await;
-            noted(name, Note::Checked)
+            match found.condition {
+                Condition::Paused => address(name),
+                _ => noted(name, Note::Checked),
+            }
         }
         Page::Renew(name) => {
             renew(name, visit, &Form::parse(body, RENEWAL)?).await?;

@@ -113,6 +113,11 @@ impl Outbox {
         self.queue().unsettled(about)
     }
 
+    /// Whether there is a mail server for the owners' mail.
+    pub fn reaches_owners(&self) -> bool {
+        self.channels().owners.is_some()
+    }
+
     /// Whether nobody knows if a letter arrived: the next one about it should not wait as long as usual.
     pub fn is_uncertain(&self, id: &str) -> bool {
         self.queue().is_uncertain(id)

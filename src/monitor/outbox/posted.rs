@@ -71,15 +71,15 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
-    /// In a word.
-    pub fn as_str(self) -> &'static str {
+    /// As people read it.
+    pub fn words(self) -> &'static str {
         match self {
-            DeliveryState::Waiting => "waiting",
-            DeliveryState::Begun => "begun",
+            DeliveryState::Waiting => "not delivered yet",
+            DeliveryState::Begun => "being sent",
             DeliveryState::Delivered => "delivered",
             DeliveryState::Uncertain => "uncertain",
             DeliveryState::Refused => "refused",
-            DeliveryState::GivenUp => "given_up",
+            DeliveryState::GivenUp => "given up",
         }
     }
 

@@ -157,7 +157,10 @@ impl Queue {
     }
 
     pub fn unsettled(&self, about: &str) -> Vec<Posted> {
-        let whole = self.letters.keys().filter_map(|order| self.whole(*order));
+        let whole = self.letters.values().filter_map(|held| match held {
+            Held::Whole(posted) => Some(&**posted),
+            Held::Delivered { .. } => None,
+        });
         whole.filter(|posted| posted.about() == about).cloned().collect()
     }
 

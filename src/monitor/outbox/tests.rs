@@ -135,7 +135,7 @@ impl World {
     fn states(&self) -> Vec<String> {
         let unsettled = self.outbox.unsettled("a").into_iter();
         let told = |posted: Posted| {
-            let states = posted.deliveries.iter().map(|found| format!("{} {}", found.channel, found.state.as_str()));
+            let states = posted.deliveries.iter().map(|found| format!("{} {}", found.channel, found.state.words()));
             format!("{}: {}", posted.letter.id, states.collect::<Vec<_>>().join(", "))
         };
         unsettled.map(told).collect()
@@ -340,9 +340,9 @@ async fn a_letter_is_given_up_after_days_and_stays_visible() {
         assert!(next <= posted + PATIENCE + TimeDelta::hours(2), "{next}");
         world.clock.set(next);
     }
-    assert_eq!((world.states(), world.outbox.undelivered("a")), (vec!["a-1: chat given_up".to_owned()], 0));
+    assert_eq!((world.states(), world.outbox.undelivered("a")), (vec!["a-1: chat given up".to_owned()], 0));
     let world = world.restarted(&[&chat]);
-    assert_eq!(world.states(), ["a-1: chat given_up"]);
+    assert_eq!(world.states(), ["a-1: chat given up"]);
     world.clock.forward(TimeDelta::days(90));
     world.outbox.deliver_due().await;
     assert_eq!(world.states(), [""; 0]);
@@ -373,7 +373,7 @@ async fn a_letter_waits_for_a_channel_that_a_reload_took_away_and_brings_back() 
     world.appoint(&[]);
     world.rounds(1).await;
     assert_eq!((dead.given().len(), world.outbox.undelivered("a")), (1, 1));
-    assert_eq!(world.states(), ["a-1: chat waiting"]);
+    assert_eq!(world.states(), ["a-1: chat not delivered yet"]);
     world.clock.forward(TimeDelta::hours(1));
     let well = Arc::new(Channel::good("chat"));
     world.appoint(&[&well]);
@@ -385,7 +385,7 @@ async fn a_letter_waits_for_a_channel_that_a_reload_took_away_and_brings_back() 
     world.appoint(&[]);
     world.rounds(1).await;
     world.rounds(1).await;
-    assert_eq!(world.states(), ["a-2: chat given_up"], "not for ever");
+    assert_eq!(world.states(), ["a-2: chat given up"], "not for ever");
 }
 
 #[tokio::test]

@@ -13,10 +13,13 @@ use crate::monitor::history::{Day, Event, HistoryRow};
 use crate::monitor::letter::{self, About};
 use crate::monitor::reader::found;
 use crate::monitor::state::{State, Unposted};
-use crate::monitor::status::{MirrorStatus, RenewalStatus, Renewed};
+use crate::monitor::status::{MirrorStatus, NoticeStatus, RenewalStatus, Renewed};
 use crate::monitor::telling::{self, Tidings};
 use crate::monitor::{kept, renewal, schedule};
 use crate::ports::Standing;
+
+/// Of the letters that did not reach everybody, so many are told of one by one.
+const SHOWN_NOTICES: usize = 50;
 
 /// A mirror that is watched.
 pub(super) struct Mirror {
@@ -284,11 +287,20 @@ impl Mirror {
             max_lag_seconds: definition.max_lag.as_secs(),
             renewal: self.renewal(definition, now),
             undelivered: self.world.outbox.undelivered(&self.name),
+            notices: self.notices(),
         }
+    }
+
+    fn notices(&self) -> Vec<NoticeStatus> {
+        let unsettled = self.world.outbox.unsettled(&self.name).into_iter();
+        let mut notices: Vec<NoticeStatus> = unsettled.flat_map(NoticeStatus::of).collect();
+        notices.drain(..notices.len().saturating_sub(SHOWN_NOTICES));
+        notices
     }
 
     fn renewal(&self, definition: &MirrorDefinition, now: DateTime<Utc>) -> Option<RenewalStatus> {
         let history = self.renewals.read().unwrap_or_else(PoisonError::into_inner).clone();
-        definition.renewal.as_ref().map(|renewal| renewal::status(renewal, &history, now))
+        let has_mail = self.world.outbox.reaches_owners();
+        definition.renewal.as_ref().map(|renewal| renewal::status(renewal, &history, has_mail, now))
     }
 }
