@@ -72,7 +72,8 @@ pub fn day(store: &dyn Store, name: &str, day: NaiveDate) -> Result<Option<Day>>
 /// Puts a day that is not today beside the others, and takes away what is too old.
 pub fn save_day(store: &dyn Store, name: &str, day: &Day, today: NaiveDate) -> Result<()> {
     write(store, &format!("{MIRRORS}{name}/history/{}", day.day), day)?;
-    let oldest = today.checked_sub_days(Days::new(DAYS)).unwrap_or(NaiveDate::MIN).to_string();
+    // The earlier of both: a clock that is ahead for once takes nothing away.
+    let oldest = day.day.min(today).checked_sub_days(Days::new(DAYS)).unwrap_or(NaiveDate::MIN).to_string();
     let prefix = format!("{MIRRORS}{name}/history/");
     let old: Vec<String> = keys(store, &prefix)?.into_iter().filter(|key| key[prefix.len()..] < *oldest).collect();
     store.delete_many(&old).map(drop)
