@@ -126,8 +126,13 @@ fn unseen(error: Error) -> Error {
 
 impl Pair for MirrorPair {
     fn refs(&self, side: Side) -> Result<Vec<RemoteRef>> {
-        let raw = self.remote(side).refs_below(&self.prefixes).map_err(|error| self.fit(side, error))?;
-        Ok(named(raw, &self.prefixes))
+        let below = |prefixes: &[String]| {
+            let raw = self.remote(side).refs_below(prefixes).map_err(|error| self.fit(side, error))?;
+            Ok(named(raw, prefixes))
+        };
+        let refs = below(&self.prefixes)?;
+        // Where there are none, it is known to be empty only when all were asked for: the names may be wrong.
+        if refs.is_empty() { below(&["refs/".to_owned()]) } else { Ok(refs) }
     }
 
     fn relate(&self, question: &Relate<'_>) -> Result<Relation> {

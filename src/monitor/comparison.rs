@@ -113,9 +113,13 @@ pub fn compare(sides: &Sides, related: Option<Related<'_>>, seen: &Seen, at: Dat
         let has = |id: &str| has(related, id);
         let is_awaited = pair.source.is_some() || !is_diverged;
         let mut now = before.follow(values.clone(), is_awaited, at, &has);
-        now.diverged_since = is_diverged.then(|| before.diverged_since.unwrap_or(at));
+        now.diverged_since = is_diverged.then(|| before.diverged_since.map_or(at, |since| since.min(at)));
         if !is_diverged && (relation.is_some_and(|relation| relation.ahead == 0) || before.knows(values.1.as_deref())) {
             now.vouched.clone_from(&values.1);
+        }
+        if relation.is_none() {
+            // Nobody could say what it has reached by this move: the next look asks again.
+            now.mirror.clone_from(&before.mirror);
         }
         refs.push(RefDifference {
             name: pair.name.clone(),
@@ -139,6 +143,17 @@ pub fn compare(sides: &Sides, related: Option<Related<'_>>, seen: &Seen, at: Dat
     };
     let is_diverged = refs.iter().any(|one| one.is_diverged);
     (Compared { difference: whole(difference, refs), is_diverged }, after)
+}
+
+/// What is to be remembered of the source alone, while nobody knows what its mirror holds.
+pub fn of_source(source: &[RemoteRef], seen: &Seen, at: DateTime<Utc>) -> Seen {
+    let mut after = Seen::default();
+    let gone = seen.refs.keys().filter(|name| find(source, name).is_none()).map(|name| (name, None));
+    for (name, id) in source.iter().map(|one| (&one.name, Some(one.id.to_string()))).chain(gone) {
+        let before = seen.refs.get(name).cloned().unwrap_or_default();
+        after.refs.insert(name.clone(), before.follow_source(id, at));
+    }
+    after
 }
 
 /// What a difference means by the clock.

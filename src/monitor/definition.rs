@@ -8,6 +8,7 @@ use chrono::{Months, NaiveDate};
 use serde::Serialize;
 use url::Url;
 
+use crate::ports::Side;
 use crate::spec::path::ModulePath;
 
 /// A mirror and all that is to be done about it.
@@ -73,6 +74,23 @@ impl MirrorDefinition {
             MirrorKind::Git { mirror, .. } => mirror.clone(),
             MirrorKind::Proxy { mirror, .. } => mirror.to_string(),
         }
+    }
+}
+
+impl MirrorDefinition {
+    /// The host of one side; `None` where there is none, or no one.
+    pub fn host(&self, side: Side) -> Option<String> {
+        let address = match (side, &self.kind) {
+            (Side::Source, MirrorKind::Proxy { source: Origin::Git, .. }) => return None,
+            (Side::Source, _) => self.source(),
+            (Side::Mirror, _) => self.mirror(),
+        };
+        if let Ok(url) = Url::parse(&address) {
+            return url.host_str().map(str::to_ascii_lowercase);
+        }
+        // `git@host:path`
+        let (login, _) = address.split_once(':')?;
+        Some(login.rsplit_once('@').map_or(login, |(_, host)| host).to_ascii_lowercase())
     }
 }
 

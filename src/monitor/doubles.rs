@@ -66,6 +66,8 @@ struct Inner {
     mirror: BTreeMap<String, RemoteRef>,
     failing: HashMap<Side, Error>,
     has_no_histories: bool,
+    /// So often refs move while they are compared.
+    restless: u32,
     asked: u64,
 }
 
@@ -126,6 +128,15 @@ impl TwoSides {
         self.0.lock().expect("lock").has_no_histories = true;
     }
 
+    pub fn find_histories(&self) {
+        self.0.lock().expect("lock").has_no_histories = false;
+    }
+
+    /// So many of the next comparisons find that refs moved meanwhile.
+    pub fn move_meanwhile(&self, times: u32) {
+        self.0.lock().expect("lock").restless = times;
+    }
+
     /// How often refs were asked for.
     pub fn asked(&self) -> u64 {
         self.0.lock().expect("lock").asked
@@ -181,7 +192,11 @@ impl Pair for TwoSides {
     }
 
     fn relate(&self, question: &Relate<'_>) -> Result<Relation> {
-        let inner = self.0.lock().expect("lock");
+        let mut inner = self.0.lock().expect("lock");
+        if inner.restless > 0 {
+            inner.restless -= 1;
+            return Err(Error::unavailable("refs moved while they were compared"));
+        }
         if inner.has_no_histories {
             return Err(Error::bad_gateway("a pack that is cut short"));
         }

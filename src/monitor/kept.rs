@@ -60,22 +60,34 @@ pub fn forget_seen(store: &dyn Store, name: &str) -> Result<()> {
     store.delete(&format!("{MIRRORS}{name}/seen")).map(drop)
 }
 
-/// Puts a day that is over beside the others, and takes away what is too old.
-pub fn save_day(store: &dyn Store, name: &str, day: &Day) -> Result<()> {
+/// A day that was put away; one that cannot be read is begun anew.
+pub fn day(store: &dyn Store, name: &str, day: NaiveDate) -> Result<Option<Day>> {
+    let key = format!("{MIRRORS}{name}/history/{day}");
+    Ok(read(store, &key).unwrap_or_else(|error| {
+        tracing::error!(key, %error, "a day of a mirror's history cannot be read");
+        None
+    }))
+}
+
+/// Puts a day that is not today beside the others, and takes away what is too old.
+pub fn save_day(store: &dyn Store, name: &str, day: &Day, today: NaiveDate) -> Result<()> {
     write(store, &format!("{MIRRORS}{name}/history/{}", day.day), day)?;
-    let oldest = day.day.checked_sub_days(Days::new(DAYS)).unwrap_or(NaiveDate::MIN).to_string();
+    // The earlier of both: a clock that is ahead for once takes nothing away.
+    let oldest = day.day.min(today).checked_sub_days(Days::new(DAYS)).unwrap_or(NaiveDate::MIN).to_string();
     let prefix = format!("{MIRRORS}{name}/history/");
     let old: Vec<String> = keys(store, &prefix)?.into_iter().filter(|key| key[prefix.len()..] < *oldest).collect();
     store.delete_many(&old).map(drop)
 }
 
-/// What happened until today, the newest first.
-pub fn history(store: &dyn Store, name: &str, now: DateTime<Utc>) -> Result<Vec<HistoryRow>> {
+/// What happened on other days than today, the newest first.
+pub fn history(store: &dyn Store, name: &str, today: &Day, now: DateTime<Utc>) -> Result<Vec<HistoryRow>> {
     let oldest = now.date_naive().checked_sub_days(Days::new(DAYS)).unwrap_or(NaiveDate::MIN);
     let mut rows = Vec::new();
     for key in keys(store, &format!("{MIRRORS}{name}/history/"))?.iter().rev() {
         match read::<Day>(store, key) {
-            Ok(day) => rows.extend(day.filter(|day| day.day >= oldest).iter().flat_map(Day::rows)),
+            Ok(day) => {
+                rows.extend(day.filter(|day| day.day >= oldest && day.day != today.day).iter().flat_map(Day::rows))
+            }
             Err(error) => tracing::error!(key, %error, "a day of a mirror's history cannot be read"),
         }
     }

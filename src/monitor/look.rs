@@ -6,7 +6,7 @@ use super::comparison::{self, Compared, Related, Sides};
 use super::definition::{MirrorDefinition, RefPattern};
 use super::seen::Seen;
 use super::state::Found;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ports::{Condition, Pair, RefPair, Relate, Relation, RemoteRef, Side};
 use crate::spec::info::ObjectId;
 
@@ -25,18 +25,37 @@ pub struct Sight {
 pub struct Failure {
     pub side: Side,
     pub error: Error,
+    /// What the source holds, where it was the mirror that was not reached.
+    pub source: Option<Vec<RemoteRef>>,
 }
 
 /// Asks both sides for their refs, and for their histories where they differ.
 pub fn sight(pair: &dyn Pair, patterns: &[RefPattern], seen: &Seen) -> Result<Sight, Failure> {
-    let refs = |side: Side| pair.refs(side).map_err(|error| Failure { side, error });
+    let sight = sight_once(pair, patterns, seen)?;
+    match &sight.error {
+        // Refs moved meanwhile: what they hold now may stand longer.
+        Some(error) if error.kind() == Kind::Unavailable => sight_once(pair, patterns, seen),
+        _ => Ok(sight),
+    }
+}
+
+fn sight_once(pair: &dyn Pair, patterns: &[RefPattern], seen: &Seen) -> Result<Sight, Failure> {
     // The mirror first: what comes to both in between is lag at worst, and never looks like commits of its own.
-    let mirror = refs(Side::Mirror)?;
-    let source = refs(Side::Source)?;
+    let mirror = pair.refs(Side::Mirror).map_err(|error| {
+        // The source goes on while its mirror is away: lag counts from then, and what it rewrites it did have.
+        let source = pair.refs(Side::Source).ok();
+        Failure { side: Side::Mirror, error, source }
+    })?;
+    let failed = |error: Error| Failure { side: Side::Source, error, source: None };
+    let source = pair.refs(Side::Source).map_err(failed)?;
     let example = source.first().map(|one| one.name.clone());
     let sides = Sides::new(source, mirror, patterns);
-    if let (Some(example), true, true) = (example, sides.source.is_empty(), sides.mirror.is_empty()) {
-        return Err(Failure { side: Side::Source, error: nothing_meant(patterns, &example) });
+    // A repository may have no tags yet.
+    let may_be_none = patterns.iter().any(|pattern| ["refs/heads/*", "refs/tags/*"].contains(&pattern.as_str()));
+    if let (Some(example), true, true) = (example, sides.source.is_empty(), sides.mirror.is_empty())
+        && !may_be_none
+    {
+        return Err(failed(nothing_meant(patterns, &example)));
     }
     let differing = sides.differing();
     let awaited = comparison::awaited(&differing, seen);

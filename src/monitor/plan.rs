@@ -1,6 +1,7 @@
 //! What a sync by hand would do, and what came of it.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::comparison::Compared;
 use super::definition::MirrorDefinition;
@@ -10,6 +11,7 @@ use super::status::MirrorStatus;
 use super::words::some;
 use crate::error::{Error, Result};
 use crate::ports::{RefUpdate, Transfer, Updated};
+use crate::spec::info::ObjectId;
 
 /// What a sync would do, found out just now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +26,8 @@ pub struct Plan {
     pub behind_commits: Option<u64>,
     /// The source has none of the refs that are compared: whatever the mirror has would be deleted.
     pub is_source_empty: bool,
+    /// Stands for all of `updates`: whoever agreed to them says by it what he agreed to.
+    pub digest: String,
 }
 
 /// What would become of one ref of the mirror.
@@ -61,13 +65,16 @@ impl UpdateKind {
 }
 
 /// What a sync may do besides taking over what is new.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sync {
     /// Overwrite what diverged.
     pub force: bool,
     /// Delete what the source does not have (any more).
     pub prune: bool,
+    /// The digest of the plan that was agreed to: nothing is done if there is another one by now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
 }
 
 /// Told how far a sync is; `false` gives it up.
@@ -108,18 +115,25 @@ impl Plan {
                 ahead_commits: relation.map(|relation| relation.ahead),
             }
         });
+        let updates: Vec<Planned> = updates.collect();
         Plan {
             name: definition.name.clone(),
             source: definition.source(),
             mirror: definition.mirror(),
-            updates: updates.collect(),
+            digest: digest(&updates),
+            updates,
             behind_commits: compared.difference.as_ref().map_or(Some(0), |difference| difference.behind_commits),
             is_source_empty: sight.sides.source.is_empty() && !sight.sides.mirror.is_empty(),
         }
     }
 
     /// What is to be done of it; refused where something would be lost that nobody said may be.
-    pub(super) fn wanted(&self, wanted: Sync) -> Result<Vec<RefUpdate>> {
+    pub(super) fn wanted(&self, wanted: &Sync) -> Result<Vec<RefUpdate>> {
+        if wanted.plan.as_ref().is_some_and(|agreed| *agreed != self.digest) {
+            return Err(Error::conflict("a side has changed since the plan was shown: nothing was done")
+                .about(&self.name)
+                .remedy("look at what would be done now, and agree to that"));
+        }
         let is_meant = |planned: &&Planned| wanted.prune || planned.kind != UpdateKind::Delete;
         let meant: Vec<&Planned> = self.updates.iter().filter(is_meant).collect();
         if wanted.prune && self.is_source_empty && !wanted.force {
@@ -137,4 +151,16 @@ impl Plan {
         }
         Ok(meant.into_iter().map(|planned| planned.update.clone()).collect())
     }
+}
+
+/// The same for the same updates, whatever histories say of them.
+fn digest(updates: &[Planned]) -> String {
+    let mut hasher = Sha256::new();
+    for Planned { update, kind, is_diverged, .. } in updates {
+        let id = |id: Option<ObjectId>| id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+        let (from, to) = (id(update.from), id(update.to));
+        // No name of a ref holds a space or a line's end.
+        hasher.update(format!("{} {is_diverged} {from} {to} {}\n", kind.as_str(), update.name));
+    }
+    hex::encode(&hasher.finalize()[..16])
 }

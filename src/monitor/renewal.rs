@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use super::definition::Renewal;
 use super::state::{RenewalMark, State};
 use super::status::{RenewalStatus, Renewed};
-use super::telling::{Tidings, reminder_after};
+use super::telling::{REMIND_OF_UNCERTAIN, Tidings, reminder_after};
 
 /// Days ahead on which people are told, the least urgent first.
 const AHEAD: [i64; 4] = [30, 14, 7, 1];
@@ -31,17 +31,22 @@ pub fn status(renewal: &Renewal, history: &[Renewed], has_mail: bool, now: DateT
     }
 }
 
-/// What is to be told of it now.
-pub fn tell(state: &mut State, due: NaiveDate, now: DateTime<Utc>) -> Option<Tidings> {
+/// What is to be told of it now. `is_uncertain` says that nobody knows whether the last letter arrived.
+pub fn tell(state: &mut State, due: NaiveDate, is_uncertain: bool, now: DateTime<Utc>) -> Option<Tidings> {
     if state.is_paused {
         return None;
     }
-    let stage = stage((due - now.date_naive()).num_days());
-    let before = state.renewal.take();
+    let days_left = (due - now.date_naive()).num_days();
+    let stage = stage(days_left);
+    // A letter of a day that is long to come: the clock was ahead. What it told is to be told again when it is true.
+    let before = state.renewal.take().map(|mark| {
+        let is_ahead = mark.due == due && mark.told.is_some_and(|told| days_left > told + 1);
+        if is_ahead { RenewalMark::new(due, stage) } else { mark }
+    });
     let was_told = before.as_ref().is_some_and(|mark| mark.told.is_some());
     match before {
         Some(mark) if mark.due == due => {
-            let (mark, tidings) = go_on(mark, stage, now);
+            let (mark, tidings) = go_on(mark, stage, is_uncertain, now);
             state.renewal = Some(mark);
             tidings
         }
@@ -51,7 +56,7 @@ pub fn tell(state: &mut State, due: NaiveDate, now: DateTime<Utc>) -> Option<Tid
             was_told.then_some(Tidings::Renewed { was_due: mark.due })
         }
         _ => {
-            let (mark, tidings) = go_on(RenewalMark::new(due, None), stage, now);
+            let (mark, tidings) = go_on(RenewalMark::new(due, None), stage, false, now);
             state.renewal = Some(mark);
             tidings
         }
@@ -59,23 +64,29 @@ pub fn tell(state: &mut State, due: NaiveDate, now: DateTime<Utc>) -> Option<Tid
 }
 
 /// Whether `tell` may have something to say or to note, without changing anything.
-pub fn is_due(state: &State, due: NaiveDate, now: DateTime<Utc>) -> bool {
+pub fn is_due(state: &State, due: NaiveDate, is_uncertain: bool, now: DateTime<Utc>) -> bool {
     !state.is_paused && {
         let mut copy = State { renewal: state.renewal.clone(), ..State::new(String::new(), String::new(), now) };
-        tell(&mut copy, due, now).is_some() || copy.renewal != state.renewal
+        tell(&mut copy, due, is_uncertain, now).is_some() || copy.renewal != state.renewal
     }
 }
 
 /// When there may be something to tell next: with the next day, or with the next reminder.
-pub fn next(state: &State, now: DateTime<Utc>) -> DateTime<Utc> {
+pub fn next(state: &State, is_uncertain: bool, now: DateTime<Utc>) -> DateTime<Utc> {
     let tomorrow = now.date_naive().succ_opt().unwrap_or(NaiveDate::MAX).and_time(NaiveTime::MIN).and_utc();
-    let reminder = state.renewal.as_ref().and_then(|mark| mark.next_reminder);
+    let reminder = state.renewal.as_ref().and_then(|mark| mark.due_reminder(is_uncertain));
     reminder.map_or(tomorrow, |reminder| reminder.min(tomorrow))
 }
 
 impl RenewalMark {
     fn new(due: NaiveDate, told: Option<i64>) -> RenewalMark {
-        RenewalMark { due, told, overdue_told_at: None, next_reminder: None }
+        RenewalMark { due, told, overdue_told_at: None, next_reminder: None, reminders: 0, letter: String::new() }
+    }
+
+    /// Sooner where nobody knows whether the letter arrived.
+    fn due_reminder(&self, is_uncertain: bool) -> Option<DateTime<Utc>> {
+        let sooner = self.overdue_told_at.filter(|_| is_uncertain && self.reminders == 0);
+        self.next_reminder.map(|next| sooner.map_or(next, |told| next.min(told + REMIND_OF_UNCERTAIN)))
     }
 }
 
@@ -87,21 +98,27 @@ fn stage(days_left: i64) -> Option<i64> {
     }
 }
 
-fn go_on(mark: RenewalMark, stage: Option<i64>, now: DateTime<Utc>) -> (RenewalMark, Option<Tidings>) {
+fn go_on(
+    mark: RenewalMark,
+    stage: Option<i64>,
+    is_uncertain: bool,
+    now: DateTime<Utc>,
+) -> (RenewalMark, Option<Tidings>) {
     let Some(urgency) = stage else { return (mark, None) };
     let is_news = mark.told.is_none_or(|told| urgency < told);
     match (urgency == OVERDUE, is_news) {
         (false, true) => (RenewalMark { told: stage, ..mark }, Some(Tidings::RenewalDue)),
         (true, true) => {
             let next_reminder = Some(reminder_after(now, now));
-            let mark = RenewalMark { told: stage, overdue_told_at: Some(now), next_reminder, ..mark };
+            let mark = RenewalMark { told: stage, overdue_told_at: Some(now), next_reminder, reminders: 0, ..mark };
             (mark, Some(Tidings::RenewalOverdue))
         }
-        (true, false) if mark.next_reminder.is_none_or(|next| now >= next) => {
+        (true, false) if mark.due_reminder(is_uncertain).is_none_or(|next| now >= next) => {
             let told = mark.overdue_told_at.unwrap_or(now);
             let next_reminder = Some(reminder_after(told, now));
             let tidings = mark.next_reminder.map(|_| Tidings::RenewalReminder);
-            (RenewalMark { overdue_told_at: Some(told), next_reminder, ..mark }, tidings)
+            let reminders = mark.reminders + 1;
+            (RenewalMark { overdue_told_at: Some(told), next_reminder, reminders, ..mark }, tidings)
         }
         _ => (mark, None),
     }
@@ -123,12 +140,12 @@ mod tests {
         let from = moment(&format!("{from} 00:10"));
         let mut told = Vec::new();
         for now in (0..days).map(|days| from + TimeDelta::days(days)) {
-            assert_eq!(is_due(state, due, now), {
+            assert_eq!(is_due(state, due, false, now), {
                 let mut copy = state.clone();
-                tell(&mut copy, due, now);
+                tell(&mut copy, due, false, now);
                 copy.renewal != state.renewal
             });
-            told.extend(tell(state, due, now).map(|tidings| (now.date_naive().to_string(), tidings)));
+            told.extend(tell(state, due, false, now).map(|tidings| (now.date_naive().to_string(), tidings)));
         }
         told
     }

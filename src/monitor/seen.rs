@@ -76,6 +76,8 @@ impl RefSeen {
         has: &dyn Fn(&str) -> bool,
     ) -> RefSeen {
         let mut pending = self.pending.clone();
+        // Of a clock that was ahead: nothing was seen in the future.
+        pending.iter_mut().for_each(|one| one.since = one.since.min(at));
         if self.mirror != mirror {
             let is_reached = |one: &Pending| one.id == mirror || one.id.as_deref().is_some_and(has);
             let reached = pending.iter().rposition(|one| one.id != source && is_reached(one));
@@ -101,6 +103,16 @@ impl RefSeen {
             None => (self.past.clone(), self.source.clone()),
         };
         RefSeen { source, past, mirror, vouched: self.vouched.clone(), pending, diverged_since: None }
+    }
+
+    /// The same ref at a later look that reached the source alone.
+    pub fn follow_source(&self, source: Option<String>, at: DateTime<Utc>) -> RefSeen {
+        let last = self.pending.last().map_or(&self.source, |last| &last.id);
+        if *last == source {
+            return self.clone();
+        }
+        let now = self.follow((source, self.mirror.clone()), true, at, &|_| false);
+        RefSeen { diverged_since: self.diverged_since, ..now }
     }
 
     /// Since when it is not the same.

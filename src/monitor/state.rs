@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::Day;
 use super::status::Difference;
+use super::telling::{latest_reminder, reminder_after};
 use crate::ports::{Condition, Letter, Side};
 
 /// A mirror's state, saved whole.
@@ -95,6 +96,9 @@ pub struct RenewalMark {
     /// When it was told to be overdue.
     pub overdue_told_at: Option<DateTime<Utc>>,
     pub next_reminder: Option<DateTime<Utc>>,
+    pub reminders: u32,
+    /// The last letter's id.
+    pub letter: String,
 }
 
 /// What a check found.
@@ -181,6 +185,29 @@ impl State {
         self.today.most_behind_refs = self.today.most_behind_refs.max(difference.behind_refs);
         let lag = difference.since.map_or(0, |since| (at - since).num_seconds());
         self.today.longest_lag_seconds = self.today.longest_lag_seconds.max(u64::try_from(lag).unwrap_or_default());
+    }
+
+    /// After a clock that was ahead was set right: nothing was found or told in the future, and nobody waits for it.
+    pub fn set_back(&mut self, now: DateTime<Utc>) {
+        let moments = [&mut self.since, &mut self.run_since, &mut self.last_attempt, &mut self.last_success];
+        for at in moments.into_iter().chain([&mut self.last_in_sync]).flatten() {
+            *at = now.min(*at);
+        }
+        if let Some(recovery) = &mut self.recovery {
+            recovery.at = now.min(recovery.at);
+        }
+        if let Some(trouble) = &mut self.trouble {
+            trouble.since = now.min(trouble.since);
+            trouble.told.iter_mut().for_each(|(_, at)| *at = now.min(*at));
+            if trouble.told_at > now {
+                (trouble.told_at, trouble.next_reminder) = (now, reminder_after(now, now));
+            }
+            trouble.next_reminder = trouble.next_reminder.min(latest_reminder(now));
+        }
+        if let Some(mark) = &mut self.renewal {
+            mark.overdue_told_at = mark.overdue_told_at.map(|at| now.min(at));
+            mark.next_reminder = mark.next_reminder.map(|next| next.min(latest_reminder(now)));
+        }
     }
 
     /// The next letter's id, which no other one ever had.

@@ -48,7 +48,7 @@ const REMIND_AFTER: [i64; 3] = [1, 3, 7];
 const REMIND_EVERY: i64 = 14;
 
 /// Instead of the first day where nobody knows whether the letter arrived.
-const REMIND_OF_UNCERTAIN: TimeDelta = TimeDelta::hours(1);
+pub(super) const REMIND_OF_UNCERTAIN: TimeDelta = TimeDelta::hours(1);
 
 /// So many checks in a row have to find it well before that is told.
 const WELL: u32 = 3;
@@ -134,6 +134,11 @@ pub fn reminder_after(told: DateTime<Utc>, at: DateTime<Utc>) -> DateTime<Utc> {
     let later = (1..).map(|nth| last + nth * REMIND_EVERY);
     let mut moments = REMIND_AFTER.into_iter().chain(later).map(|days| told + TimeDelta::days(days));
     moments.find(|moment| *moment > at).expect("there is always a later one")
+}
+
+/// No reminder is further away.
+pub fn latest_reminder(at: DateTime<Utc>) -> DateTime<Utc> {
+    at + TimeDelta::days(REMIND_EVERY)
 }
 
 fn due(trouble: &Trouble, is_uncertain: bool) -> DateTime<Utc> {

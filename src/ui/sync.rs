@@ -56,6 +56,8 @@ struct PlanTable {
     /// Whether something is deleted only where that is said.
     wants_prune: bool,
     is_source_empty: bool,
+    /// What the reader agrees to.
+    digest: String,
 }
 
 struct PlanRow {
@@ -111,6 +113,7 @@ impl PlanTable {
             wants_force: plan.updates.iter().any(|planned| planned.is_diverged),
             wants_prune: plan.updates.iter().any(|planned| planned.kind == UpdateKind::Delete),
             is_source_empty: plan.is_source_empty,
+            digest: plan.digest,
             source: plan.source,
             mirror: plan.mirror,
             rows,

@@ -191,7 +191,8 @@ fn planned(name: &str, ends: [Option<u8>; 2], kind: UpdateKind, is_diverged: boo
 
 fn plan(updates: Vec<Planned>) -> Plan {
     let MirrorStatus { source, mirror, name, .. } = in_sync("library");
-    Plan { name, source, mirror, updates, behind_commits: Some(6), is_source_empty: false }
+    let digest = "5f0c".repeat(8);
+    Plan { name, source, mirror, updates, behind_commits: Some(6), is_source_empty: false, digest }
 }
 
 fn compare(row: &str, page: &impl Template) {

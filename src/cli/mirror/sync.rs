@@ -12,7 +12,7 @@ use crate::cli::cache::print::{Bar, Cell, Output, count, plain, size};
 use crate::cli::control::{Control, Place};
 use crate::cli::exit::{Exit, Failure};
 use crate::error::{Error, Result};
-use crate::monitor::{Plan, Planned, Said, Synced, UpdateKind};
+use crate::monitor::{Plan, Planned, Said, Sync, Synced, UpdateKind};
 use crate::ports::Transfer;
 
 /// Make a mirror what its source is, by hand: fetch from the source, push to the mirror.
@@ -74,7 +74,9 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
     if !meant.iter().any(|planned| arguments.loses(planned)) {
         confirm(arguments, meant.len()).await?;
     }
-    let synced = sync(&control, arguments).await?;
+    // Whoever said beforehand that it may be done did not say it of this plan.
+    let agreed = (!arguments.yes).then_some(&*plan.digest);
+    let synced = sync(&control, arguments, agreed).await?;
     if arguments.json {
         output.json(&Said::Synced(Box::new(synced.clone())))?;
     } else {
@@ -178,8 +180,8 @@ async fn confirm(arguments: &Arguments, number: usize) -> Result<(), Failure> {
     }
 }
 
-async fn sync(control: &Control, arguments: &Arguments) -> Result<Synced, Failure> {
-    let body = json!({ "force": arguments.force, "prune": arguments.prune });
+async fn sync(control: &Control, arguments: &Arguments, agreed: Option<&str>) -> Result<Synced, Failure> {
+    let body = Sync { force: arguments.force, prune: arguments.prune, plan: agreed.map(str::to_owned) };
     let target = format!("/api/v1/mirrors/{}/sync", segment(&arguments.name));
     let (bar, mut synced) = (Bar::new(), None);
     let done = control.lines(Method::POST, &target, Some(&body), |line| {

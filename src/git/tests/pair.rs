@@ -30,6 +30,19 @@ fn refs_are_told_by_every_protocol() {
 }
 
 #[test]
+fn names_that_no_ref_has_do_not_look_like_an_empty_repository() {
+    for serving in [Serving::Newest, Serving::Oldest] {
+        let two = Two::new(serving);
+        commit(&two.source, "main", 1);
+        let party = |web: &WebServer| Party { url: web.url("/repo.git"), client: two.client.clone() };
+        let master = vec!["refs/heads/master".to_owned()];
+        let repositories = Arc::clone(&two.repositories);
+        let pair = MirrorPair::new(repositories, party(&two.webs[0]), party(&two.webs[1]), master).expect("addresses");
+        assert_eq!(names(&pair.refs(Side::Source).expect("refs")), ["refs/heads/main"], "{serving:?}");
+    }
+}
+
+#[test]
 fn what_is_the_same_costs_two_small_requests_a_side_and_no_disk() {
     let two = Two::new(Serving::Newest);
     let tip = commit(&two.source, "main", 1);

@@ -41,7 +41,7 @@ pub struct Visit<'a> {
 
 /// What a POST may bring.
 const RENEWAL: &[&str] = &["until", "by", "force"];
-const SYNC: &[&str] = &["force", "prune"];
+const SYNC: &[&str] = &["force", "prune", "plan"];
 
 impl Page {
     /// The template of its address, for the log and the metrics.
@@ -126,8 +126,9 @@ pub async fn act(page: &Page, visit: &Visit<'_>, body: &Bytes) -> Result<Shown> 
         }
         Page::Sync(name) => {
             let form = Form::parse(body, SYNC)?;
-            let wanted = Sync { force: form.is_ticked("force"), prune: form.is_ticked("prune") };
-            visit.syncs.begin(watching(visit)?, name, wanted)?;
+            let plan = form.text("plan").map(str::to_owned);
+            let wanted = Sync { force: form.is_ticked("force"), prune: form.is_ticked("prune"), plan };
+            visit.syncs.begin(watching(visit)?, name, wanted.clone())?;
             let by = &visit.guest.name;
             tracing::info!(mirror = name, wanted.force, wanted.prune, by, "sync asked for");
             page.address()

@@ -2,25 +2,37 @@
 
 use std::sync::{Arc, PoisonError};
 
-use chrono::{DateTime, Utc};
-use tokio::sync::{Semaphore, watch};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::watch;
 
 use super::mirror::Mirror;
 use super::{Watched, Way};
 use crate::error::{Error, Result};
-use crate::monitor::comparison::Compared;
+use crate::monitor::comparison::{self, Compared, Sides};
 use crate::monitor::definition::{MirrorDefinition, MirrorKind, RefPattern};
 use crate::monitor::history::Event;
 use crate::monitor::look::{self, Failure, Sight};
 use crate::monitor::seen::Seen;
-use crate::monitor::state::{Change, Found};
+use crate::monitor::state::{Change, Found, State};
 use crate::monitor::status::MirrorStatus;
 use crate::monitor::{canary, kept, letter, schedule, telling};
-use crate::ports::{Pair, Source, Store};
+use crate::ports::{Condition, Pair, RemoteRef, Side, Source, Store};
 use crate::spec::path::ModulePath;
+
+/// So long after a look another one may be made for what becomes stale.
+const TURN_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// What a check under way will come to.
 pub(super) type Landing = watch::Receiver<Option<Result<MirrorStatus>>>;
+
+/// When a check that is asked for begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Somebody waits for it.
+    AtOnce,
+    /// With others that are due, a few at a time.
+    Scheduled,
+}
 
 /// Waits for a check that is under way.
 pub(super) async fn landed(mut landing: Landing) -> Result<MirrorStatus> {
@@ -31,7 +43,7 @@ pub(super) async fn landed(mut landing: Landing) -> Result<MirrorStatus> {
 
 impl Mirror {
     /// Joins the check that is under way, or begins one; who goes away takes nobody's check along.
-    pub(super) fn fly(self: &Arc<Mirror>, places: Option<Arc<Semaphore>>) -> Landing {
+    pub(super) fn fly(self: &Arc<Mirror>, turn: Turn) -> Landing {
         let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(landing) = &*flight {
             return landing.clone();
@@ -41,13 +53,12 @@ impl Mirror {
         let under_way = UnderWay(self.clone());
         tokio::spawn(async move {
             let mirror = under_way.0.clone();
-            let _place = match &places {
-                Some(places) => places.acquire().await.ok(),
-                None => None,
-            };
-            let result = mirror.check().await;
-            if result.is_err() {
-                // Nothing could be written down; the next one may do better.
+            let result = mirror.check(turn).await;
+            if let Err(error) = &result {
+                // Nothing could be written down; the next one may do better. Nobody else may be there to hear of it.
+                if !mirror.is_retired() {
+                    tracing::error!(mirror = mirror.name(), %error, "a check came to nothing");
+                }
                 let every = mirror.watched().definition.check_every;
                 mirror.plan_check(Some(schedule::next(mirror.name(), every, mirror.world.clock.now())));
             }
@@ -61,9 +72,28 @@ impl Mirror {
         self.flight.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    async fn check(self: &Arc<Mirror>) -> Result<MirrorStatus> {
+    async fn check(self: &Arc<Mirror>, turn: Turn) -> Result<MirrorStatus> {
+        // Before a place is taken: a sync may last for hours.
         let _busy = self.busy.lock().await;
+        if turn == Turn::AtOnce {
+            return self.check_alone().await;
+        }
+        let hosts = |definition: &MirrorDefinition| [Side::Source, Side::Mirror].map(|side| definition.host(side));
+        let hosts: Vec<String> = hosts(&self.watched().definition).into_iter().flatten().collect();
+        let _place = self.world.places.take(&hosts).await;
         self.check_alone().await
+    }
+
+    /// Notes which hosts are silent.
+    fn note_hosts(&self, definition: &MirrorDefinition, found: &Found) {
+        let reached = [(Side::Source, false), (Side::Mirror, false)];
+        let silent = found.failed.filter(|_| found.condition == Condition::Unreachable).map(|side| (side, true));
+        let noted = if found.difference.is_some() { reached.to_vec() } else { silent.into_iter().collect() };
+        for (side, is_silent) in noted {
+            if let Some(host) = definition.host(side) {
+                self.world.places.note(&host, is_silent);
+            }
+        }
     }
 
     /// For who holds `busy`.
@@ -87,6 +117,7 @@ impl Mirror {
         if let Some(save) = looked.save.filter(|_| !self.is_retired()) {
             save(&*self.world.store)?;
         }
+        self.note_hosts(definition, &looked.found);
         let (change, next_check) = self.change(at, |state| {
             if state.is_paused {
                 return (None, None);
@@ -102,7 +133,7 @@ impl Mirror {
             self.tell_of_renewal(state, at);
             state.next_check = Some(match telling::is_unconfirmed(state) {
                 true => schedule::again(self.name(), definition.check_every, state.streak, at),
-                false => schedule::next(self.name(), definition.check_every, at),
+                false => schedule::next(self.name(), definition.check_every, at).min(turning(definition, state, at)),
             });
             (change, state.next_check)
         })?;
@@ -123,6 +154,17 @@ impl Mirror {
             false => tracing::info!(mirror = self.name(), from, to, summary, "a mirror changed"),
         }
     }
+}
+
+/// When what lags becomes stale, if nothing comes: nobody has to wait for that until the next look, which may be days
+/// away.
+fn turning(definition: &MirrorDefinition, state: &State, at: DateTime<Utc>) -> DateTime<Utc> {
+    let since = state.difference.as_ref().and_then(|difference| difference.since);
+    let max_lag = TimeDelta::from_std(definition.max_lag).ok();
+    let turns = since.zip(max_lag).filter(|_| state.condition == Condition::Lagging);
+    let turns = turns.and_then(|(since, max_lag)| since.checked_add_signed(max_lag));
+    // A busy repository may have something that turns all the time.
+    turns.map_or(DateTime::<Utc>::MAX_UTC, |turns| (turns + TimeDelta::seconds(1)).max(at + TURN_AFTER))
 }
 
 /// What a look found, and what is to be remembered of it where that changed.
@@ -168,6 +210,20 @@ pub(super) fn sighted(
     Ok((sight, seen, compared))
 }
 
+/// What is to be remembered of the source where the mirror was not reached. Blocking.
+fn source_alone(
+    name: &str,
+    source: Option<Vec<RemoteRef>>,
+    refs: &[RefPattern],
+    store: &dyn Store,
+    at: DateTime<Utc>,
+) -> Option<Save> {
+    let sides = Sides::new(source?, Vec::new(), refs);
+    let before: Seen = kept::seen(store, name);
+    let after = comparison::of_source(&sides.source, &before, at);
+    saving(name, &before, after)
+}
+
 fn git(
     name: &str,
     definition: &MirrorDefinition,
@@ -177,7 +233,9 @@ fn git(
     at: DateTime<Utc>,
 ) -> Looked {
     match sighted(name, pair, refs, store, at) {
-        Err(Failure { side, error }) => Looked::failed(Some(side), &error),
+        Err(Failure { side, error, source }) => {
+            Looked { save: source_alone(name, source, refs, store, at), ..Looked::failed(Some(side), &error) }
+        }
         Ok((sight, before, (compared, after))) => {
             if let Some(error) = &sight.error {
                 tracing::warn!(mirror = name, %error, "the histories of a mirror could not be compared");
@@ -213,7 +271,7 @@ async fn proxy(
 }
 
 impl Looked {
-    fn failed(side: Option<crate::ports::Side>, error: &Error) -> Looked {
+    fn failed(side: Option<Side>, error: &Error) -> Looked {
         Looked { found: Found::failed(side, error), save: None }
     }
 }

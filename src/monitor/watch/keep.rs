@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::check::{Landing, landed};
+use super::check::{Landing, Turn, landed};
 use super::mirror::Mirror;
 use super::{KEPT_AFTER, Watch};
 use crate::error::Result;
@@ -79,7 +79,7 @@ impl Watch {
                 Err(error) => tracing::error!(mirror = mirror.name(), %error, "a mirror's reminders ended early"),
             }
             if mirror.is_due(now) {
-                landings.push(mirror.fly(Some(self.places.clone())));
+                landings.push(mirror.fly(Turn::Scheduled));
             }
         }
         landings

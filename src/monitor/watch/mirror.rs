@@ -137,10 +137,14 @@ impl Mirror {
         }
         let before = self.state();
         let mut state = State::clone(&before);
-        if state.today.day < now.date_naive() {
-            kept::save_day(&*self.world.store, &self.name, &state.today)?;
-            state.today = Day::new(now.date_naive());
+        let today = now.date_naive();
+        if state.today.day != today {
+            kept::save_day(&*self.world.store, &self.name, &state.today, today)?;
+            // It is there already where the clock was set back.
+            let day = kept::day(&*self.world.store, &self.name, today)?;
+            state.today = day.unwrap_or_else(|| Day::new(today));
         }
+        state.set_back(now);
         let changed = change(&mut state);
         // A start, or a reload, seldom changes anything, and there may be hundreds of mirrors.
         if state != *before || !self.is_saved.load(Ordering::Acquire) {
@@ -173,8 +177,10 @@ impl Mirror {
         let watched = self.watched();
         let definition = &watched.definition;
         let id = state.number_letter(&self.name);
-        if let Some(trouble) = state.trouble.as_mut().filter(|_| !tidings.is_of_renewal()) {
-            trouble.letter.clone_from(&id);
+        match (tidings.is_of_renewal(), &mut state.trouble, &mut state.renewal) {
+            (true, _, Some(mark)) => mark.letter.clone_from(&id),
+            (false, Some(trouble), _) => trouble.letter.clone_from(&id),
+            _ => {}
         }
         let renewal = self.renewal(definition, at);
         let about = About { definition, state, renewal: renewal.as_ref(), at };
@@ -199,7 +205,8 @@ impl Mirror {
 
     pub(super) fn tell_of_renewal(&self, state: &mut State, now: DateTime<Utc>) {
         let due = self.renewal(&self.watched().definition, now).map(|renewal| renewal.due);
-        if let Some(tidings) = due.and_then(|due| renewal::tell(state, due, now)) {
+        let is_uncertain = self.is_renewal_uncertain(state);
+        if let Some(tidings) = due.and_then(|due| renewal::tell(state, due, is_uncertain, now)) {
             self.tell(state, &tidings, now);
         }
     }
@@ -210,7 +217,7 @@ impl Mirror {
         let due = self.renewal(&self.watched().definition, now).map(|renewal| renewal.due);
         !state.unposted.is_empty()
             || (reminder.is_some_and(|at| at <= now) && self.is_fresh(&state, now))
-            || due.is_some_and(|due| renewal::is_due(&state, due, now))
+            || due.is_some_and(|due| renewal::is_due(&state, due, self.is_renewal_uncertain(&state), now))
     }
 
     /// When something is due by the clock next; what waits for a check does not count.
@@ -218,7 +225,7 @@ impl Mirror {
         let state = self.state();
         let reminder = telling::next_reminder(&state, self.is_uncertain(&state));
         let has_renewal = self.watched().definition.renewal.is_some() && !state.is_paused;
-        let renewal = has_renewal.then(|| renewal::next(&state, now));
+        let renewal = has_renewal.then(|| renewal::next(&state, self.is_renewal_uncertain(&state), now));
         reminder.into_iter().chain(renewal).filter(|at| *at > now).min()
     }
 
@@ -230,6 +237,10 @@ impl Mirror {
 
     fn is_uncertain(&self, state: &State) -> bool {
         state.trouble.as_ref().is_some_and(|trouble| self.world.outbox.is_uncertain(&trouble.letter))
+    }
+
+    fn is_renewal_uncertain(&self, state: &State) -> bool {
+        state.renewal.as_ref().is_some_and(|mark| self.world.outbox.is_uncertain(&mark.letter))
     }
 
     /// Writes down that what lapses was renewed. Blocking.
@@ -255,8 +266,9 @@ impl Mirror {
     }
 
     pub(super) fn history(&self) -> Result<Vec<HistoryRow>> {
-        let mut rows = self.state().today.rows();
-        rows.extend(kept::history(&*self.world.store, &self.name, self.world.clock.now())?);
+        let state = self.state();
+        let mut rows = state.today.rows();
+        rows.extend(kept::history(&*self.world.store, &self.name, &state.today, self.world.clock.now())?);
         Ok(rows)
     }
 

@@ -3,6 +3,7 @@
 mod check;
 mod keep;
 mod mirror;
+mod places;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use super::definition::MirrorDefinition;
 use super::history::HistoryRow;
@@ -22,16 +23,14 @@ use super::state::State;
 use super::status::MirrorStatus;
 use crate::error::{Error, Result};
 use crate::ports::{Clock, Mirrors, Pair, Source, Standing, Store};
-use check::landed;
+use check::{Turn, landed};
 use mirror::Mirror;
+use places::Places;
 
 pub use keep::keep;
 
 /// So long the state of a mirror that left the configuration is kept: it may come back.
 const KEPT_AFTER: TimeDelta = TimeDelta::days(30);
-
-/// So many scheduled checks run at a time: one that waits for a server that is silent costs nobody else his turn.
-const PLACES: usize = 16;
 
 /// The mirrors that are watched. States are in the store, and in memory for who asks.
 pub struct Watch {
@@ -39,8 +38,6 @@ pub struct Watch {
     mirrors: RwLock<BTreeMap<String, Arc<Mirror>>>,
     /// Something was appointed: the next check may be sooner.
     appointed: Notify,
-    /// Scheduled checks that run at a time.
-    places: Arc<Semaphore>,
     /// The day on which mirrors that are gone were forgotten last.
     tidied: Mutex<Option<NaiveDate>>,
 }
@@ -54,6 +51,8 @@ pub(super) struct World {
     pub(super) landed: Notify,
     /// Letters were posted.
     pub(super) posted: Notify,
+    /// Scheduled checks that run at a time.
+    places: Arc<Places>,
 }
 
 /// A mirror that is to be watched, and how both sides are asked.
@@ -73,12 +72,12 @@ pub enum Way {
 impl Watch {
     /// Nothing is watched until mirrors are appointed. Blocking.
     pub fn open(store: Arc<dyn Store>, clock: Arc<dyn Clock>, outbox: Arc<Outbox>) -> Result<Watch> {
-        let world = World { store, clock, outbox, landed: Notify::new(), posted: Notify::new() };
+        let world =
+            World { store, clock, outbox, landed: Notify::new(), posted: Notify::new(), places: Arc::default() };
         Ok(Watch {
             world: Arc::new(world),
             mirrors: RwLock::default(),
             appointed: Notify::new(),
-            places: Arc::new(Semaphore::new(PLACES)),
             tidied: Mutex::default(),
         })
     }
@@ -128,7 +127,7 @@ impl Watch {
     /// Checks it now. Whoever asks while a check is under way gets what that one finds; a mirror that is paused is
     /// left alone.
     pub async fn check(&self, name: &str) -> Result<MirrorStatus> {
-        landed(self.find(name)?.fly(None)).await
+        landed(self.find(name)?.fly(Turn::AtOnce)).await
     }
 
     /// What a sync would do.

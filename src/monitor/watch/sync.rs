@@ -38,7 +38,7 @@ impl Mirror {
         let _busy = self.busy.lock().await;
         let (pair, _) = self.pair()?;
         let plan = self.plan_alone().await?;
-        let updates = plan.wanted(wanted)?;
+        let updates = plan.wanted(&wanted)?;
         let outcome = match updates.is_empty() {
             true => Ok(Vec::new()),
             false => bring(pair, updates, progress).await,
@@ -54,7 +54,7 @@ impl Mirror {
         let (mirror, at) = (self.clone(), self.world.clock.now());
         let planned = tokio::task::spawn_blocking(move || {
             let sighted = sighted(mirror.name(), &*pair, &refs, &*mirror.world.store, at);
-            let (sight, _, compared) = sighted.map_err(|Failure { side, error }| of_side(side.as_str(), &error))?;
+            let (sight, _, compared) = sighted.map_err(|Failure { side, error, .. }| of_side(side.as_str(), &error))?;
             Ok(Plan::new(&mirror.watched().definition, &sight, &compared))
         });
         let planned: Result<Plan> =

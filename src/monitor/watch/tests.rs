@@ -1,5 +1,6 @@
 //! The watch over mirrors in memory, by a clock set by hand.
 
+mod odd;
 mod syncing;
 mod year;
 

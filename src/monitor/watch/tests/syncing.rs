@@ -54,7 +54,7 @@ async fn what_diverged_is_named_and_overwritten_only_by_force() {
                     with force it is overwritten";
     assert_eq!(refused.to_string(), expected);
     assert_eq!(planned(&watch).await.len(), 2, "nothing was done");
-    let wanted = Sync { force: true, prune: false };
+    let wanted = Sync { force: true, prune: false, plan: None };
     let synced = watch.sync(MIRROR, wanted, Box::new(all)).await.expect("a sync");
     assert_eq!((synced.updated.len(), synced.status.condition), (2, Condition::InSync));
     let events: Vec<Event> = watch.history(MIRROR).expect("a history").into_iter().map(|row| row.event).collect();
@@ -71,7 +71,7 @@ async fn nothing_is_deleted_without_prune() {
     world.pair.set(Side::Source, "main=b");
     let synced = watch.sync(MIRROR, Sync::default(), Box::new(all)).await.expect("a sync");
     assert_eq!((synced.updated.len(), synced.status.condition), (1, Condition::Lagging));
-    let wanted = Sync { force: false, prune: true };
+    let wanted = Sync { force: false, prune: true, plan: None };
     let synced = watch.sync(MIRROR, wanted, Box::new(all)).await.expect("a sync");
     assert_eq!((synced.updated.len(), synced.status.condition), (1, Condition::InSync));
 }
@@ -84,7 +84,7 @@ async fn an_empty_source_does_not_empty_the_mirror() {
     world.pair.set(Side::Mirror, "main=b");
     watch.check(MIRROR).await.expect("a check");
     world.pair.set(Side::Source, "");
-    let wanted = Sync { force: false, prune: true };
+    let wanted = Sync { force: false, prune: true, plan: None };
     let refused = watch.sync(MIRROR, wanted, Box::new(all)).await.expect_err("all would be lost");
     let expected = "python-gitlab: the source has none of the refs: everything on the mirror would be deleted\n\
                     with force it is deleted all the same";
@@ -112,4 +112,23 @@ async fn without_histories_an_overwrite_needs_force() {
     world.pair.set(Side::Source, "main=b next=b");
     world.pair.set(Side::Mirror, "main=a");
     assert_eq!(planned(&watch).await, ["!overwrite refs/heads/main", "create refs/heads/next"]);
+}
+
+#[tokio::test]
+async fn what_was_agreed_to_is_what_is_done_or_nothing_is() {
+    let world = World::new("a-b-c");
+    let watch = world.watch();
+    world.pair.set(Side::Source, "main=b");
+    world.pair.set(Side::Mirror, "main=a");
+    let plan = watch.plan(MIRROR).await.expect("a plan");
+    let agreed = Sync { plan: Some(plan.digest.clone()), ..Sync::default() };
+    world.pair.set(Side::Source, "main=c");
+    let refused = watch.sync(MIRROR, agreed.clone(), Box::new(all)).await.expect_err("another plan");
+    let expected = "python-gitlab: a side has changed since the plan was shown: nothing was done\n\
+                    look at what would be done now, and agree to that";
+    assert_eq!((refused.kind(), refused.to_string().as_str()), (Kind::Conflict, expected));
+    assert_eq!(planned(&watch).await, ["forward refs/heads/main"], "nothing was done");
+    world.pair.set(Side::Source, "main=b");
+    assert_eq!(watch.plan(MIRROR).await.expect("a plan").digest, plan.digest);
+    assert_eq!(watch.sync(MIRROR, agreed, Box::new(all)).await.expect("a sync").status.condition, Condition::InSync);
 }
