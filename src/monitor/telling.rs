@@ -37,6 +37,8 @@ impl Tidings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
     pub was: Condition,
+    /// Whether it was told as refused at some time: who heard that it began hears that it is over.
+    pub was_told_refused: bool,
     pub since: DateTime<Utc>,
     /// The first check that found it well.
     pub until: DateTime<Utc>,
@@ -99,8 +101,9 @@ pub fn after_check(state: &mut State, at: DateTime<Utc>) -> Option<Tidings> {
         (Some(trouble), false) if state.run >= held(&trouble) => {
             state.recovery = Some(Recovery { at, returns: trouble.returns });
             let until = state.run_since.unwrap_or(at);
+            let was_told_refused = trouble.was_told(Condition::Refused);
             let (was, since, relapses) = (trouble.condition, trouble.since, trouble.relapses);
-            Some(Tidings::Recovered(Recovered { was, since, until, relapses }))
+            Some(Tidings::Recovered(Recovered { was, was_told_refused, since, until, relapses }))
         }
         (Some(trouble), false) => {
             state.trouble = Some(trouble);

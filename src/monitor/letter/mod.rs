@@ -187,7 +187,7 @@ impl About<'_> {
     /// Those who can renew, where it is their business.
     fn recipients(&self, tidings: &Tidings) -> Vec<String> {
         let was_refused = match tidings {
-            Tidings::Recovered(over) => over.was == Condition::Refused,
+            Tidings::Recovered(over) => over.was_told_refused,
             Tidings::Changed { was } => *was == Condition::Refused || self.state.condition == Condition::Refused,
             _ => self.state.condition == Condition::Refused,
         };
