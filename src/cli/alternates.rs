@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::config::MirrorSettings;
 use crate::error::Result;
 use crate::git::Mirrored;
-use crate::git::same::SameRepository;
-use crate::monitor::{MirrorKind, Reader};
+use crate::monitor::{MirrorDefinition, MirrorKind, Reader};
 use crate::net::Client;
 use crate::ports::{MayRead, Mirrors, Reading, Source};
 use crate::registry::definition::{UpstreamDefinition, UpstreamKind};
+use crate::spec::repository::SameRepository;
 use crate::upstream;
 
 /// All mirrors, and how they stand.
@@ -50,15 +50,9 @@ impl Alternates {
             let MirrorKind::Git { source, mirror, .. } = &settings.definition.kind else { continue };
             let (sources, mirrors) = (places(client, source), places(client, mirror));
             let name = &settings.definition.name;
-            if sources.last() == mirrors.last() {
-                tracing::warn!(
-                    mirror = name,
-                    "instead_of leads its source and itself to one place: nothing is compared"
-                );
-            }
             let instead = match view(settings) {
                 Ok(client) => {
-                    let may_read = self.may_read(definition, name, Reading::Instead);
+                    let may_read = self.may_read(definition, &settings.definition, Reading::Instead);
                     Some(Mirrored::Alternate { name: name.clone(), url: mirror.clone(), client, may_read })
                 }
                 Err(error) => {
@@ -67,7 +61,8 @@ impl Alternates {
                     None
                 }
             };
-            let always = Mirrored::Always { may_read: self.may_read(definition, name, Reading::Always) };
+            let always =
+                Mirrored::Always { may_read: self.may_read(definition, &settings.definition, Reading::Always) };
             all.push(GitMirror { sources, mirrors, instead, always });
         }
         GitMirrors(all)
@@ -80,7 +75,7 @@ impl Alternates {
         named.filter(|settings| matches!(settings.definition.kind, MirrorKind::Proxy { .. })).fold(
             source,
             |source, settings| {
-                let may_read = self.may_read(definition, &settings.definition.name, Reading::Always);
+                let may_read = self.may_read(definition, &settings.definition, Reading::Always);
                 Arc::new(upstream::Mirrored::new(source, may_read))
             },
         )
@@ -91,9 +86,9 @@ impl Alternates {
         definition.mirrors.iter().filter_map(of)
     }
 
-    fn may_read(&self, definition: &UpstreamDefinition, mirror: &str, reading: Reading) -> Arc<MayRead> {
-        let (name, on_stale) = (&definition.name, definition.on_stale);
-        let reader = Reader::new(name, mirror, reading, on_stale, self.standing.clone());
+    fn may_read(&self, upstream: &UpstreamDefinition, mirror: &MirrorDefinition, reading: Reading) -> Arc<MayRead> {
+        let reader = Reader::new(&upstream.name, &mirror.name, reading, upstream.on_stale, self.standing.clone());
+        let reader = reader.in_part(!mirror.kind.compares_all());
         Arc::new(move || reader.may_read())
     }
 }

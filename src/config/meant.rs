@@ -86,7 +86,7 @@ impl Reader {
         let names: Vec<Option<String>> = file.notify.iter().map(NotifyTable::called).collect();
         let channels = self.doubts.names("notify", names.iter());
         let names = self.doubts.names("mirror", file.mirror.iter().map(|table| &table.name));
-        let mirrors = self.mirrors(file.mirror, channels.as_deref());
+        let mirrors = self.mirrors(file.mirror, &file.git.instead_of, channels.as_deref());
         let known = names.map(|names| known_mirrors(names, &mirrors));
         let channels = self.channels(file.notify, file.smtp.is_some());
         let smtp = file.smtp.and_then(|table| self.smtp(table, &allow_insecure));
@@ -316,7 +316,13 @@ impl Reader {
     }
 
     /// `known` are the names of all channels, if they can be told.
-    fn mirrors(&mut self, tables: Vec<MirrorTable>, known: Option<&[String]>) -> Vec<MirrorSettings> {
+    fn mirrors(
+        &mut self,
+        tables: Vec<MirrorTable>,
+        instead_of: &BTreeMap<String, String>,
+        known: Option<&[String]>,
+    ) -> Vec<MirrorSettings> {
+        let instead_of: Vec<(String, String)> = instead_of.clone().into_iter().collect();
         let (mut mirrors, mut names) = (Vec::<MirrorSettings>::new(), Vec::new());
         for (at, table) in tables.into_iter().enumerate() {
             let (name, mut faults) = (table.name.clone(), Vec::new());
@@ -324,6 +330,7 @@ impl Reader {
             let read = mirror::read(table, &mut faults);
             if let Some(read) = &read {
                 read.look_for_twin(&mirrors, &mut faults);
+                read.look_for_itself(&instead_of, &mut faults);
             }
             look_for_twins(name, &mut names, "mirror", &mut faults);
             notify::look_for_channels(&channels, known, &mut faults);

@@ -298,6 +298,15 @@ impl MirrorSettings {
         }
     }
 
+    /// One that is compared with itself would be in sync for ever.
+    pub fn look_for_itself(&self, instead_of: &[(String, String)], faults: &mut Vec<Fault>) {
+        let definition = &self.definition;
+        if !faults.iter().any(|fault| fault.key == "mirror") && definition.kind.is_led_to_itself(instead_of) {
+            let expected = "another place than the source's, also after [git] instead_of";
+            faults.push(Fault::wrong("mirror", &definition.mirror(), expected));
+        }
+    }
+
     /// As a file would say it, with every default and no secret.
     pub fn table(&self) -> MirrorTable {
         let MirrorSettings { definition, source_auth, mirror_auth } = self;

@@ -11,24 +11,32 @@ use crate::spec::info::ObjectId;
 type Held = (ObjectId, Option<ObjectId>);
 
 /// What a mirror said in the place of its source, together with what is known better. `history` is what is here.
-pub(super) fn together(before: &Known, heard: Known, via: Via, history: &History) -> Known {
-    let told_by_origin = before.via().is_none();
-    // The mirror was looked at before the origin said this.
-    let is_older = told_by_origin && via.as_of.is_none_or(|as_of| as_of < before.asked());
-    let (old, new) = (held(before.raw()), held(heard.raw()));
+///
+/// It is always held against the source's own word, however often the mirror is asked meanwhile: what was put together
+/// the last time is worth no more than the mirror.
+pub(super) fn together(before: Option<&Known>, heard: Known, via: Via, history: &History) -> Known {
+    let Some(word) = before.and_then(Known::word) else {
+        let (is_known, at) = (via.stale.is_none(), via.as_of.unwrap_or(heard.asked()));
+        let heard = heard.heard_via(Some(via));
+        return if is_known { heard.worth(at) } else { heard };
+    };
+    // The mirror was looked at before its source said this.
+    let is_older = via.as_of.is_none_or(|as_of| as_of < word.at);
+    let (old, new) = (held(&word.raw), held(heard.raw()));
     let lacks = |(name, value): (&&str, &Held)| new.get(name) != Some(value);
     let via = match via.stale {
         None if is_older && old.iter().any(lacks) => {
-            let stale = Staleness { condition: Condition::Lagging, since: Some(before.asked()) };
+            let stale = Staleness { condition: Condition::Lagging, since: Some(word.at) };
             Via { stale: Some(stale), ..via }
         }
         _ => via,
     };
     if via.stale.is_none() {
-        return heard.heard_via(Some(via));
+        let at = via.as_of.map_or(word.at, |as_of| as_of.max(word.at));
+        return heard.heard_via(Some(via)).worth(at);
     }
     let asked = heard.asked();
-    Known::new(merged(&old, &new, history), asked).heard_via(Some(via))
+    Known::new(merged(&old, &new, history), asked).heard_via(Some(via)).beside(word.clone())
 }
 
 /// What is not here cannot be fetched of a mirror that lacks it, so it is left out.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::route::RETRY;
@@ -30,6 +31,28 @@ pub struct Known {
     refs: Arc<Refs>,
     asked: DateTime<Utc>,
     via: Option<Via>,
+    /// Where a mirror said them: what is known of their own source.
+    word: Option<Word>,
+}
+
+/// The refs as their source itself had them at a moment.
+#[derive(Debug, Clone)]
+pub struct Word {
+    pub raw: Arc<Vec<RawRef>>,
+    pub at: DateTime<Utc>,
+}
+
+/// What a file says besides the refs of those that a mirror said.
+#[derive(Serialize, Deserialize)]
+struct Borrowed {
+    #[serde(flatten)]
+    via: Via,
+    /// The moment of the source's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    word_at: Option<DateTime<Utc>>,
+    /// How many lines behind the refs it has; none where it is the refs themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    word: Option<usize>,
 }
 
 impl Known {
@@ -37,12 +60,32 @@ impl Known {
     pub fn new(mut raw: Vec<RawRef>, asked: DateTime<Utc>) -> Known {
         raw.retain(|line| line.name == "HEAD" || is_head(&line.name) || is_tag(&line.name));
         let refs = Arc::new(Refs::new(raw.iter().map(|line| (line.name.clone(), line.id))));
-        Known { raw: Arc::new(raw), refs, asked, via: None }
+        Known { raw: Arc::new(raw), refs, asked, via: None, word: None }
     }
 
     /// The same, heard of a mirror.
     pub fn heard_via(self, via: Option<Via>) -> Known {
         Known { via, ..self }
+    }
+
+    /// The same, beside what their source said itself.
+    pub fn beside(self, word: Word) -> Known {
+        Known { word: Some(word), ..self }
+    }
+
+    /// The same, as what their source had at a moment.
+    pub fn worth(self, at: DateTime<Utc>) -> Known {
+        let raw = Arc::clone(&self.raw);
+        self.beside(Word { raw, at })
+    }
+
+    /// What their source said last; `None` where only a mirror was ever heard that may say otherwise.
+    pub fn word(&self) -> Option<Word> {
+        match (&self.word, &self.via) {
+            (Some(word), _) => Some(word.clone()),
+            (None, Some(via)) if via.reading == Reading::Instead => None,
+            (None, _) => Some(Word { raw: Arc::clone(&self.raw), at: self.asked }),
+        }
     }
 
     /// The mirror that they were heard of.
@@ -114,8 +157,8 @@ impl Known {
         let text = std::fs::read_to_string(file).ok()?;
         let (head, body) = text.strip_prefix(FIRST_LINE)?.split_once('\n')?;
         let (asked, rest) = head.split_once(' ')?;
-        let (count, via) = match rest.split_once(' ') {
-            Some((count, via)) => (count, Some(serde_json::from_str(via).ok()?)),
+        let (count, borrowed) = match rest.split_once(' ') {
+            Some((count, borrowed)) => (count, Some(serde_json::from_str::<Borrowed>(borrowed).ok()?)),
             None => (rest, None),
         };
         let asked = DateTime::parse_from_rfc3339(asked).ok()?.to_utc();
@@ -126,16 +169,32 @@ impl Known {
                 Some(RawRef { name: name.to_owned(), id: ObjectId::parse(id)? })
             })
             .collect();
-        let raw = raw?;
-        (raw.len().to_string() == count).then(|| Known::new(raw, asked).heard_via(via))
+        let (mut raw, count) = (raw?, count.parse::<usize>().ok()?);
+        let behind = borrowed.as_ref().and_then(|borrowed| borrowed.word);
+        if raw.len() != count + behind.unwrap_or_default() {
+            return None;
+        }
+        let word = raw.split_off(count);
+        let known = Known::new(raw, asked);
+        let Some(Borrowed { via, word_at, .. }) = borrowed else { return Some(known) };
+        let known = known.heard_via(Some(via));
+        Some(match (word_at, behind) {
+            (None, _) => known,
+            (Some(at), None) => known.worth(at),
+            (Some(at), Some(_)) => known.beside(Word { raw: Arc::new(word), at }),
+        })
     }
 
     pub fn save(&self, file: &Path) -> Result<()> {
         let asked = self.asked.to_rfc3339_opts(SecondsFormat::Nanos, true);
-        let via = self.via.as_ref().map(|via| serde_json::to_string(via).expect("strings and times always serialize"));
-        let via = via.map(|via| format!(" {via}")).unwrap_or_default();
-        let mut text = format!("{FIRST_LINE}{asked} {}{via}\n", self.raw.len());
-        for line in self.raw.iter() {
+        let behind = self.word.as_ref().filter(|word| word.raw != self.raw).map(|word| &word.raw);
+        let borrowed = self.via.clone().map(|via| {
+            let (word_at, word) = (self.word.as_ref().map(|word| word.at), behind.map(|raw| raw.len()));
+            let json = serde_json::to_string(&Borrowed { via, word_at, word });
+            format!(" {}", json.expect("strings and times always serialize"))
+        });
+        let mut text = format!("{FIRST_LINE}{asked} {}{}\n", self.raw.len(), borrowed.unwrap_or_default());
+        for line in self.raw.iter().chain(behind.into_iter().flat_map(|raw| raw.iter())) {
             text.push_str(&format!("{} {}\n", line.id, line.name));
         }
         replace(file, text.as_bytes())

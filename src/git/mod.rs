@@ -22,7 +22,6 @@ mod remote;
 mod repo;
 mod repositories;
 mod route;
-pub mod same;
 mod server;
 mod shared;
 mod ssh;

@@ -196,10 +196,7 @@ impl GitRepo {
 
     /// What a mirror said, together with what is known better.
     fn borrowed(&self, heard: Known, via: Via) -> Known {
-        match self.shared.known() {
-            Some(before) => borrowed::together(&before, heard, via, &self.shared.history()),
-            None => heard.heard_via(Some(via)),
-        }
+        borrowed::together(self.shared.known().as_deref(), heard, via, &self.shared.history())
     }
 
     /// The whole history of the refs as last heard of.

@@ -95,7 +95,7 @@ impl Repositories {
             Some(Mirrored::Alternate { name, url, client, may_read }) => {
                 // The configuration names it.
                 let transport = self.reach(client, url, Trust::Named, Refusals::Believed)?;
-                let remote = Remote::new(transport, shared.mirror_greeted(name));
+                let remote = Remote::new(transport, shared.mirror_greeted(url));
                 Some(Alternate { name: name.clone(), remote, may_read: Arc::clone(may_read) })
             }
             _ => None,

@@ -33,7 +33,7 @@ pub struct Shared {
     /// Held while the folder is made, and nothing else is waited for.
     making: Mutex<()>,
     pub greeted: Greeted,
-    /// The same of its mirrors, by their names.
+    /// The same of its mirrors, by their addresses: a mirror may get another one.
     mirrors_greeted: Mutex<HashMap<String, Greeted>>,
     /// Since when the origin is out of reach, where a mirror takes its place.
     out_of_reach: Mutex<Option<DateTime<Utc>>>,
@@ -77,8 +77,8 @@ impl Shared {
         }
     }
 
-    pub fn mirror_greeted(&self, mirror: &str) -> Greeted {
-        lock(&self.mirrors_greeted).entry(mirror.to_owned()).or_default().clone()
+    pub fn mirror_greeted(&self, url: &str) -> Greeted {
+        lock(&self.mirrors_greeted).entry(url.to_owned()).or_default().clone()
     }
 
     /// When the origin last failed, if it has not answered since.

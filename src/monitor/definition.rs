@@ -8,8 +8,10 @@ use chrono::{Months, NaiveDate};
 use serde::Serialize;
 use url::Url;
 
+use crate::net::{InsteadOf, replaced};
 use crate::ports::Side;
 use crate::spec::path::ModulePath;
+use crate::spec::repository::SameRepository;
 
 /// A mirror and all that is to be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +77,7 @@ impl MirrorDefinition {
             MirrorKind::Proxy { mirror, .. } => mirror.to_string(),
         }
     }
-}
 
-impl MirrorDefinition {
     /// The host of one side; `None` where there is none, or no one.
     pub fn host(&self, side: Side) -> Option<String> {
         let address = match (side, &self.kind) {
@@ -95,6 +95,38 @@ impl MirrorDefinition {
 }
 
 impl MirrorKind {
+    /// Whether nothing that modules are made of is left out when both sides are compared.
+    pub fn compares_all(&self) -> bool {
+        match self {
+            MirrorKind::Git { refs, .. } => ["refs/heads/", "refs/tags/"]
+                .iter()
+                .all(|folder| refs.iter().any(|pattern| pattern.holds_all_below(folder))),
+            MirrorKind::Proxy { .. } => false,
+        }
+    }
+
+    /// Whether both sides are one place once `instead_of` (prefixes, and what stands in their place) has led them on:
+    /// nothing would be compared, and nothing ever found to differ.
+    pub fn is_led_to_itself(&self, instead_of: &[(String, String)]) -> bool {
+        let rule = |(prefix, replacement): &(String, String)| InsteadOf {
+            prefix: prefix.clone(),
+            replacement: replacement.clone(),
+        };
+        let rules: Vec<InsteadOf> = instead_of.iter().map(rule).collect();
+        let place = |address: &str| match replaced(&rules, address) {
+            Some(instead) => SameRepository::of(instead.expose()),
+            None => SameRepository::of(address),
+        };
+        let (source, mirror) = match self {
+            MirrorKind::Git { source, mirror, .. } => (place(source), place(mirror)),
+            MirrorKind::Proxy { source: Origin::Git, .. } => return false,
+            MirrorKind::Proxy { source: Origin::Proxy(source), mirror, .. } => {
+                (place(source.as_str()), place(mirror.as_str()))
+            }
+        };
+        source.is_some() && source == mirror
+    }
+
     /// In a word.
     pub fn word(&self) -> &'static str {
         match self {
@@ -109,6 +141,11 @@ impl MirrorKind {
 pub struct RefPattern(String);
 
 impl RefPattern {
+    /// Whether every ref below a folder is meant.
+    fn holds_all_below(&self, folder: &str) -> bool {
+        self.0.strip_suffix('*').is_some_and(|prefix| folder.starts_with(prefix))
+    }
+
     /// Heads and tags.
     pub fn defaults() -> Vec<RefPattern> {
         ["refs/heads/*", "refs/tags/*"].map(|text| RefPattern(text.to_owned())).into()
@@ -227,6 +264,23 @@ mod tests {
         }
         for wrong in ["", "main", "heads/*", "refs/*/*", "refs/heads/a b", "refs/heads/a:b", "refs/heads/[a]"] {
             assert!(wrong.parse::<RefPattern>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_patterns_of_all_heads_and_all_tags_leave_nothing_out() {
+        let table: [(&[&str], bool); 6] = [
+            (&["refs/heads/*", "refs/tags/*"], true),
+            (&["refs/*"], true),
+            (&["refs/heads/*"], false),
+            (&["refs/heads/main", "refs/tags/*"], false),
+            (&["refs/heads/*", "refs/tags/v*"], false),
+            (&["refs/heads/*", "refs/tags/*-rc"], false),
+        ];
+        for (patterns, expected) in table {
+            let refs = patterns.iter().map(|pattern| pattern.parse().expect(pattern)).collect();
+            let (source, mirror) = ("https://a.example/m".to_owned(), "https://b.example/m".to_owned());
+            assert_eq!(MirrorKind::Git { source, mirror, refs }.compares_all(), expected, "{patterns:?}");
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Reader {
     pub mirror: String,
     pub reading: Reading,
     pub on_stale: OnStale,
+    /// Not all that is read is ever compared with the source.
+    pub in_part: bool,
     mirrors: Arc<dyn Mirrors>,
     /// As the log last said.
     told: Mutex<Option<Condition>>,
@@ -23,7 +25,12 @@ pub struct Reader {
 impl Reader {
     pub fn new(upstream: &str, mirror: &str, reading: Reading, on_stale: OnStale, mirrors: Arc<dyn Mirrors>) -> Reader {
         let (upstream, mirror) = (upstream.to_owned(), mirror.to_owned());
-        Reader { upstream, mirror, reading, on_stale, mirrors, told: Mutex::default() }
+        Reader { upstream, mirror, reading, on_stale, in_part: false, mirrors, told: Mutex::default() }
+    }
+
+    /// The same of a mirror of which not all is compared: what is not is never known to be what its source has.
+    pub fn in_part(self, in_part: bool) -> Reader {
+        Reader { in_part, ..self }
     }
 
     /// How what is read now is to be marked; `Kind::BadGateway` where nothing is to be read.
@@ -44,7 +51,13 @@ impl Reader {
         if self.reading == Reading::Always {
             self.tell(known, if is_bad { "what is read from it is marked" } else { "it is read" });
         }
-        let stale = is_marked.then_some(Staleness { condition: known, since });
+        let stale = match is_marked {
+            true => Some(Staleness { condition: known, since }),
+            false if self.in_part && self.reading == Reading::Instead => {
+                Some(Staleness { condition: Condition::Unchecked, since: None })
+            }
+            false => None,
+        };
         Ok(Via { mirror: self.mirror.clone(), reading: self.reading, stale, as_of })
     }
 
@@ -158,6 +171,20 @@ mod tests {
         for (row, reading, on_stale, condition, found, expected) in table {
             assert_eq!(said(reading, on_stale, condition, found), expected, "{row}");
         }
+    }
+
+    #[test]
+    fn a_mirror_whose_tags_nobody_compares_is_not_known_to_be_in_sync() {
+        let is = |condition| Standing { condition, since: Some(at(0)), last_in_sync: Some(at(0)), found: condition };
+        let said = |condition, reading| {
+            let mirrors = Arc::new(Stands(Mutex::new(Some(is(condition)))));
+            let reader = Reader::new("corp", "gitlab", reading, OnStale::Refuse, mirrors).in_part(true);
+            reader.may_read().map_or_else(|error| error.what().to_owned(), |via| via.to_string())
+        };
+        assert_eq!(said(Condition::InSync, Reading::Instead), "gitlab; stale; condition=unchecked");
+        assert_eq!(said(Condition::InSync, Reading::Always), "gitlab");
+        let refused = "mirror gitlab is stale since 2027-01-15T08:00:00Z (expected in sync)";
+        assert_eq!(said(Condition::Stale, Reading::Instead), refused);
     }
 
     #[test]

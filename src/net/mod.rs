@@ -36,6 +36,6 @@ pub use failure::Trouble;
 pub use names::{Names, SystemNames};
 pub use request::{Body, Request, Trust};
 pub use response::Response;
-pub use rewrite::InsteadOf;
+pub use rewrite::{InsteadOf, replaced};
 pub use settings::{AllowInsecure, AllowPrivate, Limits, Settings};
 pub use upload::Upload;

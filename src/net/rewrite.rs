@@ -20,7 +20,7 @@ impl fmt::Debug for InsteadOf {
 }
 
 /// The address to ask instead; `None` if no prefix fits.
-pub(super) fn replaced(rules: &[InsteadOf], address: &str) -> Option<Secret> {
+pub fn replaced(rules: &[InsteadOf], address: &str) -> Option<Secret> {
     let fits = rules.iter().filter(|rule| !rule.prefix.is_empty() && address.starts_with(&rule.prefix));
     let rule = fits.max_by_key(|rule| rule.prefix.len())?;
     Some(Secret::new(format!("{}{}", rule.replacement, &address[rule.prefix.len()..])))

@@ -68,19 +68,26 @@ struct Examined {
 
 /// Where a module path leads.
 enum Found {
-    Git(Place, String),
+    Git(Place, At),
     Proxy(Arc<dyn Source>),
+}
+
+/// A repository.
+struct At {
+    url: String,
+    /// The path that it is the repository of, where nobody could say whether it is the module's, too.
+    guessed_of: Option<String>,
 }
 
 #[async_trait]
 impl Source for Direct {
     async fn list(&self, module: &ModulePath) -> Result<Told<Vec<Version>>> {
-        let (place, url) = match self.find(module).await? {
-            Found::Git(place, url) => (place, url),
+        let (place, at) = match self.find(module).await? {
+            Found::Git(place, at) => (place, at),
             Found::Proxy(proxy) => return proxy.list(module).await,
         };
         let verdicts = Verdicts { store: self.store.clone(), shelf: self.shelf.clone() };
-        self.job(place, url, self.list_validity, move |module, _| {
+        self.job(place, at, self.list_validity, move |module, _| {
             let versions = module.versions("")?.versions;
             let below_root = !module.place.folder().is_empty() || !module.place.suffix().is_empty();
             // The go command asks for every parent path of an import; those that are no modules are
@@ -101,12 +108,12 @@ impl Source for Direct {
     }
 
     async fn info(&self, module: &ModulePath, query: &Query) -> Result<Told<Resolution>> {
-        let (place, url) = match self.find(module).await? {
-            Found::Git(place, url) => (place, url),
+        let (place, at) = match self.find(module).await? {
+            Found::Git(place, at) => (place, at),
             Found::Proxy(proxy) => return proxy.info(module, query).await,
         };
         let (asked, query) = (query.clone(), query.clone());
-        let told = self.resolve(place, url, asked, move |module, resolution| {
+        let told = self.resolve(place, at, asked, move |module, resolution| {
             let settled = query.is_version() && resolution.is_valid();
             let validators = if settled { made_of(&resolution) } else { resting_on(&module.snapshot.refs) };
             Ok(Told::new(resolution, validators))
@@ -121,12 +128,12 @@ impl Source for Direct {
     }
 
     async fn go_mod(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
-        let (place, url) = match self.find(module).await? {
-            Found::Git(place, url) => (place, url),
+        let (place, at) = match self.find(module).await? {
+            Found::Git(place, at) => (place, at),
             Found::Proxy(proxy) => return proxy.go_mod(module, version).await,
         };
         let asked = version.clone();
-        self.resolve(place, url, Query::Version(version.clone()), move |module, resolution| {
+        self.resolve(place, at, Query::Version(version.clone()), move |module, resolution| {
             must_be(&asked, &resolution)?;
             let bytes: Bytes = module.go_mod(asked.as_str())?;
             let h1 = Some(dirhash::go_mod_h1(&bytes));
@@ -136,12 +143,12 @@ impl Source for Direct {
     }
 
     async fn zip(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
-        let (place, url) = match self.find(module).await? {
-            Found::Git(place, url) => (place, url),
+        let (place, at) = match self.find(module).await? {
+            Found::Git(place, at) => (place, at),
             Found::Proxy(proxy) => return proxy.zip(module, version).await,
         };
         let (asked, store) = (version.clone(), self.store.clone());
-        self.resolve(place, url, Query::Version(version.clone()), move |module, resolution| {
+        self.resolve(place, at, Query::Version(version.clone()), move |module, resolution| {
             must_be(&asked, &resolution)?;
             let mut file = store.scratch()?;
             let buffered = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());
@@ -156,13 +163,13 @@ impl Source for Direct {
     }
 
     async fn unchanged(&self, module: &ModulePath, question: &Question, validators: &Validators) -> Result<Told<bool>> {
-        let (place, url) = match self.find(module).await? {
-            Found::Git(place, url) => (place, url),
+        let (place, at) = match self.find(module).await? {
+            Found::Git(place, at) => (place, at),
             Found::Proxy(proxy) => return proxy.unchanged(module, question, validators).await,
         };
         let Some(revision) = validators.revision.clone() else { return Ok(false.into()) };
         let version = question.version().cloned();
-        let told = self.job(place, url, self.list_validity, move |module, _| {
+        let told = self.job(place, at, self.list_validity, move |module, _| {
             if revision == module.snapshot.refs.repo_sum() {
                 return Ok(Told::from(true));
             }
@@ -183,10 +190,10 @@ impl Source for Direct {
 #[async_trait]
 impl Examiner for Direct {
     async fn examine(&self, module: &ModulePath, version: &Version) -> Result<Option<Examination>> {
-        let Found::Git(place, url) = self.find(module).await? else { return Ok(None) };
+        let Found::Git(place, at) = self.find(module).await? else { return Ok(None) };
         let verdicts = Verdicts { store: self.store.clone(), shelf: self.shelf.clone() };
         let asked = version.clone();
-        self.job(place, url, self.list_validity, move |module, _| verdicts.examine(module, &asked).map(Told::from))
+        self.job(place, at, self.list_validity, move |module, _| verdicts.examine(module, &asked).map(Told::from))
             .await
             .map(|told| Some(told.what))
     }
@@ -196,7 +203,12 @@ impl Direct {
     async fn find(&self, module: &ModulePath) -> Result<Found> {
         let location = (self.locate)(module.clone()).await?;
         match &location.kind {
-            LocationKind::Git => Ok(Found::Git(Place::new(module, &location)?, location.url)),
+            LocationKind::Git => {
+                let place = Place::new(module, &location);
+                let guessed_of = location.is_guess.then_some(location.root);
+                let place = place.map_err(|error| certain(error, guessed_of.as_deref()))?;
+                Ok(Found::Git(place, At { url: location.url, guessed_of }))
+            }
             LocationKind::Proxy => Ok(Found::Proxy((self.open_proxy)(&location.url)?)),
             LocationKind::Other(system) => {
                 Err(Error::not_found(format!("repository is in {system}; only git is served")).about(module))
@@ -208,19 +220,19 @@ impl Direct {
     async fn job<T: Send + 'static>(
         &self,
         place: Place,
-        url: String,
+        at: At,
         max_age: Duration,
         question: impl FnOnce(&Module<'_>, &dyn Repo) -> Result<Told<T>> + Send + 'static,
     ) -> Result<Told<T>> {
         let open = self.open.clone();
         let subject = place.module().to_string();
         let run = move || {
-            let repo = open(&url)?;
+            let repo = open(&at.url)?;
             let refs = repo.refs(max_age)?;
             let module = Module { place: &place, snapshot: Snapshot { repo: &*repo, refs } };
             match question(&module, &*repo) {
                 Ok(told) => Ok(told.via(repo.via())),
-                Err(error) => Err(believed(error, repo.via().as_ref())),
+                Err(error) => Err(certain(believed(error, repo.via().as_ref()), at.guessed_of.as_deref())),
             }
         };
         let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
@@ -234,7 +246,7 @@ impl Direct {
     async fn resolve<T: Send + 'static>(
         &self,
         place: Place,
-        url: String,
+        at: At,
         query: Query,
         then: impl FnOnce(&Module<'_>, Resolution) -> Result<Told<T>> + Send + 'static,
     ) -> Result<Told<T>> {
@@ -242,7 +254,7 @@ impl Direct {
         let max_age = if query.is_version() { ANY_AGE } else { self.list_validity };
         let verdicts = Verdicts { store: self.store.clone(), shelf: self.shelf.clone() };
         let list_validity = self.list_validity;
-        self.job(place, url, max_age, move |module, repo| {
+        self.job(place, at, max_age, move |module, repo| {
             let first = verdicts.resolve(module, &query);
             let settled = first.as_ref().is_ok_and(Resolution::is_valid)
                 || first.as_ref().is_err_and(|error| !error.is_absence());
@@ -268,6 +280,18 @@ fn believed(error: Error, via: Option<&Via>) -> Error {
             let out_of_reach = borrow::out_of_reach(via).what().to_owned();
             let remedy = format!("how it stands: modvet mirror status {}", doubtful.mirror);
             Error::bad_gateway(format!("{}: {out_of_reach}", error.chain())).remedy(remedy)
+        }
+        _ => error,
+    }
+}
+
+/// That a repository lacks something is no absence where nobody could say whether it is the right one.
+fn certain(error: Error, guessed_of: Option<&str>) -> Error {
+    match guessed_of {
+        Some(path) if error.is_absence() => {
+            let why =
+                format!("who says where it is is out of reach, and it was looked for in the repository of {path}");
+            Error::bad_gateway(format!("{}: {why}", error.chain()))
         }
         _ => error,
     }

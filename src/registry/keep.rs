@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
+use super::borrow;
 use super::bring::{Brought, resolution_json};
 use super::cached::{Inner, Named, blocking};
 use super::change::{Changed, OnChange, Place, State};
@@ -34,8 +35,9 @@ pub(super) struct Asked {
 /// What became of an answer.
 pub(super) enum Put {
     Kept(Arc<Kept>),
-    /// It is not of the commit that a kept file of the same version is made of: that file, and its commit.
-    Misfit(Box<Brought>, Question, String),
+    /// It is not of the commit that a kept file of the same version is made of: that file, its commit, and which of both
+    /// gives way.
+    Misfit(Box<Brought>, Question, String, OnChange),
 }
 
 /// A file of a version with what was brought for it and what is kept of it.
@@ -56,16 +58,30 @@ impl Inner {
         let _turn = self.turn(asked);
         if let Some(commit) = brought.commit() {
             for (sibling, kept) in self.siblings(asked)? {
-                if let Some(other) = kept.commit().filter(|other| *other != commit) {
-                    if self.on_change == OnChange::Keep {
-                        self.record(asked, State::of_kept(&kept), State::of_brought(&brought)?, OnChange::Keep)?;
-                    }
-                    let other = other.to_owned();
-                    return Ok(Put::Misfit(Box::new(brought), sibling.question, other));
+                let Some(other) = kept.commit().filter(|other| *other != commit) else { continue };
+                if brought.is_doubtful() {
+                    let error = borrow::out_of_reach(brought.via.as_ref());
+                    return Err(error.about(asked.question.subject(&asked.module)));
                 }
+                let on_change = self.on_change_of(&kept);
+                if on_change == OnChange::Keep {
+                    self.record(asked, State::of_kept(&kept), State::of_brought(&brought)?, OnChange::Keep)?;
+                }
+                let other = other.to_owned();
+                return Ok(Put::Misfit(Box::new(brought), sibling.question, other, on_change));
             }
         }
         self.write(asked, brought).map(Put::Kept)
+    }
+
+    /// What becomes of a kept file when its upstream has another content. What everybody else gets is no mistake that a
+    /// new content could mend; what a mirror said that may say otherwise stands until its source is heard.
+    pub fn on_change_of(&self, kept: &Kept) -> OnChange {
+        match (kept.is_verified(), kept.meta.is_doubtful()) {
+            (true, _) => OnChange::Keep,
+            (false, true) => OnChange::Replace,
+            (false, false) => self.on_change,
+        }
     }
 
     /// The other files of the version that are kept and are to be the same for ever.
@@ -210,10 +226,14 @@ impl Inner {
     }
 
     /// The upstream says something else; what was kept first stays.
-    pub fn mark(&self, asked: &Asked, kept: Arc<Kept>, found: State) -> Result<Arc<Kept>> {
+    pub fn mark(&self, asked: &Asked, kept: Arc<Kept>, found: State, via: Option<Via>) -> Result<Arc<Kept>> {
         self.record(asked, State::of_kept(&kept), found.clone(), OnChange::Keep)?;
         let seen_at = self.clock.now();
-        self.change_meta(asked, kept, |meta| meta.changed = Some(Changed { seen_at, found }))
+        self.change_meta(asked, kept, |meta| {
+            meta.changed = Some(Changed { seen_at, found });
+            // Who said so: the file is asked for no more often than any other that differs.
+            meta.via = via;
+        })
     }
 
     fn record(&self, asked: &Asked, kept: State, found: State, choice: OnChange) -> Result<()> {

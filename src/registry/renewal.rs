@@ -116,11 +116,9 @@ impl Inner {
             let kept = self.confirm(asked, kept, Some(brought.validators), brought.via).await?;
             return Ok((kept, Freshness::Revalidated));
         }
-        // What everybody else gets is no mistake that a new content could mend.
-        let on_change = if kept.is_verified() { OnChange::Keep } else { self.on_change };
-        match on_change {
+        match self.on_change_of(&kept) {
             OnChange::Keep => {
-                let kept = blocking(move || self.mark(&asked, kept, found)).await?;
+                let kept = blocking(move || self.mark(&asked, kept, found, brought.via)).await?;
                 Ok((kept, Freshness::Stale))
             }
             OnChange::Replace => match self.clone().replace(asked.clone(), brought, Some(kept)).await {
@@ -140,7 +138,7 @@ impl Inner {
         let (inner, at, last) = (self.clone(), asked.clone(), before.clone());
         match blocking(move || inner.put(&at, brought, last)).await? {
             Put::Kept(kept) => Ok(kept),
-            Put::Misfit(brought, sibling, commit) => match self.on_change {
+            Put::Misfit(brought, sibling, commit, on_change) => match on_change {
                 OnChange::Replace => self.replace(asked, *brought, before).await,
                 OnChange::Keep => {
                     let (module, question) = (&asked.module, &asked.question);
@@ -180,6 +178,12 @@ impl Inner {
         for (sibling, kept) in siblings {
             let other = self.bring(&asked.module, &sibling.question).await;
             let other = other.inspect_err(|error| self.remember(&asked.key, error))?;
+            // Its source was in reach for the first file, and is not any more.
+            if other.is_doubtful() && !brought.is_doubtful() {
+                let error = borrow::out_of_reach(other.via.as_ref()).about(sibling.question.subject(&asked.module));
+                self.remember(&asked.key, &error);
+                return Err(error);
+            }
             if let (Some(one), Some(two)) = (brought.commit(), other.commit())
                 && one != two
             {

@@ -13,6 +13,10 @@ pub struct Location {
     pub url: String,
     /// The folder of the repository that stands for `root`; empty for the repository's own root.
     pub subdir: String,
+    /// It was said of a module above it, and who could say it of this one is out of reach: what is not there may be
+    /// elsewhere.
+    #[serde(skip)]
+    pub is_guess: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ pub mod query;
 pub mod question;
 pub mod reason;
 pub mod refs;
+pub mod repository;
 pub mod resolution;
 pub mod scope;
 pub mod tile;

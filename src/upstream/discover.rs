@@ -73,7 +73,7 @@ impl Discover {
     /// Finds the scheme of `host/path.git` as the go command does; what is not served needs none.
     async fn suffixed(&self, root: String, repository: &str, kind: LocationKind) -> Result<Location> {
         let scheme = if kind == LocationKind::Git { self.scheme(repository).await? } else { "https" };
-        Ok(Location { root, kind, url: format!("{scheme}://{repository}"), subdir: String::new() })
+        Ok(Location { root, kind, url: format!("{scheme}://{repository}"), subdir: String::new(), is_guess: false })
     }
 
     async fn scheme(&self, repository: &str) -> Result<&'static str> {
@@ -138,6 +138,7 @@ impl Discover {
             kind: hosts::kind(&import.vcs).ok_or_else(unknown)?,
             url: import.root.clone(),
             subdir: import.subdir.clone(),
+            is_guess: false,
         })
     }
 

@@ -109,7 +109,7 @@ fn known(host: &Host, path: &str) -> Result<Location, String> {
         return Err(format!("invalid version control suffix in {}/ path", host.host));
     }
     let kind = kind(host.kind).expect("the table names known systems");
-    Ok(Location { url: format!("https://{root}"), root, kind, subdir: String::new() })
+    Ok(Location { url: format!("https://{root}"), root, kind, subdir: String::new(), is_guess: false })
 }
 
 /// The general form `host/path.SYSTEM/package`: the first element with such an ending ends the root.
@@ -144,7 +144,7 @@ pub(super) fn launchpad(path: &str) -> Option<Location> {
     }
     let root = format!("launchpad.net/{}", elements[..length].join("/"));
     let kind = LocationKind::Other("bzr".to_owned());
-    Some(Location { url: format!("https://{root}"), root, kind, subdir: String::new() })
+    Some(Location { url: format!("https://{root}"), root, kind, subdir: String::new(), is_guess: false })
 }
 
 fn is_name(text: &str) -> bool {

@@ -102,7 +102,7 @@ impl Located {
                     && let Ok(location) = serde_json::from_slice::<Location>(&stored.meta)
                     && (self.has_mirror)(&location.url)
                 {
-                    return Ok(Some(location));
+                    return Ok(Some(Location { is_guess: prefix != path, ..location }));
                 }
                 match prefix.rsplit_once('/') {
                     Some((above, _)) => prefix = above,

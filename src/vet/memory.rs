@@ -93,7 +93,13 @@ impl Memory {
     /// Asks a question as if the repository were `example.com/m`.
     pub fn ask<T>(&self, path: &str, question: impl FnOnce(&Module<'_>) -> Result<T>) -> Result<T> {
         let root = path.split('/').take(2).collect::<Vec<_>>().join("/");
-        let location = Location { root, kind: LocationKind::Git, url: self.url().to_owned(), subdir: String::new() };
+        let location = Location {
+            root,
+            kind: LocationKind::Git,
+            url: self.url().to_owned(),
+            subdir: String::new(),
+            is_guess: false,
+        };
         let place = Place::new(&ModulePath::parse(path)?, &location)?;
         let refs = self.refs(Duration::MAX)?;
         question(&Module { place: &place, snapshot: Snapshot { repo: self, refs } })

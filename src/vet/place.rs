@@ -113,6 +113,7 @@ mod tests {
             kind: LocationKind::Git,
             url: format!("https://{root}"),
             subdir: subdir.to_owned(),
+            is_guess: false,
         };
         Place::new(&ModulePath::parse(module).expect(module), &location)
     }

@@ -54,6 +54,20 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "line 6: mirror.name: \"a\" (expected a name that no other mirror has)",
     ),
     (
+        "one that instead_of leads to its own source",
+        "[[mirror]]\nname = 'b'\nsource = 'https://b.example/b'\nmirror = 'https://c.example/b.git'\n\
+        [git.instead_of]\n'https://b.example/' = 'https://c.example/'",
+        "line 8: mirror.mirror: \"https://c.example/b.git\" (expected another place than the source's, also after \
+         [git] instead_of)",
+    ),
+    (
+        "a proxy that instead_of leads to its own source",
+        "[[mirror]]\nname = 'b'\nkind = 'proxy'\nsource = 'https://b.example'\nmirror = 'https://c.example/go/'\n\
+        modules = ['b.example/m']\n[git.instead_of]\n'https://b.example/' = 'https://c.example/go'",
+        "line 9: mirror.mirror: \"https://c.example/go/\" (expected another place than the source's, also after \
+         [git] instead_of)",
+    ),
+    (
         "twice the pair",
         "[[mirror]]\nname = 'b'\nsource = 'https://git.example/a.git'\n\
         mirror = 'https://mirror.example/a.git'",

@@ -150,6 +150,67 @@ fn what_the_origin_said_after_the_last_look_at_the_mirror_makes_it_doubtful() {
 }
 
 #[test]
+fn what_the_origin_said_is_not_forgotten_while_its_mirror_is_asked_again_and_again() {
+    let mut pair = Pair::new();
+    let first = pair.world.origin.commit("main", 1, &[("go.mod", "module m\n")]);
+    pair.carry();
+    pair.world.origin.git(&["tag", "v1.0.0", &first]);
+    pair.world.clock.advance(MINUTE);
+    assert_eq!(one(pair.open().find(&first).expect("history")), first);
+    pair.cut();
+    for round in 0..4 {
+        pair.world.clock.advance(MINUTE);
+        if round == 2 {
+            pair.world.restart();
+        }
+        let repo = pair.open();
+        assert_eq!(tags(&*repo), ["v1.0.0"], "round {round}");
+        assert!(repo.via().is_some_and(|via| via.is_doubtful()), "round {round}: {:?}", repo.via());
+    }
+    // Somebody looked at both meanwhile, and the origin had no such tag any more.
+    *pair.said.lock().expect("no panic") = Ok(Via { as_of: Some(pair.world.clock.now()), ..via(Condition::InSync) });
+    pair.world.clock.advance(MINUTE);
+    let repo = pair.open();
+    assert_eq!((tags(&*repo), repo.via().is_some_and(|via| via.is_doubtful())), (Vec::<String>::new(), false));
+}
+
+#[test]
+fn a_tag_that_the_mirror_holds_elsewhere_is_not_read_at_the_second_asking_either() {
+    let mut pair = Pair::new();
+    let first = pair.world.origin.commit("main", 1, &[("go.mod", "module m\n")]);
+    pair.carry();
+    let second = pair.world.origin.commit("main", 2, &[("go.mod", "module m // 2\n")]);
+    pair.world.origin.git(&["tag", "v1.1.0", &second]);
+    // The tag is known, and its commit was never fetched.
+    assert_eq!(tags(&*pair.open()), ["v1.1.0"]);
+    pair.mirror.git(&["tag", "v1.1.0", &first]);
+    pair.cut();
+    pair.stands(Condition::Diverged);
+    for round in 0..3 {
+        pair.world.clock.advance(MINUTE);
+        assert_eq!(tags(&*pair.open()), Vec::<String>::new(), "round {round}: where the origin had it, or nowhere");
+    }
+}
+
+#[test]
+fn a_mirror_that_moved_is_asked_where_it_is_now() {
+    let mut pair = Pair::new();
+    let first = pair.world.origin.commit("main", 1, &[("go.mod", "module m\n")]);
+    pair.carry();
+    pair.cut();
+    assert_eq!(tags(&*pair.open()), Vec::<String>::new());
+    // The same mirror by another address, as after a change of the configuration.
+    let moved = Origin::new();
+    moved.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
+    let to = moved.repository().display().to_string();
+    pair.world.origin.git(&["push", "-q", "--mirror", &to]);
+    let old = std::mem::replace(&mut pair.web, WebServer::start(moved.path(), Serving::Newest));
+    old.log();
+    assert_eq!(read(&*pair.open(), &first), "module m\n");
+    assert!(old.log().is_empty());
+}
+
+#[test]
 fn a_mirror_that_may_not_be_read_is_named_beside_what_is_wrong_with_the_origin() {
     let mut pair = Pair::new();
     pair.world.origin.commit("main", 1, &[("go.mod", "module m\n")]);

@@ -24,6 +24,9 @@ const AHEAD: [i64; 4] = [30, 14, 7, 1];
 /// part: of one that holds for a year all days above, of one for three months not the first.
 const PART: i32 = 6;
 
+/// So many other certificates of an upstream are remembered.
+const OTHERS: usize = 8;
+
 /// An upstream's state, saved whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -46,6 +49,9 @@ pub struct State {
     pub last_success: Option<DateTime<Utc>>,
     pub latency_ms: Option<u64>,
     pub certificate: Option<Seen>,
+    /// Those that it showed before: of several servers behind one name each may have its own.
+    #[serde(default)]
+    pub others: Vec<Seen>,
 }
 
 /// What is the matter, as people know it.
@@ -108,6 +114,7 @@ impl State {
             last_success: None,
             latency_ms: None,
             certificate: None,
+            others: Vec::new(),
         }
     }
 
@@ -158,7 +165,7 @@ impl State {
     /// Takes note of a certificate, and says what is to be told of it.
     pub fn certify(&mut self, shown: Option<Certificate>, now: DateTime<Utc>) -> Option<Event> {
         if let Some(Certificate { host, begins, ends }) = shown {
-            let told = self.certificate.take().filter(|seen| seen.ends == ends && seen.host == host);
+            let told = self.recall(&host, ends);
             // Of one that has ended only the end is known; it is the one that was seen before.
             let (told, begins) = told.map_or((None, begins), |seen| (seen.told, begins.or(seen.begins)));
             self.certificate = Some(Seen { host, begins, ends, told });
@@ -177,6 +184,20 @@ impl State {
         }
         seen.told = Some(step);
         Some(if step < 0 { Event::Ended } else { Event::Ends(step) })
+    }
+
+    /// What is known of a certificate that is shown now.
+    fn recall(&mut self, host: &str, ends: DateTime<Utc>) -> Option<Seen> {
+        let is_it = |seen: &Seen| seen.ends == ends && seen.host == host;
+        let last = self.certificate.take();
+        if last.as_ref().is_some_and(is_it) {
+            return last;
+        }
+        let again = self.others.iter().position(is_it).map(|at| self.others.remove(at));
+        self.others.extend(last);
+        let many = self.others.len().saturating_sub(OTHERS);
+        self.others.drain(..many);
+        again
     }
 
     /// Whether the next look shall come soon: something is to be confirmed.

@@ -314,6 +314,20 @@ fn a_certificate_that_machines_renew_is_told_of_when_they_should_have() {
 }
 
 #[test]
+fn two_servers_behind_one_name_are_told_of_once_each() {
+    let start = moment("2027-01-01 00:00");
+    let begins = Some(start - TimeDelta::days(345));
+    let mut state = State::new("proxy", "", start);
+    let mut told = Vec::new();
+    for look in 0..96 {
+        let ends = start + TimeDelta::days(if look % 2 == 0 { 20 } else { 25 });
+        let shown = Certificate { host: "p.test".to_owned(), begins, ends };
+        told.extend(state.certify(Some(shown), start + TimeDelta::minutes(15 * look)));
+    }
+    assert_eq!(told, [Event::Ends(30), Event::Ends(30)]);
+}
+
+#[test]
 fn an_unreachable_upstream_that_turns_out_to_refuse_us_is_told_as_one_trouble() {
     let start = moment("2027-01-01 00:00");
     let mut state = State::new("proxy", "", start);

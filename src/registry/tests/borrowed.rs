@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Kind};
 use crate::ports::{Condition, Reading, Staleness, Via};
-use crate::registry::doubles::{Reply, info_of};
-use crate::registry::tests::bench::{Bench, PATH, bench, files, go_mod, query};
-use crate::registry::{Freshness, Question};
+use crate::registry::doubles::{Apart, Reply, info_of};
+use crate::registry::tests::bench::{Bench, PATH, bench, bench_with, files, go_mod, query, zip};
+use crate::registry::{Freshness, OnChange, Question, Validity};
 use crate::spec::resolution::Resolution;
 
 fn mirror(condition: Condition) -> Option<Via> {
@@ -110,4 +110,54 @@ async fn a_failure_of_both_gives_what_is_kept_and_how_it_was_read() {
     bench.source.fail(Some(Error::bad_gateway("timed out")));
     assert_eq!(told(&bench, &query("v1.0.0")).await, first);
     assert_eq!(bench.entry(&go_mod("v1.0.0")).await.expect_err("not kept").kind(), Kind::BadGateway);
+}
+
+#[tokio::test]
+async fn a_doubtful_content_of_a_version_does_not_outlive_the_origins_return() {
+    let bench = bench();
+    bench.source.publish(PATH, "v1.0.0", b"zip");
+    bench.source.read_from(mirror(Condition::Diverged));
+    bench.source.teach(PATH, "@v/v1.0.0.mod", Reply::Bytes("module another.example/m\n".into()));
+    assert_eq!(told(&bench, &go_mod("v1.0.0")).await.1, Freshness::Stale);
+    bench.source.read_from(None);
+    bench.source.publish(PATH, "v1.0.0", b"zip");
+    bench.clock.forward(10);
+    let right = format!("module {PATH}\n");
+    assert_eq!(told(&bench, &go_mod("v1.0.0")).await, (right.clone(), Freshness::Revalidated, None));
+    assert_eq!(told(&bench, &go_mod("v1.0.0")).await, (right, Freshness::Fresh, None));
+    assert_eq!(bench.changes().len(), 1, "and it is no secret that it changed");
+}
+
+#[tokio::test]
+async fn a_stale_mirrors_file_of_another_commit_neither_replaces_what_is_kept_nor_is_recorded() {
+    for on_change in [OnChange::Keep, OnChange::Replace] {
+        let bench = bench_with(Validity::default(), on_change);
+        bench.source.tell_apart_by(Apart::Revision);
+        bench.source.publish(PATH, "v1.0.0", b"zip");
+        bench.source.commit(PATH, "v1.0.0", &"1".repeat(40));
+        let first = told(&bench, &query("v1.0.0")).await.0;
+        bench.source.read_from(mirror(Condition::Diverged));
+        bench.source.commit(PATH, "v1.0.0", &"2".repeat(40));
+        let error = bench.entry(&zip("v1.0.0")).await.expect_err("of another commit");
+        assert_eq!(error.kind(), Kind::BadGateway);
+        assert!(error.to_string().contains("out of reach"), "{error}");
+        assert_eq!(told(&bench, &query("v1.0.0")).await, (first, Freshness::Fresh, None), "{on_change:?}");
+        assert!(bench.changes().is_empty(), "{on_change:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_info_of_a_stale_mirror_does_not_keep_the_origins_files_away() {
+    let bench = bench();
+    bench.source.tell_apart_by(Apart::Revision);
+    bench.source.publish(PATH, "v1.0.0", b"zip");
+    bench.source.commit(PATH, "v1.0.0", &"1".repeat(40));
+    bench.source.read_from(mirror(Condition::Diverged));
+    assert_eq!(told(&bench, &query("v1.0.0")).await.1, Freshness::Stale);
+    bench.source.read_from(None);
+    bench.source.commit(PATH, "v1.0.0", &"2".repeat(40));
+    assert_eq!(told(&bench, &zip("v1.0.0")).await.0, "zip");
+    for question in [query("v1.0.0"), zip("v1.0.0")] {
+        assert_eq!(bench.meta(&question).validators.revision, Some("2".repeat(40)), "{question:?}");
+    }
 }

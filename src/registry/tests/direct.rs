@@ -38,12 +38,17 @@ fn emptied() -> Memory {
 }
 
 fn direct(moment: &Moment, store: &Arc<Drawer>) -> Direct {
+    located(moment, store, false)
+}
+
+fn located(moment: &Moment, store: &Arc<Drawer>, is_guess: bool) -> Direct {
     let moment = moment.clone();
     Direct {
         shelf: Shelf::new("git", "git", "").as_str().to_owned(),
-        locate: Arc::new(|_| {
+        locate: Arc::new(move |_| {
             let url = "https://git.example.com/m".to_owned();
-            let location = Location { root: PATH.to_owned(), kind: LocationKind::Git, url, subdir: String::new() };
+            let location =
+                Location { root: PATH.to_owned(), kind: LocationKind::Git, url, subdir: String::new(), is_guess };
             Box::pin(async { Ok(location) })
         }),
         open: Arc::new(move |_| Ok(Box::new(moment.lock().expect("lock")()) as Box<dyn Repo>)),
@@ -51,6 +56,20 @@ fn direct(moment: &Moment, store: &Arc<Drawer>) -> Direct {
         store: store.clone(),
         turns: Arc::new(Semaphore::new(8)),
         list_validity: Duration::ZERO,
+    }
+}
+
+/// The page of a module was out of reach, and the repository of the path above it took its place.
+#[tokio::test]
+async fn what_is_not_in_a_repository_that_was_only_guessed_is_no_absence() {
+    let below = module("example.com/m/plugin");
+    for (is_guess, expected) in [(false, Kind::NotFound), (true, Kind::BadGateway)] {
+        let direct = located(&at(tagged), &Drawer::new(), is_guess);
+        assert_eq!(direct.list(&below).await.expect_err("nothing there").kind(), expected, "guessed: {is_guess}");
+        let info = direct.info(&below, &Query::parse("v1.0.0")).await;
+        assert_eq!(info.expect_err("nothing there").kind(), expected, "guessed: {is_guess}");
+        let versions = direct.list(&module(PATH)).await.expect("a list").what;
+        assert_eq!(versions, [version("v1.0.0")], "guessed: {is_guess}");
     }
 }
 

@@ -40,7 +40,7 @@ impl World {
     /// The location in one line, or the error with its kind.
     async fn locate(&self, path: &str) -> String {
         match self.discover.locate(&module(path)).await {
-            Ok(Location { root, kind, url, subdir }) => format!("{root} {kind:?} {url} {subdir}").trim().to_owned(),
+            Ok(Location { root, kind, url, subdir, .. }) => format!("{root} {kind:?} {url} {subdir}").trim().to_owned(),
             Err(error) => format!("{:?}: {error}", error.kind()),
         }
     }
