@@ -84,7 +84,11 @@ impl About<'_> {
                 format!("{}: {}", condition.words(), self.behind().unwrap_or_else(|| "behind".to_owned()))
             }
             Condition::Diverged => format!("diverged: {}", self.diverged()),
-            Condition::Unreachable => format!("unreachable: {side} does not answer as it should"),
+            Condition::Unreachable => match (self.state.failed, self.state.error.as_deref().and_then(first_line)) {
+                // Neither side failed by itself: a canary that neither of them knows.
+                (None, Some(why)) => format!("unreachable: {why}"),
+                _ => format!("unreachable: {side} does not answer as it should"),
+            },
             Condition::Refused => format!("refused: {side} does not accept the credentials"),
             Condition::Unchecked | Condition::Paused => condition.words().to_owned(),
         }
@@ -230,6 +234,10 @@ impl About<'_> {
             "next_reminder": self.next_reminder(tidings),
         })
     }
+}
+
+fn first_line(text: &str) -> Option<&str> {
+    text.lines().next()
 }
 
 fn lasted(over: &Recovered) -> String {
