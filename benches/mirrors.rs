@@ -15,8 +15,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use measured::bare::processor_time;
 use measured::forge::Forge;
+use measured::process::processor_time;
 use serde_json::Value;
 use support::client::control;
 use support::git_server::{Flavour, GitServer};

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use criterion::Criterion;
-use measured::bare::processor_time;
+use measured::process::processor_time;
 use measured::wire::Wire;
 use measured::{compare, middle};
 use support::modvet::{Home, Modvet};

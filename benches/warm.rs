@@ -10,8 +10,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use measured::bare::{self, Bare, processor_time};
+use measured::bare::{self, Bare};
 use measured::deep::{COMMITS, Deep};
+use measured::process::processor_time;
 use measured::wire::{Wire, storm};
 use measured::{compare, median};
 use support::git_server::{Flavour, GitServer};

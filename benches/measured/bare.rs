@@ -82,14 +82,3 @@ impl Drop for Bare {
         let _ = self.child.wait();
     }
 }
-
-/// The processor time that a process has taken so far; `None` where the system does not tell.
-pub fn processor_time(process: u32) -> Option<std::time::Duration> {
-    /// Linux counts in hundredths of a second whatever its own clock does.
-    const TICK: std::time::Duration = std::time::Duration::from_millis(10);
-    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let after_name = text.rsplit_once(") ")?.1;
-    let mut fields = after_name.split(' ').skip(11);
-    let mut ticks = || fields.next()?.parse::<u32>().ok();
-    Some(TICK * (ticks()? + ticks()?))
-}

@@ -7,6 +7,9 @@
 pub mod bare;
 pub mod deep;
 pub mod forge;
+pub mod load;
+pub mod nginx;
+pub mod process;
 pub mod wire;
 
 use std::cell::RefCell;
