@@ -57,15 +57,17 @@ pub struct Told<T> {
     pub validators: Validators,
     /// The mirror that it was read from; `None` where whoever is responsible said so.
     pub via: Option<Via>,
+    /// Since when it is known to be so, where that is not this moment: refs are heard once for many questions.
+    pub since: Option<DateTime<Utc>>,
 }
 
 impl<T> Told<T> {
     pub fn new(what: T, validators: Validators) -> Told<T> {
-        Told { what, validators, via: None }
+        Told { what, validators, via: None, since: None }
     }
 
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Told<U> {
-        Told { what: change(self.what), validators: self.validators, via: self.via }
+        Told { what: change(self.what), validators: self.validators, via: self.via, since: self.since }
     }
 
     /// Whether the mirror that it was read from may say otherwise than its source, which could not be asked.
@@ -76,6 +78,11 @@ impl<T> Told<T> {
     /// The same, read from a mirror.
     pub fn via(self, via: Option<Via>) -> Told<T> {
         Told { via, ..self }
+    }
+
+    /// The same, known since then.
+    pub fn since(self, since: Option<DateTime<Utc>>) -> Told<T> {
+        Told { since, ..self }
     }
 }
 
@@ -107,11 +114,23 @@ impl Validators {
     }
 }
 
-/// What can hold a version against the history of its repository.
+/// What knows the repository of a module: it can hold a version against its history, and look whether it moved on.
 #[async_trait]
 pub trait Examiner: Send + Sync {
     /// `None` where the module is in no git repository. A revision that is not there is an absence.
     async fn examine(&self, module: &ModulePath, version: &Version) -> Result<Option<Examination>>;
+    /// Asks for the refs anew, however fresh those known are; `None` where the module is in no git repository.
+    async fn hear(&self, module: &ModulePath) -> Result<Option<Heard>>;
+}
+
+/// The refs of a repository, asked for anew.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// The module path that the repository is of; all modules in it lie there or below.
+    pub root: String,
+    /// The refs known before, if any were.
+    pub before: Option<Arc<Refs>>,
+    pub after: Arc<Refs>,
 }
 
 /// A module proxy that hands checksum databases through.
@@ -186,6 +205,10 @@ pub trait Repo {
     fn url(&self) -> &str;
     /// The refs, asked for again if they are older than `max_age`.
     fn refs(&self, max_age: Duration) -> Result<Arc<Refs>>;
+    /// Asks for the refs however fresh the known ones are; gives those known before, if any were, and those heard.
+    fn hear(&self) -> Result<(Option<Arc<Refs>>, Arc<Refs>)>;
+    /// When the refs given last were asked for, if it is told.
+    fn heard_at(&self) -> Option<DateTime<Utc>>;
     /// The mirror that anything came from of what was said so far.
     fn via(&self) -> Option<Via>;
     /// The commit that a ref's object is or peels to; `None` if it is a blob or a tree.

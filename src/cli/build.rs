@@ -395,6 +395,7 @@ impl Builder {
             store: self.store.clone(),
             turns: Arc::new(tokio::sync::Semaphore::new(GIT_JOBS)),
             list_validity: definition.list_validity,
+            hearings: Arc::default(),
         }
     }
 }

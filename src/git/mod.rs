@@ -4,6 +4,7 @@
 
 mod acquire;
 mod address;
+mod asking;
 pub mod attributes;
 mod borrowed;
 pub mod convert;

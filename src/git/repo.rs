@@ -32,6 +32,8 @@ pub struct GitRepo {
     pub(super) route: Route,
     /// The mirror that the refs were heard of.
     pub(super) heard_via: RefCell<Option<Via>>,
+    /// When they were asked for.
+    pub(super) heard_at: Cell<Option<DateTime<Utc>>>,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: Arc<dyn Clock>,
     /// The largest pack that is taken in, in bytes.
@@ -55,6 +57,17 @@ impl Repo for GitRepo {
 
     fn refs(&self, max_age: Duration) -> Result<Arc<Refs>> {
         Ok(Arc::clone(self.known(max_age)?.refs()))
+    }
+
+    fn hear(&self) -> Result<(Option<Arc<Refs>>, Arc<Refs>)> {
+        let asking = self.shared.asking();
+        let before = self.shared.known().map(|known| Arc::clone(known.refs()));
+        let heard = self.noted(asking.note(self.ask())?);
+        Ok((before, Arc::clone(heard.refs())))
+    }
+
+    fn heard_at(&self) -> Option<DateTime<Utc>> {
+        self.heard_at.get()
     }
 
     fn via(&self) -> Option<Via> {
@@ -159,9 +172,14 @@ impl Repo for GitRepo {
 impl GitRepo {
     /// The refs, asked for again if they are older than `max_age`.
     pub(super) fn known(&self, max_age: Duration) -> Result<Arc<Known>> {
-        let known = self.known_by_anybody(max_age)?;
+        Ok(self.noted(self.known_by_anybody(max_age)?))
+    }
+
+    /// Takes down where and when the refs were heard.
+    fn noted(&self, known: Arc<Known>) -> Arc<Known> {
         self.heard_via.replace(known.via().cloned());
-        Ok(known)
+        self.heard_at.set(Some(known.asked()));
+        known
     }
 
     fn known_by_anybody(&self, max_age: Duration) -> Result<Arc<Known>> {
@@ -169,12 +187,18 @@ impl GitRepo {
         if let Some(known) = fresh() {
             return Ok(known);
         }
-        let _asking = self.shared.asking();
+        let failures = self.shared.failures();
+        let asking = self.shared.asking();
         // Somebody else may have asked while this job waited.
         if let Some(known) = fresh() {
             return Ok(known);
         }
-        match (self.ask(), self.shared.known()) {
+        // Where many wait for a dead server, each would else wait as long as all before it together.
+        let asked = match asking.failed_since(failures) {
+            Some(error) => Err(error),
+            None => asking.note(self.ask()),
+        };
+        match (asked, self.shared.known()) {
             // However old they are, they will do.
             (Err(error), Some(known)) if max_age == Duration::MAX && is_out_of_reach(&error) => Ok(known),
             (asked, _) => asked,

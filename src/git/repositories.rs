@@ -108,6 +108,7 @@ impl Repositories {
             url: without_password(url),
             route: Route::new(remote, gate, alternate, Arc::clone(&shared), Arc::clone(&self.clock)),
             heard_via: Default::default(),
+            heard_at: Default::default(),
             shared,
             clock: Arc::clone(&self.clock),
             pack_limit: self.options.pack_limit,

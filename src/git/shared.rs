@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use chrono::{DateTime, Utc};
 use git2::Repository;
 
+use super::asking::{Asking, Turn};
 use super::folder::Folder;
 use super::history::{History, Reach};
 use super::history_file;
@@ -27,7 +28,7 @@ pub struct Shared {
     folder: OnceLock<Folder>,
     state: Mutex<State>,
     /// Held while refs are asked for.
-    asking: Mutex<()>,
+    asking: Asking,
     /// Held while packs are fetched.
     fetching: Mutex<()>,
     /// Held while the folder is made, and nothing else is waited for.
@@ -66,7 +67,7 @@ impl Shared {
             path,
             folder: OnceLock::new(),
             state: Mutex::default(),
-            asking: Mutex::default(),
+            asking: Asking::default(),
             fetching: Mutex::default(),
             making: Mutex::default(),
             greeted: Arc::default(),
@@ -92,8 +93,13 @@ impl Shared {
     }
 
     /// Only the holder may ask for refs.
-    pub fn asking(&self) -> MutexGuard<'_, ()> {
-        lock(&self.asking)
+    pub fn asking(&self) -> Turn<'_> {
+        self.asking.turn()
+    }
+
+    /// How often asking for refs has failed so far.
+    pub fn failures(&self) -> u64 {
+        self.asking.failures()
     }
 
     /// Only the holder may fetch packs.

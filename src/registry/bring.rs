@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::cached::Inner;
@@ -25,6 +26,8 @@ pub(super) struct Brought {
     pub validators: Validators,
     /// The mirror that it was read from.
     pub via: Option<Via>,
+    /// Since when it is known to be so, where that is not this moment.
+    pub since: Option<DateTime<Utc>>,
     /// Of an `.info`.
     pub resolution: Option<Arc<Resolution>>,
     /// The version that a query or `latest` stands for: asked for next.
@@ -68,18 +71,18 @@ impl Inner {
         let source = &self.source;
         match question {
             Question::List => {
-                let Told { what, validators, via } = source.list(module).await?;
+                let Told { what, validators, via, since } = source.list(module).await?;
                 let text: String = what.iter().map(|version| format!("{version}\n")).collect();
-                Ok(Brought { via, ..Brought::new(question, Body::Bytes(text.into()), validators) })
+                Ok(Brought { via, since, ..Brought::new(question, Body::Bytes(text.into()), validators) })
             }
             Question::Latest => {
-                let Told { what: info, validators, via } = source.latest(module).await?;
+                let Told { what: info, validators, via, since } = source.latest(module).await?;
                 let body = Body::Bytes(info.to_json().into());
-                Ok(Brought { names: Some(info), via, ..Brought::new(question, body, validators) })
+                Ok(Brought { names: Some(info), via, since, ..Brought::new(question, body, validators) })
             }
             Question::Info(query) => {
-                let Told { what, validators, via } = source.info(module, query).await?;
-                Ok(Brought { via, ..Brought::resolved(question, query, what, validators) })
+                let Told { what, validators, via, since } = source.info(module, query).await?;
+                Ok(Brought { via, since, ..Brought::resolved(question, query, what, validators) })
             }
             Question::GoMod(version) => Ok(Brought::content(question, source.go_mod(module, version).await?)),
             Question::Zip(version) => Ok(Brought::content(question, source.zip(module, version).await?)),
@@ -115,6 +118,7 @@ impl Brought {
             lasting: false,
             validators,
             via: None,
+            since: None,
             resolution: None,
             names: None,
         }
@@ -135,7 +139,7 @@ impl Brought {
     }
 
     fn content(question: &Question, told: Told<Content>) -> Brought {
-        let Told { what: Content { body, h1 }, validators, via } = told;
+        let Told { what: Content { body, h1 }, validators, via, .. } = told;
         Brought { h1, via, lasting: true, ..Brought::new(question, body, validators) }
     }
 

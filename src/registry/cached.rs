@@ -15,6 +15,8 @@ use super::change::OnChange;
 use super::counters::{Counters, Health, Watch};
 use super::entry::{Entry, Freshness, Kept, SMALL};
 use super::flight::Flights;
+use super::refresh::Renewal;
+use super::rounds::Rounds;
 use super::shelf::Shelf;
 use super::uses::Uses;
 use super::validity::{Standing, Validity};
@@ -55,8 +57,9 @@ pub enum Named {
 pub struct Cached {
     pub(super) inner: Arc<Inner>,
     looks: Flights<Option<Arc<Kept>>>,
-    renewals: Flights<(Arc<Kept>, Freshness)>,
-    examiner: Option<Arc<dyn Examiner>>,
+    pub(super) renewals: Flights<(Arc<Kept>, Freshness)>,
+    pub(super) refreshes: Rounds<Arc<Renewal>>,
+    pub(super) examiner: Option<Arc<dyn Examiner>>,
 }
 
 pub(super) struct Inner {
@@ -115,7 +118,7 @@ impl Cached {
             watch: Watch::default(),
         };
         let (looks, renewals) = (Flights::default(), Flights::default());
-        Cached { inner: Arc::new(inner), looks, renewals, examiner: None }
+        Cached { inner: Arc::new(inner), looks, renewals, refreshes: Rounds::default(), examiner: None }
     }
 
     /// The same source with somebody who can hold its versions against their history.

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::borrow;
+use super::hearing::Hearings;
 use crate::error::{Error, Result};
-use crate::ports::{Body, Content, Examiner, Repo, Source, Store, Told, Validators, Via};
+use crate::ports::{Body, Content, Examiner, Heard, Repo, Source, Store, Told, Validators, Via};
 use crate::spec::dirhash;
 use crate::spec::examination::Examination;
 use crate::spec::info::Info;
@@ -50,6 +51,8 @@ pub struct Direct {
     pub turns: Arc<Semaphore>,
     /// How old refs may be for lists, branches and hashes.
     pub list_validity: Duration,
+    /// Who asks for refs.
+    pub hearings: Arc<Hearings>,
 }
 
 /// A verdict and the tags that it rests on: as long as those are the same, nobody walks again.
@@ -197,6 +200,16 @@ impl Examiner for Direct {
             .await
             .map(|told| Some(told.what))
     }
+
+    async fn hear(&self, module: &ModulePath) -> Result<Option<Heard>> {
+        let location = (self.locate)(module.clone()).await?;
+        if location.kind != LocationKind::Git {
+            return Ok(None);
+        }
+        let heard = self.hearings.hear_anew(&location.url, &self.open, &self.turns).await;
+        let (before, after) = heard.map_err(|error| error.about(module))?;
+        Ok(Some(Heard { root: location.root, before, after }))
+    }
 }
 
 impl Direct {
@@ -226,12 +239,14 @@ impl Direct {
     ) -> Result<Told<T>> {
         let open = self.open.clone();
         let subject = place.module().to_string();
+        let heard = self.hearings.hear(&at.url, &self.open, &self.turns, max_age, believed).await;
+        heard.map_err(|error| certain(error, at.guessed_of.as_deref()).about(&subject))?;
         let run = move || {
             let repo = open(&at.url)?;
             let refs = repo.refs(max_age)?;
             let module = Module { place: &place, snapshot: Snapshot { repo: &*repo, refs } };
             match question(&module, &*repo) {
-                Ok(told) => Ok(told.via(repo.via())),
+                Ok(told) => Ok(told.via(repo.via()).since(repo.heard_at())),
                 Err(error) => Err(certain(believed(error, repo.via().as_ref()), at.guessed_of.as_deref())),
             }
         };

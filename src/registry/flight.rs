@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 type Landing<T> = watch::Receiver<Option<Result<T>>>;
 
-/// The work under way.
+/// The work under way, the same for all clones.
 pub struct Flights<T> {
     running: Arc<Mutex<HashMap<String, Landing<T>>>>,
 }
@@ -18,6 +18,12 @@ pub struct Flights<T> {
 impl<T> Default for Flights<T> {
     fn default() -> Self {
         Flights { running: Arc::default() }
+    }
+}
+
+impl<T> Clone for Flights<T> {
+    fn clone(&self) -> Self {
+        Flights { running: self.running.clone() }
     }
 }
 
@@ -32,6 +38,19 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         let landed = landing.wait_for(Option::is_some).await.map(|landed| landed.clone());
         // Without a result the task panicked; its guard has freed the key.
         landed.ok().flatten().unwrap_or_else(|| Err(Error::internal("the work on this request was cut short")))
+    }
+
+    /// The same, but of a flight that starts from now on: one under way may have asked too early.
+    pub async fn join_next<F>(&self, key: &str, work: impl FnOnce() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if let Some(mut landing) = running {
+            // It is off the board before it lands, so whatever is there afterwards started later.
+            let _ = landing.wait_for(Option::is_some).await;
+        }
+        self.join(key, work).await
     }
 
     /// Starts the work unless it is under way, and waits for nothing.
@@ -134,6 +153,25 @@ mod tests {
         gate.add_permits(1);
         assert_eq!(second.await.expect("the first flight's answer"), 1);
         assert_eq!(flights.join("key", || async { Ok(3) }).await.expect("a new flight"), 3);
+    }
+
+    #[tokio::test]
+    async fn who_wants_a_later_flight_is_not_told_what_one_under_way_finds() {
+        let flights = Arc::new(Flights::<usize>::default());
+        let gate = Arc::new(Semaphore::new(0));
+        let at = gate.clone();
+        flights.start("key", || async move {
+            at.acquire().await.expect("open").forget();
+            Ok(1)
+        });
+        let late = tokio::spawn({
+            let flights = flights.clone();
+            async move { flights.join_next("key", || async { Ok(2) }).await }
+        });
+        tokio::task::yield_now().await;
+        gate.add_permits(1);
+        assert_eq!(late.await.expect("no panic").expect("the later flight's answer"), 2);
+        assert_eq!(flights.join_next("key", || async { Ok(3) }).await.expect("nobody is at it"), 3);
     }
 
     #[tokio::test]

@@ -53,7 +53,7 @@ impl Inner {
     /// Puts an answer into the store and gives what the store made of it.
     pub fn put(&self, asked: &Asked, brought: Brought, before: Option<Arc<Kept>>) -> Result<Put> {
         if let Some(before) = before.filter(|before| is_same(&brought, before)) {
-            return self.confirmed(asked, before, Some(brought.validators), brought.via).map(Put::Kept);
+            return self.confirmed(asked, before, Some(brought.validators), brought.via, brought.since).map(Put::Kept);
         }
         let _turn = self.turn(asked);
         if let Some(commit) = brought.commit() {
@@ -200,9 +200,10 @@ impl Inner {
         kept: Arc<Kept>,
         validators: Option<Validators>,
         via: Option<Via>,
+        since: Option<DateTime<Utc>>,
     ) -> Result<Arc<Kept>> {
         let inner = self.clone();
-        blocking(move || inner.confirmed(&asked, kept, validators, via)).await
+        blocking(move || inner.confirmed(&asked, kept, validators, via, since)).await
     }
 
     fn confirmed(
@@ -211,10 +212,11 @@ impl Inner {
         kept: Arc<Kept>,
         validators: Option<Validators>,
         via: Option<Via>,
+        since: Option<DateTime<Utc>>,
     ) -> Result<Arc<Kept>> {
-        let now = self.clock.now();
+        let checked_at = checked_at(self.clock.now(), kept.meta.lasting, via.as_ref(), since);
         self.change_meta(asked, kept, |meta| {
-            meta.checked_at = now;
+            meta.checked_at = checked_at;
             meta.changed = None;
             meta.via = via;
             if let Some(validators) = validators {
@@ -276,9 +278,10 @@ impl Inner {
         // A removal after this one sees what is written now.
         let removals = self.removals.load(Ordering::SeqCst);
         let (downloads, last_used) = uses.unwrap_or_default();
-        let Brought { body, h1, content_type, lasting, validators, via, resolution: _, names } = brought;
-        let meta =
-            Meta { downloads, last_used, h1, validators, via: via.clone(), ..Meta::new(now, content_type, lasting) };
+        let Brought { body, h1, content_type, lasting, validators, via, since, resolution: _, names } = brought;
+        let checked_at = checked_at(now, lasting, via.as_ref(), since);
+        let meta = Meta::new(now, content_type, lasting);
+        let meta = Meta { checked_at, downloads, last_used, h1, validators, via: via.clone(), ..meta };
         let stored = self.store.put(&asked.key, &meta.to_json(), body)?;
         let unreadable = || Error::internal("the store did not give back what was put");
         let kept = Arc::new(Kept::read(&asked.key, stored)?.ok_or_else(unreadable)?);
@@ -315,6 +318,12 @@ impl Inner {
         let at = hash.finish() % self.turns.len() as u64;
         self.turns[at as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// When an answer was true for the last time that anybody knows of. What is to be the same for ever is looked at now;
+/// what a mirror said in the place of its source is asked again soon anyway.
+fn checked_at(now: DateTime<Utc>, lasting: bool, via: Option<&Via>, since: Option<DateTime<Utc>>) -> DateTime<Utc> {
+    since.filter(|_| !lasting && via.is_none()).map_or(now, |since| since.min(now))
 }
 
 /// What an answer for a version rests on, as the go command keeps it (`writeDiskStat`): not on the

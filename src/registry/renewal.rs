@@ -42,6 +42,21 @@ impl Inner {
         }
     }
 
+    /// Asks the upstream however fresh the answer is, and however lately it failed.
+    pub async fn renewed_anyway(
+        self: Arc<Self>,
+        key: String,
+        module: ModulePath,
+        question: Question,
+    ) -> Renewed {
+        let removals = self.removals.load(Ordering::SeqCst);
+        let asked = Arc::new(Asked { key, module, question, removals });
+        match self.clone().kept(&asked).await? {
+            Some(kept) => self.again(asked, kept).await,
+            None => self.first(asked).await,
+        }
+    }
+
     async fn kept(self: Arc<Self>, asked: &Arc<Asked>) -> Result<Option<Arc<Kept>>> {
         let asked = asked.clone();
         blocking(move || Ok(self.read(&asked.key)?.map(Arc::new))).await
@@ -63,7 +78,7 @@ impl Inner {
         if !kept.meta.validators.is_empty() {
             match self.unchanged(module, question, &kept.meta.validators).await {
                 Ok(same) if same.what => {
-                    let kept = self.confirm(asked, kept, None, same.via).await?;
+                    let kept = self.confirm(asked, kept, None, same.via, same.since).await?;
                     return Ok((kept, Freshness::Revalidated));
                 }
                 // What was one file may be found out in another way now: `@latest` from the list.
@@ -113,7 +128,7 @@ impl Inner {
         })
         .await?;
         if was.is(&found) {
-            let kept = self.confirm(asked, kept, Some(brought.validators), brought.via).await?;
+            let kept = self.confirm(asked, kept, Some(brought.validators), brought.via, brought.since).await?;
             return Ok((kept, Freshness::Revalidated));
         }
         match self.on_change_of(&kept) {

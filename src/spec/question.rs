@@ -27,6 +27,19 @@ impl Question {
         }
     }
 
+    /// What an address is for that [`Question::address`] gave for something whose answer may change: a list, `latest`,
+    /// or an `.info`. `None` for all else.
+    pub fn at_address(address: &str) -> Option<Question> {
+        match address {
+            "@v/list" => Some(Question::List),
+            "@latest" => Some(Question::Latest),
+            _ => {
+                let query = address.strip_prefix("@v/")?.strip_suffix(".info")?;
+                Some(Question::Info(Query::parse(&path::unescape(query)?)))
+            }
+        }
+    }
+
     /// The version that is asked for by its full name.
     pub fn version(&self) -> Option<&Version> {
         match self {
@@ -64,6 +77,25 @@ impl Question {
             Question::Info(_) => "info",
             Question::GoMod(_) => "mod",
             Question::Zip(_) => "zip",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_leads_back_to_its_question() {
+        for query in ["main", "v1.0.0", "v1", "latest", "Feature/A", "v1.0.0-RC.1", "abcdef123456"] {
+            let question = Question::Info(Query::parse(query));
+            assert_eq!(Question::at_address(&question.address()), Some(question), "{query}");
+        }
+        for question in [Question::List, Question::Latest] {
+            assert_eq!(Question::at_address(&question.address()), Some(question));
+        }
+        for other in ["@v/v1.0.0.mod", "@v/v1.0.0.zip", "@v/", "lookup/x", "@v/!!a.info"] {
+            assert_eq!(Question::at_address(other), None, "{other}");
         }
     }
 }

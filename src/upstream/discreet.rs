@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::net::Client;
-use crate::ports::{Content, Examiner, Source, Sumdb, Told, Validators};
+use crate::ports::{Content, Examiner, Heard, Source, Sumdb, Told, Validators};
 use crate::spec::examination::Examination;
 use crate::spec::info::Info;
 use crate::spec::path::ModulePath;
@@ -64,6 +64,10 @@ impl<T: Source + ?Sized> Source for Discreet<T> {
 impl<T: Examiner + ?Sized> Examiner for Discreet<T> {
     async fn examine(&self, module: &ModulePath, version: &Version) -> Result<Option<Examination>> {
         self.inner.examine(module, version).await.map_err(|error| self.reworded(error))
+    }
+
+    async fn hear(&self, module: &ModulePath) -> Result<Option<Heard>> {
+        self.inner.hear(module).await.map_err(|error| self.reworded(error))
     }
 }
 

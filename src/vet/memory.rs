@@ -144,6 +144,14 @@ impl Repo for Memory {
         Ok(Arc::new(Refs::new(self.refs.iter().cloned())))
     }
 
+    fn hear(&self) -> Result<(Option<Arc<Refs>>, Arc<Refs>)> {
+        Ok((None, self.refs(Duration::ZERO)?))
+    }
+
+    fn heard_at(&self) -> Option<DateTime<Utc>> {
+        None
+    }
+
     fn via(&self) -> Option<Via> {
         None
     }

@@ -56,6 +56,7 @@ fn located(moment: &Moment, store: &Arc<Drawer>, is_guess: bool) -> Direct {
         store: store.clone(),
         turns: Arc::new(Semaphore::new(8)),
         list_validity: Duration::ZERO,
+        hearings: Arc::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::error::{Error, Result};
-use crate::ports::Examiner;
+use crate::ports::{Examiner, Heard};
 use crate::registry::doubles::{Drawer, Hands, Known, Ledger, info_of, member, member_over, module, version};
 use crate::registry::{Book, Cached, ChecksumDatabase, Judgement, Registry, Shelf, Validity};
 use crate::spec::examination::{Examination, History};
@@ -175,6 +175,10 @@ impl Examiner for Historian {
         };
         let url = "https://git.example.com/m".to_owned();
         Ok(Some(Examination { url, canonical: Some(info_of(RIGHT)), faults, history }))
+    }
+
+    async fn hear(&self, _module: &ModulePath) -> Result<Option<Heard>> {
+        Ok(None)
     }
 }
 
