@@ -118,10 +118,11 @@ fn check(file: Option<&Path>) -> Result<Exit, Failure> {
 /// Every secret that the settings name, and whether it is the store's key.
 fn secrets(settings: &Settings) -> Vec<(String, &SecretRef, bool)> {
     let key = settings.store.key.iter().map(|key| ("store.key".to_owned(), key, true));
-    let token = settings.admin_token.iter().map(|token| ("api.admin_token".to_owned(), token, false));
+    let api = [("api.admin_token", &settings.api.admin_token), ("api.refresh_secret", &settings.api.refresh_secret)];
+    let api = api.into_iter().filter_map(|(name, secret)| Some((name.to_owned(), secret.as_ref()?, false)));
     let auths = settings.upstreams.iter().filter_map(|upstream| Some((upstream, upstream.auth.as_ref()?)));
     let auths = auths.map(|(upstream, auth)| (format!("upstream {}: auth", upstream.name), &auth.secret, false));
-    key.chain(token).chain(auths).chain(mirrors(settings)).collect()
+    key.chain(api).chain(auths).chain(mirrors(settings)).collect()
 }
 
 /// Those of mirrors.

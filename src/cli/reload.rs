@@ -9,7 +9,7 @@ use super::serve::named;
 use super::wiring::{self, Works};
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::http::admin::AdminToken;
+use crate::http::admin::Secrets;
 use crate::http::admission::Admission;
 use crate::http::site::{Reload, Reloaded};
 
@@ -68,7 +68,7 @@ impl Reloader {
 }
 
 /// The folders of upstreams are looked for too: a dead mount must not hold up those who serve.
-async fn read_again(read: &Read) -> Result<(Settings, Option<AdminToken>)> {
+async fn read_again(read: &Read) -> Result<(Settings, Secrets)> {
     let read = read.clone();
     let reading = tokio::task::spawn_blocking(move || {
         let settings = read()?;

@@ -19,18 +19,20 @@ use super::tls::Entrance;
 use super::{control, drift, logging, wiring};
 use crate::access::tokens::tend;
 use crate::access::{Encryption, Exposure};
-use crate::config::Settings;
+use crate::config::{ApiSettings, Settings};
 use crate::config::settings::{Tls, parse_listen};
 use crate::error::{Error, Result};
-use crate::http::admin::AdminToken;
+use crate::http::admin::{AdminToken, Secrets};
 use crate::http::admission::Admission;
 use crate::http::desk::Desk;
 use crate::http::forwarded::TrustedProxies;
+use crate::http::hook::HookSecret;
 use crate::http::site::{Counter, Site};
 use crate::http::tls::Certificates;
 use crate::monitor;
 use crate::ports::Clock as _;
 use crate::registry::catalog::Catalog;
+use crate::registry::definition::SecretRef;
 use crate::registry::proof;
 use crate::registry::stock::keep;
 
@@ -215,12 +217,25 @@ pub fn exposure(settings: &Settings) -> Exposure {
     Exposure { listen: settings.listen, open: settings.open, encryption }
 }
 
-/// The admin token that the configuration names.
-pub fn named(settings: &Settings) -> Result<Option<AdminToken>> {
-    let Some(reference) = &settings.admin_token else { return Ok(None) };
-    let token = environment::secret(reference).map_err(|error| error.about("api.admin_token"))?;
-    let token = AdminToken::new(&token);
-    token.ok_or_else(|| Error::gone("it is empty (expected a token)").about("api.admin_token")).map(Some)
+/// The secrets of the interface that the configuration names.
+pub fn named(settings: &Settings) -> Result<Secrets> {
+    let ApiSettings { admin_token, refresh_secret } = &settings.api;
+    Ok(Secrets {
+        token: secret("api.admin_token", "a token", admin_token.as_ref(), AdminToken::new)?,
+        hook: secret("api.refresh_secret", "a secret", refresh_secret.as_ref(), HookSecret::new)?,
+    })
+}
+
+/// What a secret is read as, which an empty one cannot be.
+fn secret<T>(
+    key: &str,
+    expected: &str,
+    reference: Option<&SecretRef>,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>> {
+    let Some(reference) = reference else { return Ok(None) };
+    let secret = environment::secret(reference).map_err(|error| error.about(key))?;
+    read(&secret).ok_or_else(|| Error::gone(format!("it is empty (expected {expected})")).about(key)).map(Some)
 }
 
 /// What a site is opened for.

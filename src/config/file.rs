@@ -99,6 +99,10 @@ pub struct ApiTable {
     pub admin_token_file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_token_env: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_secret_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_secret_env: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

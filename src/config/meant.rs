@@ -102,7 +102,7 @@ impl Reader {
             allow_insecure,
             instead_of: self.instead_of(file.git.instead_of),
             audit,
-            admin_token: self.secret("api", "admin_token", file.api.admin_token_file, file.api.admin_token_env),
+            api: self.api(file.api),
             sumdb,
             ledger,
             check_upstreams,
@@ -175,7 +175,7 @@ impl Reader {
         audit
     }
 
-    fn secret(&mut self, table: &str, key: &str, file: Option<String>, variable: Option<String>) -> Option<SecretRef> {
+    pub(super) fn secret(&mut self, table: &str, key: &str, file: Option<String>, variable: Option<String>) -> Option<SecretRef> {
         match (file, variable) {
             (None, None) => None,
             (Some(file), None) => Some(SecretRef::File(file.into())),

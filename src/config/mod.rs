@@ -2,6 +2,7 @@
 //! Must not know of adapters; the wiring in `cli::wiring` turns settings into them.
 //! Keys, defaults and their meaning: docs/config.md, which a test holds against `schema`.
 
+mod api;
 mod doubts;
 #[cfg(test)]
 mod fault_tests;
@@ -17,6 +18,7 @@ pub mod schema;
 mod secure;
 pub mod settings;
 
+pub use api::ApiSettings;
 pub use mirror::MirrorSettings;
 pub use notify::{ChannelKind, ChannelSettings, SmtpSettings};
 pub use settings::{AllowInsecure, Given, Settings};

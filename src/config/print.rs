@@ -20,7 +20,8 @@ impl Settings {
     /// As a file that says it all.
     pub fn file(&self) -> File {
         let (key_file, key_env) = named(self.store.key.as_ref());
-        let (admin_token_file, admin_token_env) = named(self.admin_token.as_ref());
+        let (admin_token_file, admin_token_env) = named(self.api.admin_token.as_ref());
+        let (refresh_secret_file, refresh_secret_env) = named(self.api.refresh_secret.as_ref());
         File {
             listen: Some(self.listen.to_string()),
             trusted_proxies: self.trusted_proxies.iter().map(ToString::to_string).collect(),
@@ -50,7 +51,7 @@ impl Settings {
             },
             ledger: LedgerTable { drift_check: Some(printed_duration(self.ledger.drift_check)) },
             monitor: MonitorTable { check_upstreams: Some(printed_duration(self.check_upstreams)) },
-            api: ApiTable { admin_token_file, admin_token_env },
+            api: ApiTable { admin_token_file, admin_token_env, refresh_secret_file, refresh_secret_env },
             audit: AuditTable {
                 enabled: Some(self.audit.enabled),
                 path: self.audit.path.as_ref().map(|path| path.to_string_lossy().into_owned()),

@@ -55,7 +55,15 @@ pub const TABLES: &[(&str, Keys)] = &[
     ("net", &[("allow_private", Shape::Texts)]),
     ("git", &[("allow_insecure", Shape::TextsOrAll), ("instead_of", Shape::Table)]),
     ("git.instead_of", &[("*", Shape::Text)]),
-    ("api", &[("admin_token_file", Shape::Text), ("admin_token_env", Shape::Text)]),
+    (
+        "api",
+        &[
+            ("admin_token_file", Shape::Text),
+            ("admin_token_env", Shape::Text),
+            ("refresh_secret_file", Shape::Text),
+            ("refresh_secret_env", Shape::Text),
+        ],
+    ),
     (
         "audit",
         &[

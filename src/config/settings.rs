@@ -33,8 +33,8 @@ pub struct Settings {
     /// Prefix and replacement.
     pub instead_of: Vec<(String, String)>,
     pub audit: AuditSettings,
-    /// The token of the administration over TCP.
-    pub admin_token: Option<SecretRef>,
+    /// What opens the administration over TCP.
+    pub api: super::api::ApiSettings,
     pub sumdb: SumdbSettings,
     pub ledger: LedgerSettings,
     /// So often upstreams are looked at; no time at all: never.

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 
-use super::admin::AdminToken;
+use super::admin::Secrets;
+use super::hook::HookSecret;
 use super::refusal::Refusal;
 use super::respond::{Asked, Peer};
 use crate::access::policy::stricter;
@@ -33,8 +34,8 @@ pub enum Need<'a> {
 pub struct Admission {
     encryption: Encryption,
     exposure: RwLock<Exposure>,
-    /// The token that the configuration names.
-    named: RwLock<Option<AdminToken>>,
+    /// What the configuration names.
+    named: RwLock<Secrets>,
     /// That a proxy in front was seen where everybody may read.
     is_warned: AtomicBool,
 }
@@ -52,7 +53,7 @@ enum Credentials<'a> {
 }
 
 impl Admission {
-    pub fn new(exposure: Exposure, named: Option<AdminToken>) -> Admission {
+    pub fn new(exposure: Exposure, named: Secrets) -> Admission {
         Admission {
             encryption: exposure.encryption,
             exposure: RwLock::new(exposure),
@@ -63,7 +64,7 @@ impl Admission {
 
     /// Refuses to begin where strangers could read.
     pub fn begin(&self, tokens: &Tokens) -> Result<()> {
-        self.exposure().admit(Some(tokens.has_valid() || self.named().is_some()))
+        self.exposure().admit(Some(tokens.has_valid() || self.named().token.is_some()))
     }
 
     /// Whether `open` as it was read again waits for a restart: it would let more in.
@@ -73,7 +74,7 @@ impl Admission {
 
     /// What was read again of the configuration; nothing of it lets anybody in who was out before, but who knows the
     /// token that is named now.
-    pub fn renew(&self, open: Option<bool>, named: Option<AdminToken>) {
+    pub fn renew(&self, open: Option<bool>, named: Secrets) {
         *self.named.write().unwrap_or_else(PoisonError::into_inner) = named;
         let mut exposure = self.exposure.write().unwrap_or_else(PoisonError::into_inner);
         exposure.open = stricter(exposure.open, open);
@@ -167,10 +168,15 @@ impl Admission {
     }
 
     fn is_named(&self, token: &str) -> bool {
-        self.named().as_ref().is_some_and(|named| named.is(token))
+        self.named().token.is_some_and(|named| named.is(token))
     }
 
-    fn named(&self) -> Option<AdminToken> {
+    /// What forges sign their hooks with.
+    pub fn hook_secret(&self) -> Option<HookSecret> {
+        self.named().hook
+    }
+
+    fn named(&self) -> Secrets {
         self.named.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -11,15 +11,17 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::admission::{self, Admission, Need, refuse_foreign, refuse_foreign_form};
-use super::api::{self, ApiRoute, Call, Query, Reply};
+use super::admin::Secrets;
+use super::api::{self, Access, ApiRoute, Call, Query, Reply};
 use super::audited::{self, Audited};
 use super::body::Body;
 use super::forwarded::TrustedProxies;
+use super::hook;
 use super::incoming::Incoming;
 use super::metrics::{Metrics, Reading};
 use super::page::{self, Syncs, Visit};
 use super::refusal::Refusal;
-use super::respond::{self, Asked, Shown};
+use super::respond::{self, Asked, Peer, Shown};
 use super::route::{Page, RegistryName, Route};
 use super::serve::Clerk;
 use super::site::Site;
@@ -62,7 +64,7 @@ impl Desk {
             pseudonym: pseudonym.into(),
             routes: api::ROUTES,
             metrics: Metrics::new(None),
-            admission: Arc::new(Admission::new(exposure, None)),
+            admission: Arc::new(Admission::new(exposure, Secrets::default())),
             proxies: TrustedProxies::default(),
             syncs: Arc::default(),
             certificates: None,
@@ -188,6 +190,15 @@ impl Desk {
         line.audited.registry = registry.map(str::to_owned);
         let registry = registry.unwrap_or(DEFAULT);
         let site = self.site().await?;
+        if row.access == Access::AdminOrForge && asked.peer == Peer::Network && hook::is_sent(&asked.headers) {
+            let secret = self.admission.hook_secret().ok_or_else(hook::unknown)?;
+            let guest = secret.admit(&asked.headers, body).await?;
+            line.guest.clone_from(&guest.name);
+            if !hook::is_about_refs(&asked.headers) {
+                return Ok(Reply::Done);
+            }
+            return Ok((row.handler)(Call::new(site, guest, asked.reach(), names, query, Bytes::new())).await?);
+        }
         let guest = self.admit(row.access.need(registry), asked, &site, line)?;
         refuse_foreign(asked)?;
         let body = match row.method {

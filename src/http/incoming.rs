@@ -36,6 +36,30 @@ impl Incoming {
         self.read_as(Media::Form, asked).await
     }
 
+    /// Shows all of a body, piece by piece, and holds none of it.
+    pub async fn read_through(self, limit: usize, mut show: impl FnMut(&[u8])) -> Result<(), Refusal> {
+        let body = match self {
+            Incoming::Memory(bytes) if bytes.len() > limit => return Err(Refusal::TooLarge(limit)),
+            Incoming::Memory(bytes) => {
+                show(&bytes);
+                return Ok(());
+            }
+            Incoming::Wire(body) => body,
+        };
+        let mut body = Limited::new(body, limit);
+        let reading = async {
+            while let Some(frame) = body.frame().await {
+                match frame {
+                    Ok(frame) => frame.data_ref().into_iter().for_each(|piece| show(piece)),
+                    Err(error) if error.is::<LengthLimitError>() => return Err(Refusal::TooLarge(limit)),
+                    Err(error) => return Err(broken(&*error)),
+                }
+            }
+            Ok(())
+        };
+        tokio::time::timeout(TIME, reading).await.map_err(|_| Refusal::Slow)?
+    }
+
     async fn read_as(self, wanted: Media, asked: &Asked) -> Result<Bytes, Refusal> {
         let named = asked.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
         let media = named.map(|named| named.split(';').next().unwrap_or_default().trim());
@@ -52,15 +76,19 @@ impl Incoming {
 
     async fn read(self) -> Result<Bytes, Refusal> {
         let body = match self {
-            Incoming::Memory(bytes) if bytes.len() > LIMIT => return Err(Refusal::TooLarge),
+            Incoming::Memory(bytes) if bytes.len() > LIMIT => return Err(Refusal::TooLarge(LIMIT)),
             Incoming::Memory(bytes) => return Ok(bytes),
             Incoming::Wire(body) => body,
         };
         let read = tokio::time::timeout(TIME, Limited::new(body, LIMIT).collect()).await;
         match read.map_err(|_| Refusal::Slow)? {
             Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
-            Err(error) => Err(Refusal::Malformed(Error::gone(format!("the body broke off: {error}")))),
+            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(LIMIT)),
+            Err(error) => Err(broken(&*error)),
         }
     }
+}
+
+fn broken(error: &dyn std::error::Error) -> Refusal {
+    Refusal::Malformed(Error::gone(format!("the body broke off: {error}")))
 }

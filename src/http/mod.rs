@@ -9,6 +9,7 @@ mod audited;
 pub mod body;
 pub mod desk;
 pub mod forwarded;
+pub mod hook;
 pub mod incoming;
 pub mod metrics;
 pub mod page;

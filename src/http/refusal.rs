@@ -19,7 +19,8 @@ pub enum Refusal {
     Malformed(Error),
     /// A body in another form than this one.
     MediaType(Media),
-    TooLarge,
+    /// More bytes than these.
+    TooLarge(usize),
     /// The body did not come in time.
     Slow,
     Error(Error),

@@ -373,7 +373,9 @@ fn declining(refusal: &Refusal) -> (StatusCode, Error) {
             let error = Error::gone(format!("the body is no {} by its Content-Type", media.word()));
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, error.remedy(format!("send Content-Type: {}", media.as_str())))
         }
-        Refusal::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, gone("the body is larger than 1 MiB")),
+        Refusal::TooLarge(limit) => {
+            (StatusCode::PAYLOAD_TOO_LARGE, Error::gone(format!("the body is larger than {} MiB", limit >> 20)))
+        }
         Refusal::Slow => (StatusCode::REQUEST_TIMEOUT, gone("the body did not come in time")),
     }
 }

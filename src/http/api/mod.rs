@@ -12,6 +12,7 @@ mod entries;
 mod ledger;
 mod mirrors;
 mod proofs;
+mod refresh;
 mod registries;
 mod reply;
 mod routes;
@@ -55,6 +56,8 @@ pub enum Access {
     Admin,
     /// The same, or who has an admin token for the registry that the address or the query names.
     AdminOf,
+    /// The same, or a forge whose hook is signed with the secret that the configuration names.
+    AdminOrForge,
     /// Who may read the registry that the address or the query names, else the one at `/`.
     Anyone,
     /// Who may read any registry.
@@ -65,14 +68,14 @@ impl Access {
     pub fn need(self, registry: &str) -> Need<'_> {
         match self {
             Access::Admin => Need::Admin,
-            Access::AdminOf => Need::AdminOf(registry),
+            Access::AdminOf | Access::AdminOrForge => Need::AdminOf(registry),
             Access::Anyone => Need::Registry(registry),
             Access::AnyReader => Need::Anything,
         }
     }
 
     pub fn is_admin(self) -> bool {
-        matches!(self, Access::Admin | Access::AdminOf)
+        matches!(self, Access::Admin | Access::AdminOf | Access::AdminOrForge)
     }
 }
 
@@ -187,7 +190,7 @@ mod tests {
             assert!(rest.is_none_or(|at| at + 4 == row.path.len()), "{}: the rest stands last", row.path);
             assert!(row.access.is_admin() || row.method == Method::GET, "{}: anyone may only read", row.path);
             let names_one = row.path.contains("{registry}") || row.query.iter().any(|known| known.name == "registry");
-            assert!(row.access != Access::AdminOf || names_one, "{}: of which registry?", row.path);
+            assert!(!matches!(row.access, Access::AdminOf | Access::AdminOrForge) || names_one, "{}: of which registry?", row.path);
         }
     }
 }

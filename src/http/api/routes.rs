@@ -6,7 +6,7 @@ use hyper::Method;
 
 use super::{Access, ApiRoute, PAGES, Parameter};
 use super::{
-    audit, bindings, cache, changes, document, entries, ledger, mirrors, proofs, registries, rules, sumdb, tokens,
+    audit, bindings, cache, changes, document, entries, ledger, mirrors, proofs, refresh, registries, rules, sumdb, tokens,
     upstreams, verdicts, walks,
 };
 
@@ -137,6 +137,13 @@ pub static ROUTES: &[ApiRoute] = &[
         access: Access::Admin,
         query: &[],
         handler: |call| Box::pin(registries::reload(call)),
+    },
+    ApiRoute {
+        method: Method::POST,
+        path: "/api/v1/refresh/{module...}",
+        access: Access::AdminOrForge,
+        query: &[Parameter::text("registry")],
+        handler: |call| Box::pin(refresh::refresh(call)),
     },
     ApiRoute {
         method: Method::GET,

@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::admin::AdminToken;
+use super::admin::{AdminToken, Secrets};
 use super::admission::Admission;
 use super::desk::{Desk, Door};
 use super::serve::{Limits, serve};
@@ -116,7 +116,7 @@ impl World {
 /// A door as on the loopback, with a token that the configuration names.
 pub fn naming(token: &str) -> Arc<Admission> {
     let exposure = Exposure { listen: ([127, 0, 0, 1], 0).into(), open: None, encryption: Encryption::Nobody };
-    Arc::new(Admission::new(exposure, AdminToken::new(token)))
+    Arc::new(Admission::new(exposure, Secrets { token: AdminToken::new(token), hook: None }))
 }
 
 /// A server that runs.
