@@ -106,11 +106,15 @@ pub struct Validators {
     /// all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// For so many seconds past its validity a proxy lets a list, a branch or `latest` be given before it is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_seconds: Option<u64>,
 }
 
 impl Validators {
+    /// Whether there is nothing to tell states apart by.
     pub fn is_empty(&self) -> bool {
-        *self == Validators::default()
+        self.etag.is_none() && self.last_modified.is_none() && self.revision.is_none()
     }
 }
 

@@ -59,6 +59,13 @@ impl Validity {
         Validity { listing_max_stale: Duration::ZERO, patience: 40 * self.patience, ..self }
     }
 
+    /// Up to which age an answer that may change is given at once: neither longer than the configuration says nor than
+    /// its upstream does.
+    fn max_stale(&self, meta: &Meta) -> Duration {
+        let said = meta.validators.stale_seconds.map(|seconds| self.listing.saturating_add(Duration::from_secs(seconds)));
+        said.map_or(self.listing_max_stale, |said| said.min(self.listing_max_stale))
+    }
+
     pub(super) fn standing(&self, meta: &Meta, now: DateTime<Utc>) -> Standing {
         // A time from the future says nothing: the clock was wrong, then or now.
         let since = |then: DateTime<Utc>| (now - then).to_std().ok();
@@ -71,7 +78,7 @@ impl Validity {
         if !meta.lasting {
             return match since(meta.checked_at) {
                 Some(age) if age < self.listing => Standing::Fresh,
-                Some(age) if !self.listing.is_zero() && age < self.listing_max_stale => Standing::Aging,
+                Some(age) if !self.listing.is_zero() && age < self.max_stale(meta) => Standing::Aging,
                 _ => Standing::Expired,
             };
         }
@@ -96,7 +103,7 @@ impl Validity {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::{Condition, Staleness, Via};
+    use crate::ports::{Condition, Staleness, Validators, Via};
     use crate::registry::change::{Changed, State};
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -125,6 +132,28 @@ mod tests {
         for (row, validity, lasting, age, expected) in table {
             let meta = Meta::new(at(0), "text/plain", lasting);
             assert_eq!(validity.standing(&meta, at(age)), expected, "{row}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_sets_a_tighter_limit_to_what_is_given_at_once_and_never_a_wider_one() {
+        let day = 24 * 3600;
+        let table = [
+            ("nothing said", None, 60, Standing::Aging),
+            ("nothing said, a day later", None, day, Standing::Expired),
+            ("not at all", Some(0), 59, Standing::Fresh),
+            ("not at all, past its minute", Some(0), 60, Standing::Expired),
+            ("half a minute", Some(30), 89, Standing::Aging),
+            ("half a minute, past it", Some(30), 90, Standing::Expired),
+            ("a year, and a day later", Some(365 * 24 * 3600), day, Standing::Expired),
+            ("for ever", Some(u64::MAX), 60, Standing::Aging),
+        ];
+        for (row, stale_seconds, age, expected) in table {
+            let validators = Validators { stale_seconds, ..Validators::default() };
+            let meta = Meta { validators, ..Meta::new(at(0), "text/plain", false) };
+            assert_eq!(Validity::default().standing(&meta, at(age)), expected, "{row}");
+            let command = Validity::default().of_command();
+            assert!(age < 60 || command.standing(&meta, at(age)) == Standing::Expired, "{row}: a command asks");
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VIA};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tempfile::NamedTempFile;
@@ -228,7 +228,23 @@ impl Files for Remote {
 
 fn validators(headers: &HeaderMap) -> Validators {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_owned);
-    Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED), revision: None }
+    let stale_seconds = stale_seconds(headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok()));
+    Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED), revision: None, stale_seconds }
+}
+
+/// How long an answer past its validity may be given before the proxy is asked (RFC 9111, 5.2.2; RFC 5861, 3), where it
+/// says so; the least that it says counts.
+fn stale_seconds<'a>(lines: impl Iterator<Item = &'a str>) -> Option<u64> {
+    let limit = |directive: &str| {
+        let (name, value) = directive.split_once('=').map_or((directive, None), |(name, value)| (name, Some(value)));
+        match name.trim().to_ascii_lowercase().as_str() {
+            "no-cache" | "no-store" | "must-revalidate" | "proxy-revalidate" => Some(0),
+            // What cannot be read is no permission.
+            "stale-while-revalidate" => Some(value.and_then(|text| text.trim().trim_matches('"').parse().ok()).unwrap_or(0)),
+            _ => None,
+        }
+    };
+    lines.flat_map(|line| line.split(',')).filter_map(limit).min()
 }
 
 /// An error's plain text up to its first line that is empty or no text for people.
