@@ -175,7 +175,13 @@ impl Reader {
         audit
     }
 
-    pub(super) fn secret(&mut self, table: &str, key: &str, file: Option<String>, variable: Option<String>) -> Option<SecretRef> {
+    pub(super) fn secret(
+        &mut self,
+        table: &str,
+        key: &str,
+        file: Option<String>,
+        variable: Option<String>,
+    ) -> Option<SecretRef> {
         match (file, variable) {
             (None, None) => None,
             (Some(file), None) => Some(SecretRef::File(file.into())),

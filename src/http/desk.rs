@@ -10,8 +10,8 @@ use hyper::header::VIA;
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::admission::{self, Admission, Need, refuse_foreign, refuse_foreign_form};
 use super::admin::Secrets;
+use super::admission::{self, Admission, Need, refuse_foreign, refuse_foreign_form};
 use super::api::{self, Access, ApiRoute, Call, Query, Reply};
 use super::audited::{self, Audited};
 use super::body::Body;

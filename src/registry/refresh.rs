@@ -265,10 +265,12 @@ fn changes(before: &Known, after: &Known) -> Vec<ModuleChanges> {
     let mut modules: BTreeMap<&str, ModuleChanges> = BTreeMap::new();
     let keys: BTreeSet<&(String, bool)> = before.keys().chain(after.keys()).collect();
     for at @ (module, is_list) in keys {
-        let changes = modules.entry(module).or_insert_with(|| ModuleChanges { module: module.clone(), ..Default::default() });
+        let changes =
+            modules.entry(module).or_insert_with(|| ModuleChanges { module: module.clone(), ..Default::default() });
         let (was, is) = (before.get(at), after.get(at));
         if *is_list {
-            let (none, lost) = (BTreeSet::new(), |one: &BTreeSet<String>, other: &BTreeSet<String>| sorted(one.difference(other)));
+            let (none, lost) =
+                (BTreeSet::new(), |one: &BTreeSet<String>, other: &BTreeSet<String>| sorted(one.difference(other)));
             (changes.versions, changes.versions_before) = (is.map(BTreeSet::len), was.map(BTreeSet::len));
             if let Some(was) = was {
                 let is = is.unwrap_or(&none);

@@ -43,12 +43,7 @@ impl Inner {
     }
 
     /// Asks the upstream however fresh the answer is, and however lately it failed.
-    pub async fn renewed_anyway(
-        self: Arc<Self>,
-        key: String,
-        module: ModulePath,
-        question: Question,
-    ) -> Renewed {
+    pub async fn renewed_anyway(self: Arc<Self>, key: String, module: ModulePath, question: Question) -> Renewed {
         let removals = self.removals.load(Ordering::SeqCst);
         let asked = Arc::new(Asked { key, module, question, removals });
         match self.clone().kept(&asked).await? {

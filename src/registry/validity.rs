@@ -62,7 +62,8 @@ impl Validity {
     /// Up to which age an answer that may change is given at once: neither longer than the configuration says nor than
     /// its upstream does.
     fn max_stale(&self, meta: &Meta) -> Duration {
-        let said = meta.validators.stale_seconds.map(|seconds| self.listing.saturating_add(Duration::from_secs(seconds)));
+        let said =
+            meta.validators.stale_seconds.map(|seconds| self.listing.saturating_add(Duration::from_secs(seconds)));
         said.map_or(self.listing_max_stale, |said| said.min(self.listing_max_stale))
     }
 

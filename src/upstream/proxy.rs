@@ -240,7 +240,9 @@ fn stale_seconds<'a>(lines: impl Iterator<Item = &'a str>) -> Option<u64> {
         match name.trim().to_ascii_lowercase().as_str() {
             "no-cache" | "no-store" | "must-revalidate" | "proxy-revalidate" => Some(0),
             // What cannot be read is no permission.
-            "stale-while-revalidate" => Some(value.and_then(|text| text.trim().trim_matches('"').parse().ok()).unwrap_or(0)),
+            "stale-while-revalidate" => {
+                Some(value.and_then(|text| text.trim().trim_matches('"').parse().ok()).unwrap_or(0))
+            }
             _ => None,
         }
     };

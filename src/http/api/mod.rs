@@ -190,7 +190,11 @@ mod tests {
             assert!(rest.is_none_or(|at| at + 4 == row.path.len()), "{}: the rest stands last", row.path);
             assert!(row.access.is_admin() || row.method == Method::GET, "{}: anyone may only read", row.path);
             let names_one = row.path.contains("{registry}") || row.query.iter().any(|known| known.name == "registry");
-            assert!(!matches!(row.access, Access::AdminOf | Access::AdminOrForge) || names_one, "{}: of which registry?", row.path);
+            assert!(
+                !matches!(row.access, Access::AdminOf | Access::AdminOrForge) || names_one,
+                "{}: of which registry?",
+                row.path
+            );
         }
     }
 }

@@ -6,8 +6,8 @@ use hyper::Method;
 
 use super::{Access, ApiRoute, PAGES, Parameter};
 use super::{
-    audit, bindings, cache, changes, document, entries, ledger, mirrors, proofs, refresh, registries, rules, sumdb, tokens,
-    upstreams, verdicts, walks,
+    audit, bindings, cache, changes, document, entries, ledger, mirrors, proofs, refresh, registries, rules, sumdb,
+    tokens, upstreams, verdicts, walks,
 };
 
 /// All addresses of the interface.

@@ -82,7 +82,8 @@ async fn a_proxy_is_asked_by_its_etag_or_its_last_modified() {
             assert!(same, "{row} {question:?}");
             assert_eq!(server.targets().pop(), Some(first), "{row} {question:?}: the same file");
         }
-        let other = Validators { etag: Some("\"two\"".into()), last_modified: Some("then".into()), ..Validators::default() };
+        let other =
+            Validators { etag: Some("\"two\"".into()), last_modified: Some("then".into()), ..Validators::default() };
         let same = source.unchanged(&module("x.y/M"), &Question::List, &other).await.expect("an answer").what;
         assert!(!same, "{row}: a 200 is another answer");
     }
