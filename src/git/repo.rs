@@ -56,13 +56,16 @@ impl Repo for GitRepo {
     }
 
     fn refs(&self, max_age: Duration) -> Result<Arc<Refs>> {
-        Ok(Arc::clone(self.known(max_age)?.refs()))
+        let known = self.known(max_age)?;
+        // Not where `known` is asked for something else: what is told rests on the refs that were given.
+        self.heard_at.set(Some(known.asked()));
+        Ok(Arc::clone(known.refs()))
     }
 
     fn hear(&self) -> Result<(Option<Arc<Refs>>, Arc<Refs>)> {
         let asking = self.shared.asking();
         let before = self.shared.known().map(|known| Arc::clone(known.refs()));
-        let heard = self.noted(asking.note(self.ask())?);
+        let heard = asking.note(self.ask())?;
         Ok((before, Arc::clone(heard.refs())))
     }
 
@@ -172,14 +175,9 @@ impl Repo for GitRepo {
 impl GitRepo {
     /// The refs, asked for again if they are older than `max_age`.
     pub(super) fn known(&self, max_age: Duration) -> Result<Arc<Known>> {
-        Ok(self.noted(self.known_by_anybody(max_age)?))
-    }
-
-    /// Takes down where and when the refs were heard.
-    fn noted(&self, known: Arc<Known>) -> Arc<Known> {
+        let known = self.known_by_anybody(max_age)?;
         self.heard_via.replace(known.via().cloned());
-        self.heard_at.set(Some(known.asked()));
-        known
+        Ok(known)
     }
 
     fn known_by_anybody(&self, max_age: Duration) -> Result<Arc<Known>> {

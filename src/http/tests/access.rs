@@ -10,6 +10,7 @@ use super::golden::{compare, shown};
 use super::tokens::wanted;
 use super::{PSEUDONYM, Reply, Running, World, start, start_desk};
 use crate::access::{Encryption, Exposure, Right};
+use crate::http::admin::Secrets;
 use crate::http::admission::Admission;
 use crate::http::desk::Desk;
 use crate::http::serve::Limits;
@@ -27,7 +28,8 @@ fn world() -> World {
 async fn exposed(site: &Arc<Site>, open: Option<bool>, encryption: Encryption) -> Running {
     let exposure = Exposure { listen: ([127, 0, 0, 1], 0).into(), open, encryption };
     start_desk(Some(site.clone()), Limits::default(), |door| {
-        Desk::new(door, Duration::from_secs(30), PSEUDONYM).guarded_by(Arc::new(Admission::new(exposure, None)))
+        Desk::new(door, Duration::from_secs(30), PSEUDONYM)
+            .guarded_by(Arc::new(Admission::new(exposure, Secrets::default())))
     })
     .await
 }
@@ -241,7 +243,7 @@ async fn a_page_of_another_site_changes_nothing_with_a_browsers_credentials() {
 async fn nobody_is_let_in_while_it_is_not_known_who_may() {
     let exposure = Exposure { listen: ([127, 0, 0, 1], 0).into(), open: None, encryption: Encryption::InFront };
     let running = start_desk(None, Limits::default(), |door| {
-        Desk::new(door, Duration::ZERO, PSEUDONYM).guarded_by(Arc::new(Admission::new(exposure, None)))
+        Desk::new(door, Duration::ZERO, PSEUDONYM).guarded_by(Arc::new(Admission::new(exposure, Secrets::default())))
     })
     .await;
     for target in [INFO, "/metrics", "/api/v1/openapi.json"] {

@@ -69,6 +69,27 @@ async fn validators(source: &impl crate::ports::Source, question: &Question) -> 
 }
 
 #[tokio::test]
+async fn a_proxy_says_how_long_its_lists_are_given_before_it_is_asked() {
+    let table: [(&str, Option<u64>); 9] = [
+        ("public, max-age=60", None),
+        ("max-age=60, stale-while-revalidate=30", Some(30)),
+        ("stale-while-revalidate=\"30\"", Some(30)),
+        ("no-cache", Some(0)),
+        ("No-Store, must-revalidate", Some(0)),
+        ("proxy-revalidate", Some(0)),
+        ("stale-while-revalidate=30, no-cache", Some(0)),
+        ("stale-while-revalidate=soon", Some(0)),
+        ("stale-while-revalidate", Some(0)),
+    ];
+    let scratch = TempDir::new().expect("a folder");
+    for (said, expected) in table {
+        let server = Server::start(move |asked| body(&asked.target).header("cache-control", said)).await;
+        let told = validators(&over(&server, &scratch), &Question::List).await;
+        assert_eq!((told.stale_seconds, told.is_empty()), (expected, true), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_is_asked_by_its_etag_or_its_last_modified() {
     let scratch = TempDir::new().expect("a folder");
     for (row, behaviour) in [("etag", by_etag as fn(&Asked) -> Answer), ("last-modified", by_time)] {

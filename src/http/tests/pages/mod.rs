@@ -14,6 +14,7 @@ use super::golden::compare;
 use super::tokens::wanted;
 use super::{PSEUDONYM, Reply, Running, World, start_desk};
 use crate::access::{Encryption, Exposure, Right};
+use crate::http::admin::Secrets;
 use crate::http::admission::Admission;
 use crate::http::desk::Desk;
 use crate::http::serve::Limits;
@@ -42,7 +43,8 @@ impl Watching {
         let (_, token) = site.tokens().create(wanted(Right::Admin, None, "never")).expect("made");
         let exposure = Exposure { listen: ([127, 0, 0, 1], 0).into(), open: None, encryption };
         let running = start_desk(Some(site.clone()), Limits::default(), |door| {
-            Desk::new(door, Duration::from_secs(30), PSEUDONYM).guarded_by(Arc::new(Admission::new(exposure, None)))
+            Desk::new(door, Duration::from_secs(30), PSEUDONYM)
+                .guarded_by(Arc::new(Admission::new(exposure, Secrets::default())))
         })
         .await;
         Watching { running, twins, admin: basic(token.expose()), site }
