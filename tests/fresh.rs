@@ -30,8 +30,8 @@ fn mono() -> Fixture {
     let tags: String = (0..NESTED).map(|number| format!("; tag m{number}/v1.0.0")).collect();
     let text = format!(
         "# Twenty modules in one repository.\nat 2019-01-01T00:00:00Z\nfile go.mod\n  module {ROOT}\n{files}\
-         file none/none.go\n  package none\ncommit first; tag v1.0.0{tags}\nat 2019-01-02T00:00:00Z\n\
-         file go.mod\n  module {ROOT}/v2\ncommit second; tag v2.0.0\nat 2019-01-03T00:00:00Z\ncommit tip; branch topic"
+         file v2/go.mod\n  module {ROOT}/v2\nfile none/none.go\n  package none\ncommit first; tag v1.0.0{tags}\n\
+         at 2019-01-02T00:00:00Z\ncommit second; tag v2.0.0\nat 2019-01-03T00:00:00Z\ncommit tip; branch topic"
     );
     fixture::parse("mono", &text)
 }
@@ -111,26 +111,16 @@ fn one_listing_serves_all_modules_and_all_clients_for_a_validity_period() {
 }
 
 #[test]
-fn what_is_past_its_validity_is_given_at_once_and_renewed_by_one_listing() {
-    let mut world = world("list_validity = '1h'");
-    storm(&world);
-    // A validity of no time would be asked for anew by each: what was kept is past a second by now.
-    world = again(world, "list_validity = '1s'");
-    let before = listings(&world);
-    wait("the list is past its validity", || {
-        let age = list(&world.modvet, ROOT).header("age").and_then(|age| age.parse().ok()).unwrap_or(0);
-        age >= 1 || listings(&world) > before
-    });
-    wait("it is renewed", || listings(&world) > before);
-    world = again(world, "list_validity = '1h'");
-    let before = listings(&world);
-    storm(&world);
-    assert_eq!(listings(&world), before, "modules of one repository are renewed by the same refs");
-}
-
-fn again(world: World, more: &str) -> World {
-    let git = world.server.url();
-    world.again(|home| serving(&git, more, home))
+fn modules_of_a_repository_come_to_an_end_together_and_one_listing_renews_them() {
+    let world = world("list_validity = '6s'");
+    let cache = |module: &String| list(&world.modvet, module).header("x-modvet-cache").unwrap_or_default().to_owned();
+    let all = modules();
+    assert!(all.iter().all(|module| cache(module) == "miss"), "{}", world.modvet.log());
+    wait("the end of the first", || cache(&all[0]) == "stale");
+    let before = all[1..].iter().filter(|module| cache(module) != "stale").count();
+    assert_eq!(before, 0, "what was made of the same refs is fresh for as long");
+    wait("all are renewed", || all.iter().all(|module| cache(module) == "hit"));
+    assert_eq!(listings(&world), 2, "one for each validity period: {}", world.modvet.log());
 }
 
 #[test]
