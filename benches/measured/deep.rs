@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How many commits the deep history has on its main line and beside it, HEAD included.
-pub const COMMITS: usize = 50_000;
-pub const TAGS: usize = 500;
+pub const COMMITS: usize = 100_000;
+pub const TAGS: usize = 1_000;
 /// Raised whenever the histories are made otherwise.
 const EDITION: u32 = 1;
 
