@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use git2::Repository;
 
@@ -181,7 +181,10 @@ impl GitRepo {
             return Ok(view);
         }
         let old = self.shared.history();
+        let begun = Instant::now();
         let history = self.extend(&old, known)?;
+        let (commits, more) = (history.len(), history.len() - old.len());
+        tracing::info!(url = %self.url, commits, more, ms = begun.elapsed().as_millis() as u64, "git: history grew");
         self.shared.grown(&old, Arc::new(history))?;
         let view = self.shared.view(known);
         view.ok_or_else(|| Error::internal("the history index lacks a ref").into())

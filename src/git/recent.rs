@@ -16,7 +16,7 @@ pub struct Place {
 
 /// The last contents, the oldest of which go first.
 pub struct Recent {
-    /// How many bytes are kept at most, and one chunk.
+    /// How many bytes are kept at most; the last content is kept in any case.
     most: usize,
     chunks: VecDeque<Vec<u8>>,
     /// The number of the first chunk that is still here.
@@ -37,20 +37,21 @@ impl Recent {
 
     /// A content is smaller than 4 GiB.
     pub fn keep(&mut self, content: &[u8]) -> Place {
-        let is_room = self.chunks.back().is_some_and(|chunk| chunk.len() + content.len() <= CHUNK);
+        let is_room = self.chunks.back().is_some_and(|chunk| chunk.len() + content.len() <= chunk.capacity());
         if !is_room {
-            while self.kept + content.len() > self.most
+            let chunk = Vec::with_capacity(CHUNK.min(self.most).max(content.len()));
+            self.kept += chunk.capacity();
+            while self.kept > self.most
                 && let Some(oldest) = self.chunks.pop_front()
             {
                 self.first += 1;
-                self.kept -= oldest.len();
+                self.kept -= oldest.capacity();
             }
-            self.chunks.push_back(Vec::with_capacity(CHUNK.max(content.len())));
+            self.chunks.push_back(chunk);
         }
         let chunk = self.chunks.back_mut().expect("just put there");
         let start = chunk.len() as u32;
         chunk.extend_from_slice(content);
-        self.kept += content.len();
         Place { chunk: self.first + self.chunks.len() as u32 - 1, start, length: content.len() as u32 }
     }
 }
@@ -68,7 +69,7 @@ mod tests {
         for n in 120..200 {
             assert_eq!(recent.content(places[n as usize]), Some(&content(n)[..]), "{n}");
         }
-        assert!(recent.chunks.iter().map(Vec::capacity).sum::<usize>() <= KEPT + CHUNK);
+        assert!(recent.chunks.iter().map(Vec::capacity).sum::<usize>() <= KEPT);
         let large = recent.keep(&vec![1; 3 * CHUNK]);
         assert_eq!(recent.content(large).map(<[u8]>::len), Some(3 * CHUNK));
         let none = recent.keep(b"");

@@ -139,28 +139,7 @@ impl Unpack {
                 }
                 Ok(1)
             }
-            State::ObjectHead { bytes: head, start } => {
-                head.push(bytes[0]);
-                let start = *start;
-                let begun = if bytes[0] & 0x80 == 0 { object_head(head)? } else { None };
-                if begun.is_none() && head.len() > OBJECT_HEAD {
-                    return Err(Odd);
-                }
-                self.crc.update(&bytes[..1]);
-                self.passed(&bytes[..1]);
-                if let Some((kind, size)) = begun {
-                    let kind = match kind {
-                        Kind::Delta(distance) => Kind::Delta(start.checked_sub(distance).ok_or(Odd)?),
-                        whole => whole,
-                    };
-                    self.inflater.reset(true);
-                    self.inflated.clear();
-                    self.inflated.resize(size + 1, 0);
-                    self.filled = 0;
-                    self.state = State::Object { kind, start };
-                }
-                Ok(1)
-            }
+            State::ObjectHead { .. } => self.object_head(bytes[0]).map(|()| 1),
             &mut State::Object { kind, start } => {
                 let (taken, ended) = inflate(&mut self.inflater, bytes, &mut self.inflated, &mut self.filled)?;
                 self.crc.update(&bytes[..taken]);
@@ -178,6 +157,30 @@ impl Unpack {
                 if taken == 0 { Err(Odd) } else { Ok(taken) }
             }
         }
+    }
+
+    /// One more byte of what stands before an object.
+    fn object_head(&mut self, byte: u8) -> Result<()> {
+        let State::ObjectHead { bytes: head, start } = &mut self.state else { return Err(Odd) };
+        head.push(byte);
+        let start = *start;
+        let begun = if byte & 0x80 == 0 { object_head(head)? } else { None };
+        if begun.is_none() && head.len() > OBJECT_HEAD {
+            return Err(Odd);
+        }
+        self.crc.update(&[byte]);
+        self.passed(&[byte]);
+        let Some((kind, size)) = begun else { return Ok(()) };
+        let kind = match kind {
+            Kind::Delta(distance) => Kind::Delta(start.checked_sub(distance).ok_or(Odd)?),
+            whole => whole,
+        };
+        self.inflater.reset(true);
+        self.inflated.clear();
+        self.inflated.resize(size + 1, 0);
+        self.filled = 0;
+        self.state = State::Object { kind, start };
+        Ok(())
     }
 
     fn passed(&mut self, bytes: &[u8]) {
@@ -249,7 +252,9 @@ impl Unpack {
                 break content.to_vec();
             }
             let next = self.entries.get(index + 1).map_or(end, |next| next.offset);
-            let mut bytes = vec![0; usize::try_from(next - entry.offset).map_err(|_| Odd)?];
+            // Deflate can say nothing at great length.
+            let length = usize::try_from(next - entry.offset).ok().filter(|length| *length <= 2 * LARGEST);
+            let mut bytes = vec![0; length.ok_or(Odd)?];
             older(entry.offset, &mut bytes).map_err(|_| Odd)?;
             let (kind, inflated) = whole(&mut self.rereader, &bytes)?;
             match kind {
