@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// How much is worth keeping, in bytes.
-pub const KEPT: usize = 32 << 20;
+pub const KEPT: usize = 8 << 20;
 const CHUNK: usize = 1 << 20;
 
 /// Where a content is, or was.
@@ -39,14 +39,21 @@ impl Recent {
     pub fn keep(&mut self, content: &[u8]) -> Place {
         let is_room = self.chunks.back().is_some_and(|chunk| chunk.len() + content.len() <= chunk.capacity());
         if !is_room {
-            let chunk = Vec::with_capacity(CHUNK.min(self.most).max(content.len()));
-            self.kept += chunk.capacity();
-            while self.kept > self.most
+            let room = CHUNK.min(self.most).max(content.len());
+            let mut chunk = Vec::new();
+            while self.kept + room > self.most
                 && let Some(oldest) = self.chunks.pop_front()
             {
                 self.first += 1;
                 self.kept -= oldest.capacity();
+                chunk = oldest;
             }
+            // Memory that was touched before costs less than fresh one.
+            chunk.clear();
+            if chunk.capacity() != room {
+                chunk = Vec::with_capacity(room);
+            }
+            self.kept += chunk.capacity();
             self.chunks.push_back(chunk);
         }
         let chunk = self.chunks.back_mut().expect("just put there");
@@ -66,7 +73,7 @@ mod tests {
         let content = |n: u32| vec![n as u8; 300_000];
         let places: Vec<Place> = (0..200).map(|n| recent.keep(&content(n))).collect();
         assert_eq!(recent.content(places[0]), None);
-        for n in 120..200 {
+        for n in 180..200 {
             assert_eq!(recent.content(places[n as usize]), Some(&content(n)[..]), "{n}");
         }
         assert!(recent.chunks.iter().map(Vec::capacity).sum::<usize>() <= KEPT);
