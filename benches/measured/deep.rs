@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How many commits the deep history has on its main line and beside it, HEAD included.
-pub const COMMITS: usize = 50_000;
-pub const TAGS: usize = 500;
+pub const COMMITS: usize = 100_000;
+pub const TAGS: usize = 1_000;
 /// Raised whenever the histories are made otherwise.
 const EDITION: u32 = 1;
 
@@ -55,14 +55,25 @@ impl Deep {
         Deep { folder, commits }
     }
 
+    /// A commit of the main line's tip and at that moment, which git made of it.
+    pub fn pushed(&self, hash: &str) -> Expected {
+        let (minor, patch) = minor_and_patch((1..=COMMITS).rev().find_map(tag_on).expect("there are tags"));
+        let version = format!("v1.{minor}.{}-0.{}-{}", patch + 1, stamp(COMMITS), &hash[..12]);
+        Expected { hash: hash.to_owned(), version }
+    }
+
+    /// The moment of the tip, as git takes it from its environment.
+    pub fn moment(&self) -> String {
+        format!("{} +0000", time_of(COMMITS))
+    }
+
     /// The first commit of the main line from this number on that bears no tag.
     pub fn commit(&self, number: usize) -> Expected {
         let number = (number..COMMITS).find(|n| is_main(*n) && tag_on(*n).is_none()).expect("not all are tagged");
         let tag = (1..=number).rev().find_map(tag_on).expect("after the first tag");
         let (minor, patch) = minor_and_patch(tag);
         let hash = self.commits[number].clone().expect("on the main line");
-        let time = chrono::DateTime::from_timestamp(time_of(number) as i64, 0).expect("a time");
-        let version = format!("v1.{minor}.{}-0.{}-{}", patch + 1, time.format("%Y%m%d%H%M%S"), &hash[..12]);
+        let version = format!("v1.{minor}.{}-0.{}-{}", patch + 1, stamp(number), &hash[..12]);
         Expected { hash, version }
     }
 }
@@ -100,6 +111,11 @@ fn is_main(number: usize) -> bool {
 
 fn time_of(number: usize) -> u64 {
     START + number as u64 * 600
+}
+
+fn stamp(number: usize) -> String {
+    let time = chrono::DateTime::from_timestamp(time_of(number) as i64, 0).expect("a time");
+    time.format("%Y%m%d%H%M%S").to_string()
 }
 
 /// The number of the tag on a commit.

@@ -1,20 +1,22 @@
 //! Getting what is missing: from the smallest request that may do to the largest.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use git2::Repository;
 
 use super::growth::{Growth, grow, unreadable};
+use super::heads::Heads;
 use super::history::History;
+use super::history_pack::HistoryPack;
 use super::known::Known;
 use super::pack::{PackFile, Taken};
 use super::remote::{Failure, Filter, Order};
 use super::repo::{GitRepo, unknown};
 use super::shared::View;
 use super::trees::{Look, Missing};
-use super::{folder::Folder, history_file};
 use crate::error::{Error, Result};
 use crate::spec::info::{Commit, ObjectId};
 
@@ -178,37 +180,39 @@ impl GitRepo {
         if let Some(view) = self.shared.view(known) {
             return Ok(view);
         }
-        let history = self.extend(known)?;
-        history_file::save(&history, &Folder::history_file(self.shared.folder()?.path()))?;
-        self.shared.grown(Arc::new(history));
+        let old = self.shared.history();
+        let begun = Instant::now();
+        let history = self.extend(&old, known)?;
+        let (commits, more) = (history.len(), history.len() - old.len());
+        tracing::info!(url = %self.url, commits, more, ms = begun.elapsed().as_millis() as u64, "git: history grew");
+        self.shared.grown(&old, Arc::new(history))?;
         let view = self.shared.view(known);
         view.ok_or_else(|| Error::internal("the history index lacks a ref").into())
     }
 
     /// The history with all that the refs hold, fetched where it is not here.
-    fn extend(&self, known: &Known) -> Result<History, Failure> {
-        let history = self.shared.history();
+    fn extend(&self, history: &History, known: &Known) -> Result<History, Failure> {
         let tips = unique(known.tips().map(|tip| tip.id));
         let wants: Vec<ObjectId> = tips.iter().copied().filter(|id| !history.holds(*id)).collect();
-        let haves = haves(&history, &tips);
+        let haves = haves(history, &tips);
         let mut others = HashSet::new();
         // Nothing may be missing: the index was lost, or the process died before it was written.
         let mut orders = vec![
             Order { wants: wants.clone(), filter: Some(Filter::Trees), ..Order::default() },
             Order { wants, haves, filter: Some(Filter::Trees), ..Order::default() },
         ];
-        let mut fetched = false;
+        let mut fetched = None;
         loop {
             let grown = self.with(|repository| {
                 let odb = repository.odb().map_err(unreadable)?;
-                grow(&history, &odb, &tips, &others)
+                grow(history, &odb, fetched.as_ref().unwrap_or(&Heads::default()), &tips, &others)
             })?;
             let missing = match grown {
                 Growth::Whole(history) => return Ok(history),
                 Growth::Missing(missing) => missing,
             };
             // Filtered packs leave out a tree or blob even if it is what a tag is on.
-            if fetched && tips.contains(&missing) && known.only_tags_hold(missing) {
+            if fetched.is_some() && tips.contains(&missing) && known.only_tags_hold(missing) {
                 others.insert(missing);
                 continue;
             }
@@ -218,8 +222,7 @@ impl GitRepo {
             if order.haves.is_empty() {
                 orders.clear();
             }
-            self.fetch_filtered(order)?;
-            fetched = true;
+            fetched = Some(self.fetch_history(order)?);
         }
     }
 
@@ -231,19 +234,49 @@ impl GitRepo {
         }
     }
 
+    /// Fetches a pack of commits and tags, and gives what the history needs of them; an unfiltered one from a server
+    /// that offers filters and refuses this one.
+    fn fetch_history(&self, order: Order) -> Result<Heads, Failure> {
+        match self.pack(&order, HistoryPack::new, HistoryPack::write) {
+            Err(Failure::Refused(_)) if self.route.server()?.filters() => {
+                self.fetch(&Order { filter: None, ..order })?;
+                Ok(Heads::default())
+            }
+            pack => {
+                let (taken, heads) = pack?.finish()?;
+                self.take(taken)?;
+                Ok(heads)
+            }
+        }
+    }
+
     /// Fetches one pack, whole or not at all.
     fn fetch(&self, order: &Order) -> Result<(), Failure> {
+        let pack = self.pack(order, PackFile::new, PackFile::write)?;
+        Ok(self.take(pack.finish()?)?)
+    }
+
+    /// What came of an order, not yet finished.
+    fn pack<P>(
+        &self,
+        order: &Order,
+        new: impl Fn(&Path, u64) -> Result<P>,
+        write: impl Fn(&mut P, &[u8]) -> Result<()>,
+    ) -> Result<P, Failure> {
         let folder = self.shared.folder()?;
-        let pack = self.route.ask(|remote| {
+        self.route.ask(|remote| {
             // What came of a pack that broke off goes with it.
-            let mut pack = PackFile::new(folder.path(), self.pack_limit)?;
-            let result = remote.fetch(order, &mut |bytes| pack.write(bytes));
+            let mut pack = new(folder.path(), self.pack_limit)?;
+            let result = remote.fetch(order, &mut |bytes| write(&mut pack, bytes));
             if matches!(result, Err(Failure::Failed(_))) {
                 remote.forget();
             }
             result.map(|()| pack)
-        })?;
-        match pack.finish()? {
+        })
+    }
+
+    fn take(&self, taken: Taken) -> Result<()> {
+        match taken {
             Taken::Pack => self.shared.pack_came(),
             Taken::Loose(objects) => self.with(|repository| objects.put(repository))?,
         }

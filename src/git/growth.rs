@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use git2::{ErrorCode, ObjectType, Odb};
 
+use super::heads::Heads;
 use super::history::{History, Tag};
-use super::objects::{commit_head, tag_head};
+use super::objects::{TagHead, commit_head, tag_head};
 use crate::error::{Error, Result};
 use crate::spec::info::ObjectId;
 
@@ -17,9 +18,16 @@ pub enum Growth {
     Missing(ObjectId),
 }
 
-/// The history with all that the tips reach. `others` are tips known to be no commits.
-pub fn grow(history: &History, odb: &Odb<'_>, tips: &[ObjectId], others: &HashSet<ObjectId>) -> Result<Growth> {
-    let mut growing = Growing::new(history, odb);
+/// The history with all that the tips reach. `others` are tips known to be no commits; what is in `heads`, of
+/// objects that came in just now, is not read again.
+pub fn grow(
+    history: &History,
+    odb: &Odb<'_>,
+    heads: &Heads,
+    tips: &[ObjectId],
+    others: &HashSet<ObjectId>,
+) -> Result<Growth> {
+    let mut growing = Growing::new(history, odb, heads);
     for &tip in tips {
         let missing = if others.contains(&tip) { growing.other(tip) } else { growing.tip(tip)? };
         if let Some(missing) = missing {
@@ -32,9 +40,17 @@ pub fn grow(history: &History, odb: &Odb<'_>, tips: &[ObjectId], others: &HashSe
     }
 }
 
+/// What a tip is.
+enum Seen {
+    Commit,
+    Tag(TagHead),
+    Other,
+}
+
 struct Growing<'a> {
     old: &'a History,
     odb: &'a Odb<'a>,
+    heads: &'a Heads,
     /// New commits in the order in which they were seen; their numbers follow the old positions.
     ids: Vec<ObjectId>,
     numbers: HashMap<ObjectId, u32>,
@@ -46,10 +62,11 @@ struct Growing<'a> {
 }
 
 impl<'a> Growing<'a> {
-    fn new(old: &'a History, odb: &'a Odb<'a>) -> Growing<'a> {
+    fn new(old: &'a History, odb: &'a Odb<'a>, heads: &'a Heads) -> Growing<'a> {
         Growing {
             old,
             odb,
+            heads,
             ids: Vec::new(),
             numbers: HashMap::new(),
             seconds: Vec::new(),
@@ -71,20 +88,13 @@ impl<'a> Growing<'a> {
             if self.old.holds(id) || self.numbers.contains_key(&id) || self.tags.contains_key(&id) {
                 return Ok(None);
             }
-            // A tree or blob of any size is told by its header.
-            let kind = match self.odb.read_header(oid(id)) {
-                Ok((_, kind)) => kind,
-                Err(cause) if cause.code() == ErrorCode::NotFound => return Ok(Some(id)),
-                Err(cause) => return Err(unreadable(cause)),
-            };
-            match kind {
-                ObjectType::Commit => {
+            match self.look(id)? {
+                None => return Ok(Some(id)),
+                Some(Seen::Commit) => {
                     self.number(id);
                     return Ok(None);
                 }
-                ObjectType::Tag => {
-                    let object = self.odb.read(oid(id)).map_err(unreadable)?;
-                    let head = tag_head(object.data()).ok_or_else(|| malformed(id))?;
+                Some(Seen::Tag(head)) => {
                     self.tags.insert(id, Some(head.target));
                     // Trees and blobs below a tag are neither needed nor always here.
                     if !matches!(head.kind, ObjectType::Commit | ObjectType::Tag) {
@@ -92,8 +102,29 @@ impl<'a> Growing<'a> {
                     }
                     id = head.target;
                 }
-                _ => return Ok(self.other(id)),
+                Some(Seen::Other) => return Ok(self.other(id)),
             }
+        }
+    }
+
+    /// What an object is; `None` if it is missing.
+    fn look(&self, id: ObjectId) -> Result<Option<Seen>> {
+        if self.heads.commit(id).is_some() {
+            return Ok(Some(Seen::Commit));
+        }
+        if let Some(head) = self.heads.tag(id) {
+            return Ok(Some(Seen::Tag(head)));
+        }
+        // A tree or blob of any size is told by its header.
+        match self.odb.read_header(oid(id)) {
+            Ok((_, ObjectType::Commit)) => Ok(Some(Seen::Commit)),
+            Ok((_, ObjectType::Tag)) => {
+                let object = self.odb.read(oid(id)).map_err(unreadable)?;
+                Ok(Some(Seen::Tag(tag_head(object.data()).ok_or_else(|| malformed(id))?)))
+            }
+            Ok(_) => Ok(Some(Seen::Other)),
+            Err(cause) if cause.code() == ErrorCode::NotFound => Ok(None),
+            Err(cause) => Err(unreadable(cause)),
         }
     }
 
@@ -111,20 +142,28 @@ impl<'a> Growing<'a> {
     /// Reads the new commits and all theirs; answers with what is missing.
     fn commits(&mut self) -> Result<Option<ObjectId>> {
         while let Some(&id) = self.ids.get(self.seconds.len()) {
+            if let Some(head) = self.heads.commit(id) {
+                self.add(head.seconds, head.parents);
+                continue;
+            }
             let object = match self.odb.read(oid(id)) {
                 Ok(object) => object,
                 Err(cause) if cause.code() == ErrorCode::NotFound => return Ok(Some(id)),
                 Err(cause) => return Err(unreadable(cause)),
             };
             let head = commit_head(object.data()).ok_or_else(|| malformed(id))?;
-            self.seconds.push(head.seconds);
-            for parent in head.parents {
-                let number = self.number(parent);
-                self.parents.push(number);
-            }
-            self.ends.push(self.parents.len() as u32);
+            self.add(head.seconds, &head.parents);
         }
         Ok(None)
+    }
+
+    fn add(&mut self, seconds: i64, parents: &[ObjectId]) {
+        self.seconds.push(seconds);
+        for &parent in parents {
+            let number = self.number(parent);
+            self.parents.push(number);
+        }
+        self.ends.push(self.parents.len() as u32);
     }
 
     fn parents_of(&self, index: u32) -> &[u32] {

@@ -51,7 +51,7 @@ pub fn tag_head(data: &[u8]) -> Option<TagHead> {
 }
 
 fn id_after(line: &[u8], name: &[u8]) -> Option<ObjectId> {
-    ObjectId::parse(std::str::from_utf8(line.strip_prefix(name)?).ok()?)
+    ObjectId::from_hex(line.strip_prefix(name)?)
 }
 
 /// Stands for a time that git cannot read, one before 1970 for example: fixtures/before-the-epoch.repo

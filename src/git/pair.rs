@@ -3,7 +3,6 @@
 //! Commits are fetched to be counted and then thrown away: the history index is all that is kept of them.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,10 +13,11 @@ use super::acquire::{haves, unique};
 use super::address::Address;
 use super::folder::Folder;
 use super::growth::{Growth, grow, unreadable};
+use super::heads::Heads;
 use super::history::History;
-use super::history_file;
+use super::history_pack::HistoryPack;
 use super::known::RawRef;
-use super::pack::{PackFile, Taken};
+use super::pack::Taken;
 use super::push::{self, Sides};
 use super::relation::relation;
 use super::remote::{Failure, Filter, Order, Remote};
@@ -191,10 +191,10 @@ struct Gathering<'a> {
 }
 
 struct Scratch {
-    /// Where the index is kept.
-    index: PathBuf,
     repository: Repository,
     folder: TempDir,
+    /// What the last pack brought.
+    heads: Heads,
 }
 
 impl Gathering<'_> {
@@ -210,8 +210,8 @@ impl Gathering<'_> {
         if !self.gather(Side::Mirror, question.mirror)? {
             return Err(cut(Side::Mirror));
         }
-        if let Some(scratch) = &self.scratch {
-            history_file::save(&self.history, &scratch.index)?;
+        if self.scratch.is_some() {
+            self.lease.grown(&self.lease.history(), Arc::clone(&self.history))?;
         }
         Ok(self.history)
     }
@@ -250,11 +250,11 @@ impl Gathering<'_> {
     }
 
     fn grown(&mut self, tips: &[ObjectId], others: &HashSet<ObjectId>) -> Result<Growth> {
-        let Scratch { repository, .. } = match &mut self.scratch {
+        let Scratch { repository, heads, .. } = match &mut self.scratch {
             Some(scratch) => scratch,
             none => none.insert(Scratch::new(self.lease)?),
         };
-        grow(&self.history, &repository.odb().map_err(unreadable)?, tips, others)
+        grow(&self.history, &repository.odb().map_err(unreadable)?, heads, tips, others)
     }
 
     fn fetch(&mut self, side: Side, order: Order) -> Result<()> {
@@ -285,14 +285,16 @@ impl Gathering<'_> {
         Ok(())
     }
 
-    fn fetch_pack(&self, remote: &Remote, order: &Order) -> Result<(), Failure> {
-        let Scratch { folder, repository, .. } = self.scratch.as_ref().expect("made before anything is missing");
-        let mut pack = PackFile::new(folder.path(), self.pair.repositories.pack_limit())?;
+    fn fetch_pack(&mut self, remote: &Remote, order: &Order) -> Result<(), Failure> {
+        let Scratch { folder, repository, heads } = self.scratch.as_mut().expect("made before anything is missing");
+        let mut pack = HistoryPack::new(folder.path(), self.pair.repositories.pack_limit())?;
         remote.fetch(order, &mut |bytes| pack.write(bytes))?;
-        match pack.finish()? {
+        let (taken, read) = pack.finish()?;
+        match taken {
             Taken::Pack => {}
             Taken::Loose(objects) => objects.put(repository)?,
         }
+        *heads = read;
         Ok(())
     }
 }
@@ -301,7 +303,7 @@ impl Scratch {
     fn new(lease: &Lease<'_>) -> Result<Scratch> {
         let place = lease.place()?;
         let (folder, repository) = Folder::scratch(place)?;
-        Ok(Scratch { index: Folder::history_file(place), repository, folder })
+        Ok(Scratch { repository, folder, heads: Heads::default() })
     }
 }
 

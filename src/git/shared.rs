@@ -11,7 +11,7 @@ use git2::Repository;
 use super::asking::{Asking, Turn};
 use super::folder::Folder;
 use super::history::{History, Reach};
-use super::history_file;
+use super::history_file::{self, Saved};
 use super::known::Known;
 use super::server::Server;
 use super::transport::Base;
@@ -48,6 +48,8 @@ pub struct Shared {
 struct State {
     known: Option<Arc<Known>>,
     history: Option<Arc<History>>,
+    /// How far the file holds the history; `None` if there is none.
+    saved: Option<Saved>,
     view: Option<Arc<View>>,
 }
 
@@ -173,12 +175,26 @@ impl Shared {
 
     pub fn history(&self) -> Arc<History> {
         let mut state = lock(&self.state);
-        let file = Folder::history_file(&self.path);
-        Arc::clone(state.history.get_or_insert_with(|| Arc::new(history_file::load(&file).unwrap_or_default())))
+        if let Some(history) = &state.history {
+            return Arc::clone(history);
+        }
+        let (history, saved) = history_file::load(&Folder::history_file(&self.path)).unzip();
+        let history = Arc::new(history.unwrap_or_default());
+        (state.history, state.saved) = (Some(Arc::clone(&history)), saved);
+        history
     }
 
-    pub fn grown(&self, history: Arc<History>) {
-        lock(&self.state).history = Some(history);
+    /// Keeps a history that the one before grew to. Only who may fetch calls this.
+    pub fn grown(&self, old: &History, history: Arc<History>) -> Result<()> {
+        let file = Folder::history_file(&self.path);
+        let saved = lock(&self.state).saved;
+        let saved = match saved {
+            Some(saved) => history_file::append(saved, old, &history, &file)?,
+            None => history_file::save(&history, &file)?,
+        };
+        let mut state = lock(&self.state);
+        (state.history, state.saved) = (Some(history), Some(saved));
+        Ok(())
     }
 
     /// The history as these refs show it; `None` if it is not all here.

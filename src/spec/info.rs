@@ -7,6 +7,9 @@ use chrono::{DateTime, FixedOffset, Utc};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// What is no hexadecimal digit: no value of one has this bit.
+const NO_DIGIT: u8 = 0x80;
+
 /// The id of a git object.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId(pub [u8; 20]);
@@ -17,12 +20,24 @@ impl ObjectId {
 
     /// Reads forty lower case hexadecimal digits.
     pub fn parse(text: &str) -> Option<ObjectId> {
-        if !is_hex(text) {
-            return None;
+        ObjectId::from_hex(text.as_bytes())
+    }
+
+    /// The same of what need not be text.
+    pub fn from_hex(digits: &[u8]) -> Option<ObjectId> {
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => NO_DIGIT,
+        };
+        let digits: &[u8; 40] = digits.try_into().ok()?;
+        let (mut id, mut odd) = ([0; 20], 0);
+        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            let (high, low) = (value(pair[0]), value(pair[1]));
+            odd |= high | low;
+            *byte = high << 4 | low;
         }
-        let mut id = [0; 20];
-        hex::decode_to_slice(text, &mut id).ok()?;
-        Some(ObjectId(id))
+        (odd & NO_DIGIT == 0).then_some(ObjectId(id))
     }
 
     /// The twelve digits that stand in a pseudo-version.
@@ -185,6 +200,10 @@ mod tests {
     #[test]
     fn first_digits_are_told() {
         let id = ObjectId::parse("0123456789abcdef0123456789abcdef01234567").expect("forty digits");
+        let others = ["", "0", "0123456789ABCDEF0123456789abcdef01234567", "0123456789abcdef0123456789abcdef0123456g"];
+        for other in others.into_iter().chain(["0123456789abcdef0123456789abcdef012345678"]) {
+            assert_eq!(ObjectId::parse(other), None, "{other}");
+        }
         let text = id.to_string();
         assert!((0..=40).all(|length| id.starts_with(&text[..length])));
         for other in ["1", "0123456789abcdee", "0123456789ABCDEF", &format!("{text}8")] {

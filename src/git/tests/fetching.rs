@@ -64,6 +64,30 @@ fn a_push_is_followed_by_a_small_pack() {
 }
 
 #[test]
+fn a_push_makes_nobody_read_the_commits_before_it() {
+    let mut world = World::new(Serving::Newest);
+    world.origin.allow_filters();
+    let commits = long_history(&world);
+    assert_eq!(one(world.open().find(&commits[0]).expect("history")), commits[0]);
+    let index = world.folder().join("modvet-history");
+    let before = std::fs::read(&index).expect("an index");
+    for file in world.packs() {
+        // What is not there any more cannot be read.
+        std::fs::remove_file(world.folder().join("objects/pack").join(file)).expect("removed");
+    }
+    let pushed = world.origin.commit("main", 21, &[("go.mod", "module m\n")]);
+    world.restart();
+    world.clock.advance(MINUTE * 2);
+    world.open().refs(MINUTE).expect("refs");
+    assert_eq!(one(world.open().find(&pushed).expect("history")), pushed);
+    let all: Vec<_> = commits.iter().map(|commit| id(commit)).collect();
+    assert_eq!(world.open().ancestors(id(&pushed), &all).expect("history"), [true; 20]);
+    let after = std::fs::read(&index).expect("an index");
+    assert!(after.starts_with(&before), "what was there is not written again");
+    assert!(after.len() - before.len() < 100, "{} bytes for one commit", after.len() - before.len());
+}
+
+#[test]
 fn a_forced_push_still_shares_what_is_below() {
     let world = World::new(Serving::Newest);
     world.origin.allow_filters();

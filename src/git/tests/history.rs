@@ -3,20 +3,19 @@ use std::time::Instant;
 
 use super::*;
 use crate::git::history::{History, Named};
-use crate::git::history_file;
 
 /// Numbers that look random and are the same in every run.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % limit
     }
 }
 
 /// Feeds git two thousand commits with one to three parents each, often far apart, with dates out of order.
-fn random_history(world: &World, dice: &mut Dice) -> Vec<String> {
+pub fn random_history(world: &World, dice: &mut Dice) -> Vec<String> {
     let mut stream = String::new();
     for n in 1..=2000 {
         let date = 1_000_000 + dice.below(1_000_000);
@@ -164,7 +163,7 @@ fn a_tag_object_and_a_commit_make_a_prefix_ambiguous() {
 }
 
 /// A main line with a side branch merged at every tenth commit.
-fn large(count: u32) -> History {
+pub fn large(count: u32) -> History {
     let mut history = History::default();
     for n in 0..count {
         let mut bytes = [0; 20];
@@ -195,30 +194,6 @@ fn a_hundred_thousand_commits_are_walked_at_once() {
     assert_eq!(history.find(&history.ids[777].to_string(), &reach), Named::Commit(777));
     // Milliseconds when optimised; a slow machine without optimisation gets more.
     assert!(elapsed < Duration::from_millis(500), "{elapsed:?}");
-}
-
-#[test]
-fn the_file_holds_the_whole_index_or_is_none() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("history");
-    let mut history = large(1000);
-    history.tags = vec![
-        crate::git::history::Tag { id: ObjectId([1; 20]), target: Some(history.ids[5]) },
-        crate::git::history::Tag { id: ObjectId([2; 20]), target: None },
-    ];
-    history_file::save(&history, &file).expect("saved");
-    assert_eq!(history_file::load(&file).as_ref(), Some(&history));
-    let bytes = std::fs::read(&file).expect("read");
-    for damage in [0, 20, bytes.len() / 2, bytes.len() - 1] {
-        let mut damaged = bytes.clone();
-        damaged[damage] ^= 0x40;
-        std::fs::write(&file, damaged).expect("written");
-        assert_eq!(history_file::load(&file), None, "byte {damage}");
-    }
-    std::fs::write(&file, &bytes[..bytes.len() - 5]).expect("written");
-    assert_eq!(history_file::load(&file), None);
-    std::fs::write(&file, "").expect("written");
-    assert_eq!(history_file::load(&file), None);
 }
 
 #[test]

@@ -2,6 +2,8 @@ mod alternate;
 mod fetching;
 mod files;
 mod history;
+mod history_file;
+mod history_pack;
 mod origin;
 mod pair;
 mod pair_ways;
