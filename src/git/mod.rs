@@ -14,6 +14,7 @@ mod history_file;
 mod known;
 mod objects;
 mod pack;
+mod packed;
 mod pair;
 mod pktline;
 mod push;
