@@ -1,7 +1,7 @@
 //! A tree of 300 MB in 5,000 files: what its go.mod costs, and how long its zip takes, beside the go command in direct
 //! mode. And a tree of many small files and a few large ones; and four zips at once.
 //!
-//! `cargo bench --bench wide`; the rows of docs/performance.md are made of what it prints.
+//! `cargo bench --bench wide`, or one of `mod`, `zip`, `many`, `next`, `herd` behind it; the rows of docs/performance.md are made of what it prints.
 
 mod measured;
 #[path = "../tests/support/mod.rs"]
@@ -34,12 +34,24 @@ fn main() {
         let (files, bytes) = broad.size(repository, "refs/heads/main");
         println!("count  {module}: {files} files, {} MB", bytes / 1_000_000);
     }
-    go_mods(&broad, &server);
-    without_filters(&broad);
-    zips(&server, "a zip of 5,000 files and 300 MB", WIDE, &broad.commit("broad", 7));
-    zips(&server, "a zip of 20,000 small files and 4 large ones", MANY, &broad.commit("many", 0));
-    next_version(&broad, &server);
-    at_once(&broad, &server);
+    // As with the other benches: a word chooses what is run.
+    let chosen = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    if "mod".contains(&chosen) {
+        go_mods(&broad, &server);
+        without_filters(&broad);
+    }
+    if "zip".contains(&chosen) {
+        zips(&server, "a zip of 5,000 files and 300 MB", WIDE, &broad.commit("broad", 7));
+    }
+    if "many".contains(&chosen) {
+        zips(&server, "a zip of 20,000 small files and 4 large ones", MANY, &broad.commit("many", 0));
+    }
+    if "next".contains(&chosen) {
+        next_version(&broad, &server);
+    }
+    if "herd".contains(&chosen) {
+        at_once(&broad, &server);
+    }
 }
 
 /// The version that a hash stands for.

@@ -3,11 +3,11 @@
 //!
 //! They are made once and kept below cargo's folder for such files, which `cargo clean` empties.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use super::deep::{Random, annotated, data, file, git, import, person};
+use super::deep::{Random, annotated, data, file, git, person, run};
 
 pub const WIDE: &str = "github.com/bench/broad";
 /// A module in a folder of the same repository.
@@ -15,7 +15,7 @@ pub const NESTED: &str = "github.com/bench/broad/tools";
 pub const MANY: &str = "github.com/bench/many";
 
 /// Raised whenever the trees are made otherwise.
-const EDITION: u32 = 1;
+const EDITION: u32 = 2;
 const COMMITS: usize = 300;
 /// How many files a commit changes.
 const CHANGES: u64 = 10;
@@ -67,6 +67,22 @@ impl Broad {
         assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("digits and paths").trim().to_owned()
     }
+}
+
+/// Makes a bare repository packed as a forge keeps it: deltas are looked for among all files, where git's importer only
+/// holds each against the one before.
+fn import(folder: &Path, name: &str, history: fn(&mut dyn Write) -> std::io::Result<()>) {
+    let repository = folder.join(name);
+    run(git(folder).args(["init", "--quiet", "--bare", "--initial-branch=main", name]));
+    let mut command = git(&repository);
+    command.args(["fast-import", "--quiet", "--depth=0"]).stdin(Stdio::piped());
+    let mut child = command.spawn().expect("git is installed");
+    let mut out = BufWriter::new(child.stdin.take().expect("stdin is piped"));
+    history(&mut out).and_then(|()| out.flush()).expect("git reads all");
+    drop(out);
+    assert!(child.wait().expect("git ends").success(), "git fast-import refused the history");
+    run(git(&repository).args(["repack", "-a", "-d", "-f", "--quiet", "--write-bitmap-index"]));
+    run(git(&repository).args(["pack-refs", "--all"]));
 }
 
 fn wide(out: &mut dyn Write) -> std::io::Result<()> {

@@ -189,7 +189,7 @@ pub fn data(out: &mut dyn Write, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// Makes a bare repository of what `history` writes, packed as a forge keeps it.
-pub fn import(folder: &Path, name: &str, history: fn(&mut dyn Write) -> std::io::Result<()>) {
+fn import(folder: &Path, name: &str, history: fn(&mut dyn Write) -> std::io::Result<()>) {
     let repository = folder.join(name);
     run(git(folder).args(["init", "--quiet", "--bare", "--initial-branch=main", name]));
     let mut import = git(&repository);

@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 
 /// Up to so many objects of a pack are kept one by one: every pack makes each search for an object longer.
 const FEW: u32 = 16;
+/// A pack of more bytes stays one, however few its objects are: to deflate them once more costs more than it saves.
+const LARGE: u64 = 1 << 20;
 /// Signature, version and number of objects.
 const HEAD: usize = 12;
 
@@ -87,7 +89,20 @@ impl PackFile {
         match self.state {
             State::Head(_) => Err(Error::bad_gateway("damaged git pack")),
             State::Pack(indexer) => indexer.commit().map(|_| Taken::Pack).map_err(failure),
-            State::Few(indexer, folder) => indexer.commit().map(|_| Taken::Loose(Objects(folder))).map_err(failure),
+            State::Few(indexer, folder) => {
+                let name = indexer.commit().map_err(failure)?;
+                if self.received <= LARGE {
+                    return Ok(Taken::Loose(Objects(folder)));
+                }
+                // The index comes last: without it the pack is none.
+                for end in ["pack", "idx"] {
+                    let file = format!("pack-{name}.{end}");
+                    let to = self.repository.join("objects/pack").join(&file);
+                    std::fs::rename(folder.path().join("pack").join(&file), to)
+                        .map_err(|cause| Error::internal("a git pack cannot be written").because(cause))?;
+                }
+                Ok(Taken::Pack)
+            }
         }
     }
 }

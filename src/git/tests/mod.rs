@@ -3,6 +3,7 @@ mod fetching;
 mod files;
 mod history;
 mod origin;
+mod packed;
 mod pair;
 mod pair_ways;
 mod push;

@@ -86,12 +86,15 @@ fn damaged() -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::io::{Cursor, Write as _};
 
     use flate2::Compression;
     use flate2::write::ZlibEncoder;
 
     use super::*;
+    use crate::spec::path::ModulePath;
+    use crate::spec::version::Version;
+    use crate::spec::zip::{ModuleZip, verify};
 
     fn packed(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(6));
@@ -119,6 +122,25 @@ mod tests {
             crc.update(&bytes);
             assert_eq!(found.crc32, crc.sum(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_zip_of_streams_is_the_zip_of_their_files() {
+        let module = ModulePath::parse("example.com/m").expect("a path");
+        let version = Version::parse("v1.0.0").expect("a version");
+        let mut inflater = Inflater::default();
+        let mut plain = ModuleZip::new(Cursor::new(Vec::new()), &module, &version);
+        let mut taken = ModuleZip::new(Cursor::new(Vec::new()), &module, &version);
+        for (name, bytes) in texts() {
+            let stream = packed(&bytes);
+            let inflated = inflater.inspect(&stream[..], bytes.len() as u64).expect(name);
+            taken.append_inflated(name, &inflated, &stream[..]).expect(name);
+            plain.add(name, &bytes).expect(name);
+        }
+        let (zip, sums) = taken.finish().expect("memory");
+        let verified = verify(zip, &module, &version).expect("a go command takes it");
+        assert_eq!((verified.files, &verified.h1), (4, &sums.h1));
+        assert_eq!(plain.finish().expect("memory").1.h1, sums.h1);
     }
 
     #[test]
