@@ -3,6 +3,7 @@
 //! Must not know of any implementation; a verb joins a trait only with two that really do it.
 //! Rules: HOUSE.md, "The two storeys".
 
+mod contents;
 mod line;
 mod mirror;
 
@@ -25,6 +26,7 @@ use crate::spec::refs::Refs;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
 
+pub use contents::{Contents, Packed, PackedReader};
 pub use line::{Answer, Certificate, Line};
 pub use mirror::{
     Condition, Letter, MayRead, Mirrors, Newest, Notifier, OnStale, Pair, Reading, RefPair, RefRelation, RefUpdate,
@@ -233,8 +235,8 @@ pub trait Repo {
     fn read_file(&self, commit: ObjectId, path: &str, limit: u64) -> Result<Option<Bytes>>;
     /// All that lies below a folder (`""` for the root), in git's tree order, paths relative to the folder.
     fn files(&self, commit: ObjectId, folder: &str) -> Result<Vec<TreeFile>>;
-    /// A file's bytes as `git archive` gives them: attributes of the commit applied.
-    fn content(&self, commit: ObjectId, folder: &str, file: &TreeFile) -> Result<Bytes>;
+    /// A file's contents as `git archive` gives them: attributes of the commit applied.
+    fn content(&self, commit: ObjectId, folder: &str, file: &TreeFile) -> Result<Contents>;
 }
 
 /// What a prefix of an object id names.

@@ -70,6 +70,18 @@ fn a_go_mod_needs_no_files_but_itself() {
 }
 
 #[test]
+fn the_zip_of_another_version_costs_only_the_files_that_differ() {
+    let world = world("1h");
+    ok(world.modvet.get(MODULE, "@v/v1.0.0.zip"));
+    let tip = world.names("heavy").expand("v1.0.1-0.20190102000000-{tip:12}");
+    let before = world.server.counts().bytes();
+    ok(world.modvet.get(MODULE, &format!("@v/{tip}.info")));
+    ok(world.modvet.get(MODULE, &format!("@v/{tip}.zip")));
+    let more = world.server.counts().bytes() - before;
+    assert!(more < 16 << 10, "{more} bytes for a version with the same files");
+}
+
+#[test]
 fn a_pseudo_version_needs_history_and_no_files() {
     let world = world("1h");
     let tip = world.names("heavy").expand("{tip:12}");

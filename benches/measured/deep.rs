@@ -183,22 +183,22 @@ fn text(random: &mut Random) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn person(out: &mut dyn Write, number: usize) -> std::io::Result<()> {
+pub fn person(out: &mut dyn Write, number: usize) -> std::io::Result<()> {
     writeln!(out, "committer Nobody <nobody@example.com> {} +0000", time_of(number))
 }
 
-fn annotated(out: &mut dyn Write, name: &str, number: usize) -> std::io::Result<()> {
+pub fn annotated(out: &mut dyn Write, name: &str, number: usize) -> std::io::Result<()> {
     writeln!(out, "tag {name}\nfrom :{number}")?;
     writeln!(out, "tagger Nobody <nobody@example.com> {} +0000", time_of(number))?;
     data(out, name.as_bytes())
 }
 
-fn file(out: &mut dyn Write, path: &str, bytes: &[u8]) -> std::io::Result<()> {
+pub fn file(out: &mut dyn Write, path: &str, bytes: &[u8]) -> std::io::Result<()> {
     writeln!(out, "M 100644 inline {path}")?;
     data(out, bytes)
 }
 
-fn data(out: &mut dyn Write, bytes: &[u8]) -> std::io::Result<()> {
+pub fn data(out: &mut dyn Write, bytes: &[u8]) -> std::io::Result<()> {
     writeln!(out, "data {}", bytes.len())?;
     out.write_all(bytes)?;
     writeln!(out)
@@ -238,17 +238,17 @@ pub fn run(command: &mut Command) {
 }
 
 /// xorshift64*: numbers that look like chance and are the same everywhere.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 }

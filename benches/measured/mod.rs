@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod bare;
+pub mod broad;
 pub mod deep;
 pub mod forge;
 pub mod load;

@@ -37,10 +37,14 @@ use crate::upstream::probe::{self, Probed};
 use crate::upstream::{
     DirLine, DirSource, Discover, Discreet, Failing, GitLine, HasMirror, Limits, Located, ProxyLine, ProxySource,
 };
+use crate::vet::budget::Budget;
 use crate::vet::mode::Policy;
 
 /// Questions over git at a time for one upstream, well below the runtime's blocking threads.
 const GIT_JOBS: usize = 64;
+
+/// What may be held in memory by all zips that are being built, in bytes.
+const BUILDING: u64 = 24 << 20;
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,13 +95,16 @@ pub struct Folders {
     sights: Mutex<HashMap<String, Arc<SightBook>>>,
     /// The shelves on which nothing is half done any more.
     settled: Mutex<HashSet<String>>,
+    /// What all who build zips may hold.
+    memory: Arc<Budget>,
 }
 
 impl Folders {
     pub fn new(store: &Path, client: Client, clock: Arc<dyn Clock>) -> Folders {
         let (root, runtime) = (store.join("git"), Handle::current());
         let (open, books, sights, settled) = Default::default();
-        Folders { root, client, clock, runtime, open, books, sights, settled }
+        let memory = Arc::new(Budget::new(BUILDING));
+        Folders { root, client, clock, runtime, open, books, sights, settled, memory }
     }
 
     /// The book of a registry.
@@ -394,6 +401,7 @@ impl Builder {
             }),
             store: self.store.clone(),
             turns: Arc::new(tokio::sync::Semaphore::new(GIT_JOBS)),
+            memory: self.folders.memory.clone(),
             list_validity: definition.list_validity,
             hearings: Arc::default(),
         }

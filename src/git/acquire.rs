@@ -108,7 +108,7 @@ impl GitRepo {
                 Some(Order { wants: vec![id], filter: Some(Filter::Trees), ..Order::default() })
             }
             (Step::Trees, Missing::RootTree(_) | Missing::Trees)
-                if extent != Extent::Files && self.route.server()?.filters() =>
+                if (extent != Extent::Files || self.shared.has_files()) && self.route.server()?.filters() =>
             {
                 Some(commit_order(Some(Filter::Blobs)))
             }

@@ -116,6 +116,11 @@ impl Folder {
 /// What libgit2 keeps of objects already read, over all repositories, in bytes; its own default is 256 MiB.
 const CACHED: isize = 32 << 20;
 
+/// How much of the packs libgit2 maps into memory at once, over all repositories, and in windows of what size; its own
+/// defaults are 8 GiB and 1 GiB, and what is mapped counts as memory that the process has.
+const MAPPED: usize = 48 << 20;
+const WINDOW: usize = 8 << 20;
+
 /// Sets what libgit2 knows once for the whole process.
 fn settle() {
     static ONCE: Once = Once::new();
@@ -130,6 +135,9 @@ fn settle() {
         // SAFETY: as above.
         let bounded = unsafe { git2::opts::set_cache_max_size(CACHED) };
         bounded.expect("the cache can be bounded");
+        // SAFETY: as above.
+        let windows = unsafe { git2::opts::set_mwindow_size(WINDOW).and(git2::opts::set_mwindow_mapped_limit(MAPPED)) };
+        windows.expect("windows can be bounded");
         // SAFETY: as above. The store's folders may belong to whoever runs the container.
         let trusted = unsafe { git2::opts::set_verify_owner_validation(false) };
         trusted.expect("the owner check can be turned off");

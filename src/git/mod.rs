@@ -19,6 +19,7 @@ mod known;
 mod objects;
 mod pack;
 mod pack_index;
+mod packed;
 mod pair;
 mod pktline;
 mod push;

@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 
 /// Up to so many objects of a pack are kept one by one: every pack makes each search for an object longer.
 pub const FEW: usize = 16;
-/// Few objects are read in memory up to so many bytes of their pack.
+/// Few objects are read in memory up to so many bytes of their pack. A pack of more stays one, however few its objects
+/// are: to deflate them once more costs more than it saves.
 const SMALL: usize = 1 << 20;
 /// Signature, version and number of objects.
 const HEAD: usize = 12;
@@ -119,7 +120,18 @@ impl PackFile {
             State::Head(_) | State::Few(_) => Err(Error::bad_gateway("damaged git pack")),
             State::Pack(indexer) => indexer.commit().map(|_| Taken::Pack).map_err(failure),
             State::Large(indexer, folder) => {
-                indexer.commit().map(|_| Taken::Loose(Objects(Place::Folder(folder)))).map_err(failure)
+                let name = indexer.commit().map_err(failure)?;
+                if self.received <= SMALL as u64 {
+                    return Ok(Taken::Loose(Objects(Place::Folder(folder))));
+                }
+                // The index comes last: without it the pack is none.
+                for end in ["pack", "idx"] {
+                    let file = format!("pack-{name}.{end}");
+                    let to = self.repository.join("objects/pack").join(&file);
+                    std::fs::rename(folder.path().join("pack").join(&file), to)
+                        .map_err(|cause| Error::internal("a git pack cannot be written").because(cause))?;
+                }
+                Ok(Taken::Pack)
             }
         }
     }

@@ -18,11 +18,12 @@ use super::growth::{oid, unreadable};
 use super::history::{History, Named};
 use super::known::Known;
 use super::objects::{commit_head, dated, signature, tag_head};
+use super::packed::Packs;
 use super::route::{Route, is_out_of_reach};
 use super::shared::{Shared, View};
 use super::trees::{self, Look, Missing};
 use crate::error::{Error, Result};
-use crate::ports::{Clock, FileMode, Found, Reading, Repo, TreeFile, Via};
+use crate::ports::{Clock, Contents, FileMode, Found, Reading, Repo, TreeFile, Via};
 use crate::spec::info::{Commit, ObjectId, Signature};
 use crate::spec::refs::Refs;
 
@@ -40,14 +41,15 @@ pub struct GitRepo {
     pub(super) pack_limit: u64,
     /// The repository on disk and how many packs it had when it was opened.
     pub(super) opened: Cell<Option<(u64, Repository)>>,
-    pub(super) converted: RefCell<Option<Converted>>,
+    pub(super) listed: RefCell<Option<Listed>>,
 }
 
-/// The files of the last listing whose contents are converted on their way out.
-pub(super) struct Converted {
+/// The last listing: which files are converted on their way out, and where the others lie.
+pub(super) struct Listed {
     commit: ObjectId,
     folder: String,
     conversions: HashMap<String, Conversion>,
+    packs: Packs,
 }
 
 impl Repo for GitRepo {
@@ -149,26 +151,33 @@ impl Repo for GitRepo {
             Ok(if missing.is_empty() { Look::Here(listing) } else { Look::Missing(Missing::Blobs(missing)) })
         };
         let listing = self.complete(commit, Extent::Files, &look)?;
+        self.shared.files_came();
         let (files, conversions) = self.with(|repository| measured(repository, commit, folder, listing.entries))?;
-        *self.converted.borrow_mut() = Some(Converted { commit, folder: folder.to_owned(), conversions });
+        let packs = Packs::open(self.shared.folder()?.path());
+        *self.listed.borrow_mut() = Some(Listed { commit, folder: folder.to_owned(), conversions, packs });
         Ok(files)
     }
 
-    fn content(&self, commit: ObjectId, folder: &str, file: &TreeFile) -> Result<Bytes> {
+    fn content(&self, commit: ObjectId, folder: &str, file: &TreeFile) -> Result<Contents> {
         if file.mode == FileMode::Submodule {
-            return Ok(Bytes::new());
+            return Ok(Contents::Plain(Bytes::new()));
         }
-        let listed = matches!(&*self.converted.borrow(), Some(last) if last.commit == commit && last.folder == folder);
-        if !listed {
+        let is_listed = matches!(&*self.listed.borrow(), Some(last) if last.commit == commit && last.folder == folder);
+        if !is_listed {
             self.files(commit, folder)?;
         }
+        let listed = self.listed.borrow();
+        let conversion = listed.as_ref().and_then(|last| last.conversions.get(&file.path));
+        if let (Some(last), None) = (&*listed, conversion)
+            && let Some(packed) = last.packs.blob(file.id)?.filter(|packed| packed.size() == file.size)
+        {
+            return Ok(Contents::Packed(packed));
+        }
         let data = self.with(|repository| read_blob(repository, file.id))?;
-        let converted = self.converted.borrow();
-        let conversion = converted.as_ref().and_then(|last| last.conversions.get(&file.path));
-        Ok(match conversion {
+        Ok(Contents::Plain(match conversion {
             Some(conversion) => conversion.apply(data, file.id).into(),
             None => data.into(),
-        })
+        }))
     }
 }
 

@@ -113,7 +113,7 @@ impl Repositories {
             clock: Arc::clone(&self.clock),
             pack_limit: self.options.pack_limit,
             opened: Default::default(),
-            converted: Default::default(),
+            listed: Default::default(),
         }))
     }
 

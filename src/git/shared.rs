@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -40,6 +40,8 @@ pub struct Shared {
     out_of_reach: Mutex<Option<DateTime<Utc>>>,
     /// Counts packs, so that whoever has the repository open knows that it must open it again.
     packs: AtomicU64,
+    /// Whether all files of some commit are here: of another one few are missing.
+    has_files: AtomicBool,
     /// The last job's open repository and how many packs it had: opening one takes longer than most questions do.
     idle: Mutex<Option<(u64, Repository)>>,
 }
@@ -76,6 +78,7 @@ impl Shared {
             mirrors_greeted: Mutex::default(),
             out_of_reach: Mutex::default(),
             packs: AtomicU64::new(0),
+            has_files: AtomicBool::new(false),
             idle: Mutex::default(),
         }
     }
@@ -139,6 +142,15 @@ impl Shared {
 
     pub fn pack_came(&self) {
         self.packs.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub fn has_files(&self) -> bool {
+        self.has_files.load(Ordering::Acquire)
+    }
+
+    /// All files of a commit were listed here.
+    pub fn files_came(&self) {
+        self.has_files.store(true, Ordering::Release);
     }
 
     /// A repository that a job before has left open, for one job alone.

@@ -24,6 +24,7 @@ use crate::spec::question::Question;
 use crate::spec::refs::Refs;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
+use crate::vet::budget::Budget;
 use crate::vet::build;
 use crate::vet::module::Module;
 use crate::vet::place::Place;
@@ -49,6 +50,8 @@ pub struct Direct {
     pub store: Arc<dyn Store>,
     /// How many questions may be at work at once: each holds a blocking thread, also while it waits for the network.
     pub turns: Arc<Semaphore>,
+    /// What may be held in memory by all zips that are being built.
+    pub memory: Arc<Budget>,
     /// How old refs may be for lists, branches and hashes.
     pub list_validity: Duration,
     /// Who asks for refs.
@@ -150,12 +153,12 @@ impl Source for Direct {
             Found::Git(place, at) => (place, at),
             Found::Proxy(proxy) => return proxy.zip(module, version).await,
         };
-        let (asked, store) = (version.clone(), self.store.clone());
+        let (asked, store, memory) = (version.clone(), self.store.clone(), self.memory.clone());
         self.resolve(place, at, Query::Version(version.clone()), move |module, resolution| {
             must_be(&asked, &resolution)?;
             let mut file = store.scratch()?;
             let buffered = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());
-            let (buffered, sums) = build::module_zip(module, &asked, buffered)?;
+            let (buffered, sums) = build::module_zip(module, &asked, buffered, &memory)?;
             buffered
                 .into_inner()
                 .map_err(|error| Error::internal("the zip cannot be written").because(error.into_error()))?;

@@ -8,29 +8,54 @@ use std::thread;
 
 use bytes::Bytes;
 
+use super::budget::{Budget, Share};
 use super::module::{Module, Root};
 use crate::error::{Error, Result};
-use crate::ports::{FileMode, TreeFile};
+use crate::ports::{Contents, FileMode, Packed, TreeFile};
 use crate::spec::version::Version;
-use crate::spec::zip::{self, Candidate, Deflated, FileKind, ModuleZip, Sums, compress};
+use crate::spec::zip::{self, Candidate, Compressor, Deflated, FileKind, Inflated, Inflater, ModuleZip, Sums};
 
 const LICENSE: &str = "LICENSE";
 
-/// How many files are compressed at a time.
+/// How many files are worked on at a time.
 const LANES: usize = 2;
-/// How many files wait before a lane, and how many behind it: this bounds memory.
-const WAITING: usize = 2;
+/// How many files wait before a lane, and how many behind it. What bounds memory is the budget.
+const WAITING: usize = 16;
 
 /// What goes into a zip.
-struct Contents {
+struct Chosen {
     root: Root,
     files: Vec<TreeFile>,
     /// The repository's own, for a module in a folder that has none.
     license: Option<Bytes>,
 }
 
+/// A file on its way to a lane.
+struct Raw<'b> {
+    contents: Contents,
+    share: Share<'b>,
+}
+
+/// A file on its way from a lane into the zip.
+struct Ready<'b> {
+    form: Form,
+    _share: Share<'b>,
+}
+
+enum Form {
+    Deflated(Deflated),
+    /// As the repository keeps it.
+    Packed(Inflated, Packed),
+}
+
 /// Writes the zip of `version` under exactly that name, also if it is a wrong pseudo-version.
-pub fn module_zip<W: Write + Send>(module: &Module<'_>, version: &Version, out: W) -> Result<(W, Sums)> {
+/// What is held in memory meanwhile is taken from `budget`.
+pub fn module_zip<W: Write + Send>(
+    module: &Module<'_>,
+    version: &Version,
+    out: W,
+    budget: &Budget,
+) -> Result<(W, Sums)> {
     let suffix = module.place.suffix();
     if !suffix.matches(version.semver()) {
         let expected = suffix.expected();
@@ -38,21 +63,21 @@ pub fn module_zip<W: Write + Send>(module: &Module<'_>, version: &Version, out: 
     }
     let contents = contents(module, version)?;
     let chosen = choose(module, &contents)?;
-    write(module, &contents, &chosen, ModuleZip::new(out, module.place.module(), version))
+    write(module, &contents, &chosen, ModuleZip::new(out, module.place.module(), version), budget)
 }
 
-fn contents(module: &Module<'_>, version: &Version) -> Result<Contents> {
+fn contents(module: &Module<'_>, version: &Version) -> Result<Chosen> {
     let root = module.root(version.as_str())?;
     let mut files = module.snapshot.repo.files(root.commit, &root.folder)?;
     // A submodule is an empty folder in what git archives.
     files.retain(|file| file.mode != FileMode::Submodule);
     let inherits = !root.folder.is_empty() && !files.iter().any(|file| file.path == LICENSE);
     let license = if inherits { module.read(root.commit, LICENSE)? } else { None };
-    Ok(Contents { root, files, license })
+    Ok(Chosen { root, files, license })
 }
 
 /// The files that go in, by their place in the tree's order; the inherited licence comes last.
-fn choose(module: &Module<'_>, contents: &Contents) -> Result<Vec<usize>> {
+fn choose(module: &Module<'_>, contents: &Chosen) -> Result<Vec<usize>> {
     let mut candidates: Vec<Candidate<'_>> = contents
         .files
         .iter()
@@ -68,45 +93,45 @@ fn choose(module: &Module<'_>, contents: &Contents) -> Result<Vec<usize>> {
     // Which vendor rule holds is read from go.mod as it stands in the zip, attributes applied.
     let go_mod = contents.files.iter().position(|file| file.path == "go.mod" && file.mode != FileMode::Symlink);
     let small = |at: &usize| contents.files[*at].size <= zip::MAX_GO_MOD;
-    let go_mod = go_mod.filter(small).map(|at| content(module, contents, at)).transpose()?;
+    let go_mod = go_mod.filter(small).map(|at| content(module, contents, at)?.plain()).transpose()?;
     let checked = zip::check(&candidates, go_mod.as_deref());
     checked.error().map_or(Ok(checked.valid), Err)
 }
 
-fn content(module: &Module<'_>, contents: &Contents, at: usize) -> Result<Bytes> {
+fn content(module: &Module<'_>, contents: &Chosen, at: usize) -> Result<Contents> {
     match (contents.files.get(at), &contents.license) {
         (Some(file), _) => module.snapshot.repo.content(contents.root.commit, &contents.root.folder, file),
-        (None, Some(license)) => Ok(license.clone()),
+        (None, Some(license)) => Ok(Contents::Plain(license.clone())),
         (None, None) => Err(Error::internal("a file was chosen that is not in the tree")),
     }
 }
 
-fn name(contents: &Contents, at: usize) -> &str {
+fn name(contents: &Chosen, at: usize) -> &str {
     contents.files.get(at).map_or(LICENSE, |file| &file.path)
 }
 
-/// Reads here, compresses on lanes in turn, writes in order on a thread of its own.
+/// Reads here, works on lanes in turn, writes in order on a thread of its own.
 fn write<W: Write + Send>(
     module: &Module<'_>,
-    contents: &Contents,
+    contents: &Chosen,
     chosen: &[usize],
     zip: ModuleZip<W>,
+    budget: &Budget,
 ) -> Result<(W, Sums)> {
     thread::scope(|scope| {
-        let mut to_lanes: Vec<SyncSender<Bytes>> = Vec::new();
-        let mut from_lanes: Vec<Receiver<Deflated>> = Vec::new();
+        let mut to_lanes: Vec<SyncSender<Raw<'_>>> = Vec::new();
+        let mut from_lanes: Vec<Receiver<Result<Ready<'_>>>> = Vec::new();
         for _ in 0..LANES {
-            let (to_lane, raw) = sync_channel::<Bytes>(WAITING);
+            let (to_lane, raw) = sync_channel(WAITING);
             let (done, from_lane) = sync_channel(WAITING);
-            scope.spawn(move || raw.iter().map(|bytes| compress(&bytes)).try_for_each(|deflated| done.send(deflated)));
+            scope.spawn(move || lane(&raw, &done));
             to_lanes.push(to_lane);
             from_lanes.push(from_lane);
         }
         let writing = scope.spawn(move || append(contents, chosen, zip, &from_lanes));
         let mut read = Ok(());
         for (turn, at) in chosen.iter().enumerate() {
-            let sent = content(module, contents, *at).map(|bytes| to_lanes[turn % LANES].send(bytes));
-            match sent {
+            match raw(module, contents, *at, budget).map(|raw| to_lanes[turn % LANES].send(raw)) {
                 Ok(Ok(())) => {}
                 // The writer has stopped; what stopped it comes with it.
                 Ok(Err(_)) => break,
@@ -122,15 +147,43 @@ fn write<W: Write + Send>(
     })
 }
 
+/// A file with its share of memory, which is waited for before it is read.
+fn raw<'b>(module: &Module<'_>, contents: &Chosen, at: usize, budget: &'b Budget) -> Result<Raw<'b>> {
+    let share = budget.take(contents.files.get(at).map_or(0, |file| file.size));
+    let contents = content(module, contents, at)?;
+    let share = if contents.held() > 0 { share } else { budget.take(0) };
+    Ok(Raw { contents, share })
+}
+
+fn lane<'b>(raw: &Receiver<Raw<'b>>, done: &SyncSender<Result<Ready<'b>>>) {
+    let (mut compressor, mut inflater) = (Compressor::default(), Inflater::default());
+    for Raw { contents, share } in raw {
+        let form = match contents {
+            Contents::Plain(bytes) => Ok(Form::Deflated(compressor.compress(&bytes))),
+            Contents::Packed(packed) => inflater
+                .inspect(packed.reader(0), packed.size())
+                .map(|inflated| Form::Packed(inflated, packed))
+                .map_err(|cause| Error::internal("a file of a git repository cannot be read").because(cause)),
+        };
+        if done.send(form.map(|form| Ready { form, _share: share })).is_err() {
+            return;
+        }
+    }
+}
+
 fn append<W: Write>(
-    contents: &Contents,
+    contents: &Chosen,
     chosen: &[usize],
     mut zip: ModuleZip<W>,
-    lanes: &[Receiver<Deflated>],
+    lanes: &[Receiver<Result<Ready<'_>>>],
 ) -> Result<(W, Sums)> {
     for (turn, at) in chosen.iter().enumerate() {
-        let deflated = lanes[turn % LANES].recv().map_err(|_| Error::internal("compressing ended early"))?;
-        zip.append(name(contents, *at), &deflated)?;
+        let ready = lanes[turn % LANES].recv().map_err(|_| Error::internal("compressing ended early"))??;
+        let name = name(contents, *at);
+        match &ready.form {
+            Form::Deflated(deflated) => zip.append(name, deflated)?,
+            Form::Packed(inflated, packed) => zip.append_inflated(name, inflated, packed.reader(0))?,
+        }
     }
     zip.finish()
 }

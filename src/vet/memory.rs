@@ -12,7 +12,7 @@ use super::module::Module;
 use super::place::Place;
 use super::revision::Snapshot;
 use crate::error::{Error, Result};
-use crate::ports::{FileMode, Found, Repo, TreeFile, Via};
+use crate::ports::{Contents, FileMode, Found, Repo, TreeFile, Via};
 use crate::spec::info::{Commit, Info, ObjectId, Signature};
 use crate::spec::location::{Location, LocationKind};
 use crate::spec::path::{ModulePath, has_prefix};
@@ -221,7 +221,7 @@ impl Repo for Memory {
             .collect())
     }
 
-    fn content(&self, _commit: ObjectId, _folder: &str, file: &TreeFile) -> Result<Bytes> {
-        Ok(self.blobs[&file.id].clone())
+    fn content(&self, _commit: ObjectId, _folder: &str, file: &TreeFile) -> Result<Contents> {
+        Ok(Contents::Plain(self.blobs[&file.id].clone()))
     }
 }

@@ -2,6 +2,7 @@
 //! Must not know of IO, clocks, async, HTTP or who asks; `Mode` alone knows that answers differ by policy.
 //! Rules: `cmd/go/internal/modfetch/coderepo.go`, `codehost/git.go` and `modload/query.go`.
 
+pub mod budget;
 pub mod build;
 mod examine;
 pub mod mode;

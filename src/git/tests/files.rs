@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::Kind;
-use crate::ports::FileMode;
+use crate::ports::{Contents, FileMode};
 
 const FILES: [(&str, &str); 6] = [
     ("LICENSE", "free"),
@@ -61,7 +61,11 @@ fn files_are_read_from_every_kind_of_server() {
         assert_eq!(list("none"), [], "{name}");
         for file in repo.files(commit, "a").expect(&name) {
             let (_, text) = FILES.iter().find(|(path, _)| *path == format!("a/{}", file.path)).expect("listed");
-            assert_eq!(repo.content(commit, "a", &file).expect(&name), text.as_bytes(), "{name}");
+            assert_eq!(
+                repo.content(commit, "a", &file).and_then(Contents::plain).expect(&name),
+                text.as_bytes(),
+                "{name}"
+            );
         }
         assert_eq!(repo.read_file(id(&tip), "more", 100).expect(&name).expect("there"), "more", "{name}");
     }
@@ -136,8 +140,8 @@ fn modes_are_told_apart() {
             ("sub", FileMode::Submodule, 0)
         ]
     );
-    assert_eq!(repo.content(tip, "", &files[1]).expect("read"), "dir/x");
-    assert_eq!(repo.content(tip, "", &files[3]).expect("read"), "");
+    assert_eq!(repo.content(tip, "", &files[1]).and_then(Contents::plain).expect("read"), "dir/x");
+    assert_eq!(repo.content(tip, "", &files[3]).and_then(Contents::plain).expect("read"), "");
     assert_eq!(repo.read_file(tip, "link", 9).expect("read").expect("there"), "dir/x");
     assert_eq!(repo.read_file(tip, "sub", 9).expect("read"), None);
 }
@@ -204,8 +208,8 @@ fn contents_are_converted_by_attributes_of_folders_above() {
     let listed = repo.files(tip, "sub").expect("listed");
     let sizes: Vec<_> = listed.iter().map(|file| (file.path.as_str(), file.size)).collect();
     assert_eq!(sizes, [("a.txt", 10), ("go.mod", 9)]);
-    assert_eq!(repo.content(tip, "sub", &listed[0]).expect("read"), "one\r\ntwo\r\n");
-    assert_eq!(world.open().content(tip, "sub", &listed[0]).expect("read"), "one\r\ntwo\r\n");
-    assert_eq!(repo.content(tip, "sub", &listed[1]).expect("read"), "module m\n");
+    assert_eq!(repo.content(tip, "sub", &listed[0]).and_then(Contents::plain).expect("read"), "one\r\ntwo\r\n");
+    assert_eq!(world.open().content(tip, "sub", &listed[0]).and_then(Contents::plain).expect("read"), "one\r\ntwo\r\n");
+    assert_eq!(repo.content(tip, "sub", &listed[1]).and_then(Contents::plain).expect("read"), "module m\n");
     assert_eq!(repo.read_file(tip, "sub/a.txt", 99).expect("read").expect("there"), "one\ntwo\n");
 }

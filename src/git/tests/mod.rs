@@ -5,6 +5,7 @@ mod history;
 mod history_file;
 mod history_pack;
 mod origin;
+mod packed;
 mod pair;
 mod pair_ways;
 mod push;

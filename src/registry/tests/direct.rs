@@ -12,6 +12,7 @@ use crate::registry::doubles::{Drawer, Hands, module, version};
 use crate::registry::{Cached, Freshness, Named, OnChange, Question, Reach, Shelf, Validity};
 use crate::spec::location::{Location, LocationKind};
 use crate::spec::query::Query;
+use crate::vet::budget::Budget;
 use crate::vet::memory::{Memory, id};
 
 const PATH: &str = "example.com/m";
@@ -55,6 +56,7 @@ fn located(moment: &Moment, store: &Arc<Drawer>, is_guess: bool) -> Direct {
         open_proxy: Arc::new(|_| Err(Error::internal("no proxy is named"))),
         store: store.clone(),
         turns: Arc::new(Semaphore::new(8)),
+        memory: Arc::new(Budget::new(1 << 20)),
         list_validity: Duration::ZERO,
         hearings: Arc::default(),
     }

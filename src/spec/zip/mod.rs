@@ -4,13 +4,15 @@
 
 mod archive;
 mod check;
+mod inflate;
 mod names;
 mod verify;
 mod write;
 
 pub use check::{Candidate, Checked, FileKind, Finding, Why, check};
+pub use inflate::{Inflated, Inflater};
 pub use verify::{Verified, verify};
-pub use write::{Deflated, ModuleZip, Sums, compress};
+pub use write::{Compressor, Deflated, ModuleZip, Sums, compress};
 
 use super::path::ModulePath;
 use super::version::Version;

@@ -1,11 +1,12 @@
 //! Writing a module zip in one pass, summing on the way.
 //! Rules: `Create` in golang.org/x/mod/zip; the format is PKWARE's APPNOTE, as `archive/zip` reads it.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 use sha2::{Digest, Sha256};
 
+use super::inflate::{HEAD, Inflated};
 use super::{DEFLATED, DIRECTORY, END, END_64, LOCAL, LOCATOR_64, MAX_GO_MOD, MAX_LICENSE, MAX_ZIP, STORED, prefix};
 use super::{Why, check};
 use crate::error::{Error, Result};
@@ -13,13 +14,25 @@ use crate::spec::dirhash::Hash1;
 use crate::spec::path::ModulePath;
 use crate::spec::version::Version;
 
+/// How much of a stream is copied at once.
+const STRIDE: usize = 64 << 10;
+
+/// What a zip says of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Summary {
+    pub method: u16,
+    pub crc32: u32,
+    /// Of the file itself, in bytes.
+    pub size: u64,
+    /// As it lies in the zip, in bytes.
+    pub compressed: u64,
+    pub sha256: [u8; 32],
+}
+
 /// A file ready to be written; made by `compress`, on any thread.
 #[derive(Debug, Clone)]
 pub struct Deflated {
-    method: u16,
-    crc32: u32,
-    size: u64,
-    sha256: [u8; 32],
+    summary: Summary,
     bytes: Vec<u8>,
 }
 
@@ -36,23 +49,42 @@ pub struct Sums {
 
 /// Deflates a file, or leaves it as it is where that is no longer.
 pub fn compress(bytes: &[u8]) -> Deflated {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    let (method, compressed) = match deflate(bytes) {
-        Some(compressed) => (DEFLATED, compressed),
-        None => (STORED, bytes.to_vec()),
-    };
-    let sha256 = Sha256::digest(bytes).into();
-    Deflated { method, crc32: crc.sum(), size: bytes.len() as u64, sha256, bytes: compressed }
+    Compressor::default().compress(bytes)
 }
 
-/// `None` if the result would not be shorter.
-fn deflate(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut compressed = Vec::with_capacity(bytes.len());
-    let status = Compress::new(Compression::new(6), false)
-        .compress_vec(bytes, &mut compressed, FlushCompress::Finish)
-        .expect("deflate takes any bytes");
-    (status == Status::StreamEnd && compressed.len() < bytes.len()).then_some(compressed)
+/// Deflates one file after the other: what it takes to begin is more than a small file takes.
+pub struct Compressor(Compress);
+
+impl Default for Compressor {
+    fn default() -> Compressor {
+        Compressor(Compress::new(Compression::new(6), false))
+    }
+}
+
+impl Compressor {
+    /// The same as [`compress`].
+    pub fn compress(&mut self, bytes: &[u8]) -> Deflated {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        let (method, compressed) = match self.deflate(bytes) {
+            Some(compressed) => (DEFLATED, compressed),
+            None => (STORED, bytes.to_vec()),
+        };
+        let (size, sha256) = (bytes.len() as u64, Sha256::digest(bytes).into());
+        let summary = Summary { method, crc32: crc.sum(), size, compressed: compressed.len() as u64, sha256 };
+        Deflated { summary, bytes: compressed }
+    }
+
+    /// `None` if the result would not be shorter.
+    fn deflate(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        self.0.reset();
+        let mut compressed = Vec::with_capacity(bytes.len());
+        let status =
+            self.0.compress_vec(bytes, &mut compressed, FlushCompress::Finish).expect("deflate takes any bytes");
+        // The room that is left over would be held as long as the file waits.
+        compressed.shrink_to_fit();
+        (status == Status::StreamEnd && compressed.len() < bytes.len()).then_some(compressed)
+    }
 }
 
 /// A module zip being written.
@@ -93,6 +125,28 @@ impl<W: Write> ModuleZip<W> {
 
     /// Adds a compressed file; refuses what exceeds the limits of a module zip.
     pub fn append(&mut self, path: &str, file: &Deflated) -> Result<()> {
+        let name = self.begin(path, &file.summary)?;
+        self.write(&file.bytes)?;
+        self.h1.add(name, file.summary.sha256)
+    }
+
+    /// Adds a file as the zlib stream has it that was inspected before; the same limits.
+    pub fn append_inflated(&mut self, path: &str, file: &Inflated, mut stream: impl Read) -> Result<()> {
+        let name = self.begin(path, &file.0)?;
+        let mut buffer = vec![0; usize::try_from(file.0.compressed + HEAD).unwrap_or(STRIDE).min(STRIDE)];
+        stream.read_exact(&mut buffer[..HEAD as usize]).map_err(unwritable)?;
+        let mut left = file.0.compressed;
+        while left > 0 {
+            let piece = buffer.len().min(usize::try_from(left).unwrap_or(STRIDE));
+            stream.read_exact(&mut buffer[..piece]).map_err(unwritable)?;
+            self.write(&buffer[..piece])?;
+            left -= piece as u64;
+        }
+        self.h1.add(name, file.0.sha256)
+    }
+
+    /// Writes what stands before a file's bytes; gives its whole name.
+    fn begin(&mut self, path: &str, file: &Summary) -> Result<String> {
         let refused = |what: String| Err(Error::gone(format!("create zip: {what}")));
         match path {
             "go.mod" if file.size > MAX_GO_MOD => return refused(format!("{path}: {}", Why::GoModTooLarge)),
@@ -118,8 +172,7 @@ impl<W: Write> ModuleZip<W> {
         self.write(&LOCAL.to_le_bytes())?;
         self.write(&header)?;
         self.write(name.as_bytes())?;
-        self.write(&file.bytes)?;
-        self.h1.add(name, file.sha256)
+        Ok(name)
     }
 
     /// Writes the directory; gives the writer back.
@@ -171,12 +224,7 @@ impl<W: Write> ModuleZip<W> {
     }
 }
 
-impl Deflated {
-    /// Of the file itself, in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
+impl Summary {
     /// What the local header and the directory have in common: version needed to the length of extra fields.
     fn header(&self, name: u16, ascii: bool) -> Vec<u8> {
         const UTF8: u16 = 0x800;
@@ -188,7 +236,7 @@ impl Deflated {
         // No time, as the go command writes none.
         header.extend([0; 4]);
         header.extend(self.crc32.to_le_bytes());
-        header.extend(small(self.bytes.len() as u64).to_le_bytes());
+        header.extend(small(self.compressed).to_le_bytes());
         header.extend(small(self.size).to_le_bytes());
         header.extend(name.to_le_bytes());
         header.extend([0; 2]);
