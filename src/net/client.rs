@@ -297,7 +297,7 @@ impl Client {
         let patience = Patience::new(wait, request.uploads(), &self.limits);
         match patience.wait(deadline, client.execute(outgoing)).await {
             Some(Ok(answer)) => {
-                pass.answered();
+                pass.answered(answer.version());
                 if is_known {
                     self.keys.heard(&host, answer.status());
                 }

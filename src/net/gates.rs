@@ -1,9 +1,10 @@
 //! How many requests may be under way to one host, and who goes first where no connection stands yet.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::Version;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -31,8 +32,16 @@ struct Gate {
     room: Arc<Semaphore>,
     /// Held by who goes first: requests that set out together before HTTP/2 is agreed on would each open a connection.
     lead: Arc<tokio::sync::Mutex<()>>,
-    /// When it last answered.
-    answered: Mutex<Option<Instant>>,
+    known: Mutex<Known>,
+}
+
+/// What is known of a host's connections.
+#[derive(Debug, Default)]
+struct Known {
+    /// When it last answered, or was too slow for the others to wait.
+    since: Option<Instant>,
+    /// It speaks HTTP/1.1: every request under way has a connection of its own.
+    is_single: bool,
 }
 
 /// A request under way.
@@ -53,10 +62,11 @@ impl Gates {
         let gate = self.gate(host);
         let room = Arc::clone(&gate.room).acquire_owned().await.expect("a gate is never closed");
         let mut pass = Pass { gate, lead: None, _room: room };
-        if may_share && !pass.gate.has_answered(self.stands) {
-            pass.lead = timeout(self.lead, Arc::clone(&pass.gate.lead).lock_owned()).await.ok();
-            if pass.gate.has_answered(self.stands) {
-                pass.lead = None;
+        if may_share && !pass.gate.may_go(self.stands) {
+            match timeout(self.lead, Arc::clone(&pass.gate.lead).lock_owned()).await {
+                Ok(lead) => pass.lead = Some(lead).filter(|_| !pass.gate.may_go(self.stands)),
+                // Who comes later need not wait either.
+                Err(_) => pass.gate.known().since = Some(Instant::now()),
             }
         }
         pass
@@ -69,23 +79,28 @@ impl Gates {
         }
         let new = || {
             let room = Arc::new(Semaphore::new(self.each));
-            Arc::new(Gate { room, lead: Arc::default(), answered: Mutex::default() })
+            Arc::new(Gate { room, lead: Arc::default(), known: Mutex::default() })
         };
         Arc::clone(gates.entry(host.to_owned()).or_insert_with(new))
     }
 }
 
 impl Gate {
-    fn has_answered(&self, within: Duration) -> bool {
-        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        answered.is_some_and(|since| since.elapsed() < within)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody need go first.
+    fn may_go(&self, stands: Duration) -> bool {
+        let known = self.known();
+        known.is_single || known.since.is_some_and(|since| since.elapsed() < stands)
     }
 }
 
 impl Pass {
     /// The host has answered: its connection stands, and the others may go.
-    pub(super) fn answered(&mut self) {
-        *self.gate.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    pub(super) fn answered(&mut self, version: Version) {
+        *self.gate.known() = Known { since: Some(Instant::now()), is_single: version != Version::HTTP_2 };
         self.lead = None;
     }
 }
@@ -108,17 +123,23 @@ mod tests {
         let mut first = gates.enter("far.test", true).await;
         assert!(timeout(SOON, gates.enter("far.test", true)).await.is_err(), "the second waits");
         assert!(gates.enter("other.test", true).await.lead.is_some(), "another host is another matter");
-        first.answered();
+        first.answered(Version::HTTP_2);
         let second = gates.enter("far.test", true).await;
         assert!(second.lead.is_none() && gates.enter("far.test", true).await.lead.is_none());
     }
 
     #[tokio::test]
     async fn a_first_one_that_is_slow_holds_nobody_up_for_long() {
-        let gates = gates(8, Duration::ZERO, LONG);
+        let gates = gates(8, SOON, LONG);
         let first = gates.enter("far.test", true).await;
         assert!(gates.enter("far.test", true).await.lead.is_none());
         assert!(first.lead.is_some());
+        let others = async {
+            for _ in 0..100 {
+                gates.enter("far.test", true).await;
+            }
+        };
+        assert!(timeout(50 * SOON, others).await.is_ok(), "and not one after the other");
     }
 
     #[tokio::test]
@@ -132,8 +153,15 @@ mod tests {
     #[tokio::test]
     async fn after_a_rest_one_goes_first_again() {
         let gates = gates(8, LONG, Duration::ZERO);
-        gates.enter("far.test", true).await.answered();
+        gates.enter("far.test", true).await.answered(Version::HTTP_2);
         assert!(gates.enter("far.test", true).await.lead.is_some());
+    }
+
+    #[tokio::test]
+    async fn where_no_connection_is_shared_nobody_goes_first_again() {
+        let gates = gates(8, LONG, Duration::ZERO);
+        gates.enter("far.test", true).await.answered(Version::HTTP_11);
+        assert!(gates.enter("far.test", true).await.lead.is_none());
     }
 
     #[tokio::test]

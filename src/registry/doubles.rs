@@ -1,13 +1,14 @@
 //! Stand-ins for tests that behave as the real ones do: a source that counts, fails and waits, a store
 //! in memory, a clock set by hand, a checksum database.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use super::{Cached, Judgement, Member, OnFailure, Question, Shelf, Validity};
