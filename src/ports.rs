@@ -201,6 +201,8 @@ pub enum Body {
     Bytes(Bytes),
     /// A whole, flushed file; the store may take it away by renaming.
     File(NamedTempFile),
+    /// The same with its sha256, which was taken while it was written.
+    Hashed(NamedTempFile, [u8; 32]),
 }
 
 /// A git repository, seen as revisions and files; it knows nothing of modules. Blocking.
@@ -275,6 +277,11 @@ pub trait Store: Send + Sync {
     fn get(&self, key: &str) -> Result<Option<Stored>>;
     /// Replaces an entry whole.
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored>;
+    /// As `put`, for what need not last on its own: it does from the next `put` on, or `persist`. Whoever promises it to
+    /// somebody sees to that before.
+    fn put_soon(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored>;
+    /// Makes all last that was put so far; who asks at the same time shares the work.
+    fn persist(&self) -> Result<()>;
     /// Replaces the meta of an entry and keeps its body; `false` if there is no such entry.
     fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool>;
     /// Replaces the metas that `change` gives for those of these entries that there are; nobody else writes an entry

@@ -114,7 +114,7 @@ async fn client(
 }
 
 /// Reads one answer: the length of its body.
-async fn answer(stream: &mut TcpStream, buffer: &mut [u8], expected: &Expected) -> u64 {
+pub(super) async fn answer(stream: &mut TcpStream, buffer: &mut [u8], expected: &Expected) -> u64 {
     let mut filled = 0;
     let body = loop {
         let more = stream.read(&mut buffer[filled..]).await.expect("an answer");

@@ -11,6 +11,7 @@ pub mod forge;
 pub mod load;
 pub mod nginx;
 pub mod process;
+pub mod swarm;
 pub mod wire;
 
 use std::cell::RefCell;

@@ -293,7 +293,11 @@ impl Build<Counter> for Builder {
 impl Builder {
     /// An upstream's own view of the client.
     fn view(&self, definition: &UpstreamDefinition, secret: Option<Secret>) -> Result<Client> {
-        self.view_of(definition.auth.as_ref(), secret, definition.timeouts)
+        let view = self.view_of(definition.auth.as_ref(), secret, definition.timeouts)?;
+        Ok(match definition.requests {
+            Some(requests) => view.at_once(requests as usize),
+            None => view,
+        })
     }
 
     /// A view of the client that knows who we are to one place and no other.

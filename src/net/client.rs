@@ -1,14 +1,12 @@
 //! The client: policy before every hop, one hop after the other.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::tls::TlsInfo;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
@@ -17,6 +15,7 @@ use super::certificate::{Certificates, Validity};
 use super::credentials::{Credential, CredentialKind, Keys, Renew, take_userinfo};
 use super::environment::Proxies;
 use super::failure::Trouble;
+use super::gates::Gates;
 use super::request::{Body, Request, Trust};
 use super::response::Response;
 use super::rewrite::{InsteadOf, replaced};
@@ -37,6 +36,7 @@ const SHORTEST_SECRET: usize = 4;
 pub struct Client {
     shared: Arc<Shared>,
     keys: Arc<Keys>,
+    gates: Arc<Gates>,
     limits: Limits,
 }
 
@@ -51,7 +51,6 @@ struct Shared {
     allow_insecure: AllowInsecure,
     instead_of: Vec<InsteadOf>,
     proxies: Proxies,
-    gates: Gates,
     certificates: Certificates,
 }
 
@@ -116,11 +115,11 @@ impl Client {
             allow_insecure: settings.allow_insecure,
             instead_of: settings.instead_of,
             proxies: settings.proxies,
-            gates: Gates::new(settings.limits.per_host),
             certificates: Certificates::default(),
         };
         let keys = Keys::new(settings.credentials, settings.netrc.as_ref());
-        Ok(Client { shared: Arc::new(shared), keys: Arc::new(keys), limits: settings.limits })
+        let gates = Arc::new(Gates::new(settings.limits.per_host));
+        Ok(Client { shared: Arc::new(shared), keys: Arc::new(keys), gates, limits: settings.limits })
     }
 
     /// The same client for somebody else: connections, gates and address rules are shared, credentials are the
@@ -136,8 +135,14 @@ impl Client {
         Client {
             shared: Arc::clone(&self.shared),
             keys: Arc::new(self.keys.with(credentials, renew)),
+            gates: Arc::clone(&self.gates),
             limits: Limits { first_byte, total, ..self.limits.clone() },
         }
+    }
+
+    /// The same client for one who may have so many requests under way to a host, not counting those of others.
+    pub fn at_once(&self, requests: usize) -> Client {
+        Client { gates: Arc::new(Gates::new(requests)), ..self.clone() }
     }
 
     /// The same client for what takes long: who is asked may be silent so long, and take so long in all.
@@ -269,7 +274,8 @@ impl Client {
     async fn once(&self, hop: &Hop, shown: &[Credential], deadline: Instant) -> Result<Response, Failure> {
         let request = &hop.request;
         let host = failure::host(&request.url);
-        let permit = timeout_at(deadline, self.shared.gates.enter(&host))
+        let entering = self.gates.enter(&host, request.url.scheme() == "https");
+        let mut pass = timeout_at(deadline, entering)
             .await
             .map_err(|_| Error::bad_gateway(format!("{host} has too many requests under way")))?;
         let mut outgoing = reqwest::Request::new(request.method.clone(), request.url.clone());
@@ -291,6 +297,7 @@ impl Client {
         let patience = Patience::new(wait, request.uploads(), &self.limits);
         match patience.wait(deadline, client.execute(outgoing)).await {
             Some(Ok(answer)) => {
+                pass.answered(answer.version());
                 if is_known {
                     self.keys.heard(&host, answer.status());
                 }
@@ -298,7 +305,7 @@ impl Client {
                     self.shared.certificates.note(&request.url, der);
                 }
                 let patience = patience.with(self.limits.stall);
-                Ok(Response::new(answer, request.url.clone(), patience, deadline, permit))
+                Ok(Response::new(answer, request.url.clone(), patience, deadline, pass))
             }
             Some(Err(cause)) => Err(self.failed(&request.url, &cause)),
             None => {
@@ -441,31 +448,4 @@ fn without_credentials(headers: &HeaderMap) -> HeaderMap {
     headers.remove(AUTHORIZATION);
     headers.remove(COOKIE);
     headers
-}
-
-/// At most so many requests per host at a time.
-#[derive(Debug)]
-struct Gates {
-    each: usize,
-    gates: Mutex<HashMap<String, Arc<Semaphore>>>,
-}
-
-impl Gates {
-    /// So many hosts are remembered before those without a request under way are forgotten.
-    const REMEMBERED: usize = 1024;
-
-    fn new(each: usize) -> Gates {
-        Gates { each: each.max(1), gates: Mutex::default() }
-    }
-
-    async fn enter(&self, host: &str) -> OwnedSemaphorePermit {
-        let gate = {
-            let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-            if gates.len() >= Gates::REMEMBERED {
-                gates.retain(|_, gate| Arc::strong_count(gate) > 1);
-            }
-            Arc::clone(gates.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
-        };
-        gate.acquire_owned().await.expect("a gate is never closed")
-    }
 }

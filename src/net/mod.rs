@@ -14,6 +14,7 @@ mod credentials;
 pub(crate) mod double;
 mod environment;
 mod failure;
+mod gates;
 mod names;
 mod request;
 mod response;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use url::Url;
 
+use super::gates::Pass;
 use super::upload::Patience;
 use super::{failure, retry};
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ pub struct Response {
     host: String,
     patience: Patience,
     deadline: Instant,
-    _permit: OwnedSemaphorePermit,
+    _pass: Pass,
 }
 
 impl Response {
@@ -37,7 +37,7 @@ impl Response {
         url: Url,
         patience: Patience,
         deadline: Instant,
-        permit: OwnedSemaphorePermit,
+        pass: Pass,
     ) -> Response {
         Response {
             status: inner.status(),
@@ -49,7 +49,7 @@ impl Response {
             inner,
             patience,
             deadline,
-            _permit: permit,
+            _pass: pass,
         }
     }
 

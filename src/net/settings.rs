@@ -64,7 +64,7 @@ pub struct Limits {
     pub stall: Duration,
     /// From a request to the end of its answer's body, redirects and repetitions included.
     pub total: Duration,
-    /// Requests under way to one host.
+    /// Requests under way to one host, where nothing else is said: see `Client::at_once`.
     pub per_host: usize,
     /// Redirects followed for one request.
     pub redirects: usize,

@@ -131,6 +131,7 @@ impl State {
 fn sha256(body: &Body) -> Result<[u8; 32]> {
     let mut hash = Sha256::new();
     match body {
+        Body::Hashed(_, sha256) => return Ok(*sha256),
         Body::Bytes(bytes) => hash.update(bytes),
         Body::File(file) => {
             let unreadable = |error| Error::internal("a scratch file cannot be read").because(error);

@@ -62,16 +62,21 @@ impl Registry {
     ) -> Result<Answer> {
         let source = &member.source;
         let Some((ledger, (version, file))) = self.ledger.as_ref().zip(released(question)) else {
+            source.settled(&entry).await?;
             return Ok(Answer::kept(source, entry, life).proven(proof));
         };
         if entry.h1.as_deref().is_some_and(|h1| ledger.is_known(module, version, file, h1)) {
+            source.settled(&entry).await?;
             return Ok(Answer::kept(source, entry, life).proven(proof));
         }
         let prover = self.prover.as_ref();
         let given = Given { source, ledger, module, question, version, file, entry, proof, prover };
         let content = given.content().await?;
         match given.enter(content.clone()).await? {
-            Ruling::First | Ruling::Same | Ruling::Followed => {
+            // The row was written after the file, so both last.
+            Ruling::First | Ruling::Followed => Ok(Answer::kept(source, given.entry, life).proven(proof)),
+            Ruling::Same => {
+                source.settled(&given.entry).await?;
                 Ok(Answer::kept(source, given.entry, life).proven(proof))
             }
             Ruling::Other(held) => given.other(content, *held, life).await,
@@ -97,6 +102,19 @@ impl Registry {
             }
         }
         Ok(())
+    }
+}
+
+impl Cached {
+    /// Waits until a file that came just now lasts: what was answered once is not lost by a kill.
+    async fn settled(&self, entry: &Entry) -> Result<()> {
+        match entry.freshness {
+            Freshness::Fresh | Freshness::Stale => Ok(()),
+            Freshness::Absent | Freshness::Revalidated => {
+                let store = self.inner.store.clone();
+                blocking(move || store.persist()).await
+            }
+        }
     }
 }
 

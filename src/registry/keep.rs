@@ -40,6 +40,13 @@ pub(super) enum Put {
     Misfit(Box<Brought>, Question, String, OnChange),
 }
 
+/// Whether an entry outlives a kill as soon as it is written, or with what is written next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lasts {
+    Now,
+    Soon,
+}
+
 /// A file of a version with what was brought for it and what is kept of it.
 pub(super) type File = (Arc<Asked>, Brought, Option<Arc<Kept>>);
 
@@ -185,7 +192,7 @@ impl Inner {
         let mut written = None;
         for (asked, brought, before) in files {
             let uses = before.map(|kept| (kept.meta.downloads, kept.meta.last_used));
-            let kept = self.write_used(&asked, brought, uses)?;
+            let kept = self.write_used(&asked, brought, uses, Lasts::Now)?;
             if asked.key == key {
                 written = Some(kept);
             }
@@ -264,7 +271,12 @@ impl Inner {
 
     fn write(&self, asked: &Asked, brought: Brought) -> Result<Arc<Kept>> {
         let before = self.store.get(&asked.key)?.and_then(|stored| Meta::parse(&stored.meta));
-        self.write_used(asked, brought, before.map(|meta| (meta.downloads, meta.last_used)))
+        let lasts = match asked.question {
+            // It lasts before anybody is given it: see `Registry::first`.
+            Question::GoMod(_) | Question::Zip(_) => Lasts::Soon,
+            Question::List | Question::Latest | Question::Info(_) => Lasts::Now,
+        };
+        self.write_used(asked, brought, before.map(|meta| (meta.downloads, meta.last_used)), lasts)
     }
 
     /// Writes an entry whole, with the uses of the one before it.
@@ -273,6 +285,7 @@ impl Inner {
         asked: &Asked,
         brought: Brought,
         uses: Option<(u64, Option<DateTime<Utc>>)>,
+        lasts: Lasts,
     ) -> Result<Arc<Kept>> {
         let now = self.clock.now();
         // A removal after this one sees what is written now.
@@ -282,7 +295,10 @@ impl Inner {
         let checked_at = checked_at(now, lasting, via.as_ref(), since);
         let meta = Meta::new(now, content_type, lasting);
         let meta = Meta { checked_at, downloads, last_used, h1, validators, via: via.clone(), ..meta };
-        let stored = self.store.put(&asked.key, &meta.to_json(), body)?;
+        let stored = match lasts {
+            Lasts::Now => self.store.put(&asked.key, &meta.to_json(), body)?,
+            Lasts::Soon => self.store.put_soon(&asked.key, &meta.to_json(), body)?,
+        };
         let unreadable = || Error::internal("the store did not give back what was put");
         let kept = Arc::new(Kept::read(&asked.key, stored)?.ok_or_else(unreadable)?);
         if let Some(info) = names.filter(|_| self.named == Named::Kept) {
@@ -339,6 +355,6 @@ fn is_same(brought: &Brought, before: &Kept) -> bool {
         Body::Bytes(bytes) => {
             brought.lasting == before.meta.lasting && Sha256::digest(bytes).as_slice() == before.blob.sha256()
         }
-        Body::File(_) => false,
+        Body::File(_) | Body::Hashed(..) => false,
     }
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::suite::{assert_tidy, bytes, file, keys, noise, read};
+use super::suite::{assert_tidy, bytes, file, hashed, keys, noise, read};
 use super::{Options, SledStore};
 use crate::ports::{Body, Store};
 
@@ -96,11 +96,33 @@ fn write_once(store: &SledStore, writer: u64, dice: &mut impl Iterator<Item = u6
             let meta = format!("{seed}-{size}-{mark}");
             say(&format!("begin {key} {meta}"));
             let body = noise(seed, size);
-            let body = if action < 5 { file(store, &body) } else { bytes(&body) };
-            store.put(&key, meta.as_bytes(), body).expect("put");
+            let body = match action {
+                2 => hashed(store, &body),
+                3 | 4 => file(store, &body),
+                _ => bytes(&body),
+            };
+            put_once(store, (writer, &key), &meta, body);
         }
     }
     say(&format!("end {key}"));
+}
+
+/// One entry, which lasts when this returns: by itself, or by what comes behind it.
+fn put_once(store: &SledStore, (writer, key): (u64, &str), meta: &str, body: Body) {
+    match meta.bytes().map(u32::from).sum::<u32>() % 3 {
+        0 => drop(store.put(key, meta.as_bytes(), body).expect("put")),
+        1 => {
+            store.put_soon(key, meta.as_bytes(), body).expect("put");
+            store.persist().expect("persisted");
+        }
+        _ => {
+            let (row, mark) = (format!("{writer}/row"), meta.rsplit_once('-').expect("mark").1);
+            say(&format!("begin {row} 0-0-{mark}"));
+            store.put_soon(key, meta.as_bytes(), body).expect("put");
+            store.put(&row, format!("0-0-{mark}").as_bytes(), bytes(b"")).expect("put");
+            say(&format!("end {row}"));
+        }
+    }
 }
 
 /// One line, whole, past what the test harness captures.

@@ -19,19 +19,21 @@ const STRIDE: usize = 128 << 10;
 #[derive(Debug)]
 pub(super) enum Intake {
     Bytes(Bytes),
-    File(NamedTempFile, u64),
+    /// With its size, and its sha256 where that is known.
+    File(NamedTempFile, u64, Option<Sha256>),
 }
 
 impl Intake {
     /// A file of at most `small` bytes is read at once.
     pub(super) fn new(body: Body, small: usize) -> Result<Intake> {
-        let file = match body {
+        let (file, sha256) = match body {
             Body::Bytes(bytes) => return Ok(Intake::Bytes(bytes)),
-            Body::File(file) => file,
+            Body::File(file) => (file, None),
+            Body::Hashed(file, sha256) => (file, Some(sha256)),
         };
         let size = file.as_file().metadata().during("read body")?.len();
         if size > small as u64 {
-            return Ok(Intake::File(file, size));
+            return Ok(Intake::File(file, size, sha256));
         }
         let mut bytes = vec![0; size as usize];
         file.as_file().read_exact_at(&mut bytes, 0).during("read body")?;
@@ -41,11 +43,14 @@ impl Intake {
     pub(super) fn size(&self) -> u64 {
         match self {
             Intake::Bytes(bytes) => bytes.len() as u64,
-            Intake::File(_, size) => *size,
+            Intake::File(_, size, _) => *size,
         }
     }
 
     pub(super) fn sha256(&self) -> Result<Sha256> {
+        if let Intake::File(_, _, Some(sha256)) = self {
+            return Ok(*sha256);
+        }
         let mut hasher = Hasher::new();
         self.each(STRIDE, |piece| {
             hasher.update(piece);
@@ -58,7 +63,7 @@ impl Intake {
     pub(super) fn each(&self, length: usize, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         match self {
             Intake::Bytes(bytes) => bytes.chunks(length).try_for_each(visit),
-            Intake::File(file, size) => {
+            Intake::File(file, size, _) => {
                 let mut offset = 0;
                 let mut buffer = vec![0; length];
                 while offset < *size {
@@ -76,7 +81,7 @@ impl Intake {
     /// The body as a file, in the store's own scratch folder if it has to be written.
     pub(super) fn into_file(self, files: &Files) -> Result<NamedTempFile> {
         match self {
-            Intake::File(file, _) => Ok(file),
+            Intake::File(file, ..) => Ok(file),
             Intake::Bytes(bytes) => {
                 let file = files.scratch()?;
                 file.as_file().write_all_at(&bytes, 0).during("write file")?;

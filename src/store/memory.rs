@@ -48,6 +48,15 @@ impl Store for MemoryStore {
         Ok(stored)
     }
 
+    fn put_soon(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
+        self.put(key, meta, body)
+    }
+
+    /// Nothing here outlives the process.
+    fn persist(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool> {
         check(key, meta)?;
         match locked(&self.entries).get_mut(key) {

@@ -1,6 +1,5 @@
 //! A costly call that many threads want at once, made once for all of them.
 
-use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::turns::locked;
@@ -21,7 +20,7 @@ struct RoundsState {
 }
 
 impl Rounds {
-    pub(super) fn run(&self, call: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn run<E>(&self, call: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         let mut state = locked(&self.state);
         let wanted = state.begun + 1;
         while state.running {
@@ -48,6 +47,8 @@ impl Rounds {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::io;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
@@ -68,7 +69,7 @@ mod tests {
                             let now = written.load(Ordering::SeqCst);
                             std::thread::yield_now();
                             synced.fetch_max(now, Ordering::SeqCst);
-                            Ok(())
+                            Ok::<(), Infallible>(())
                         };
                         rounds.run(sync).expect("synced");
                         assert!(synced.load(Ordering::SeqCst) >= mine, "returned before its write was covered");
@@ -88,7 +89,7 @@ mod tests {
         rounds
             .run(|| {
                 ran = true;
-                Ok(())
+                Ok::<(), Infallible>(())
             })
             .expect("ran");
         assert!(ran);

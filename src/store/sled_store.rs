@@ -279,6 +279,12 @@ impl Store for SledStore {
     }
 
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
+        let stored = self.put_soon(key, meta, body)?;
+        self.database.persist()?;
+        Ok(stored)
+    }
+
+    fn put_soon(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
         check(key, meta)?;
         let intake = Intake::new(body, INLINE_LIMIT)?;
         self.check_room(intake.size())?;
@@ -297,13 +303,17 @@ impl Store for SledStore {
                 (record, Stored { meta, blob })
             }
         };
-        let before = self.set(key, &record, &stored)?;
-        self.database.persist()?;
-        if let Some(sha256) = before {
+        if let Some(sha256) = self.set(key, &record, &stored)? {
+            // The blob goes only once it lasts that nothing refers to it.
+            self.database.persist()?;
             self.drop_reference(key, sha256)?;
         }
         self.blobs.release_doomed()?;
         Ok(stored)
+    }
+
+    fn persist(&self) -> Result<()> {
+        self.database.persist()
     }
 
     fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool> {

@@ -49,6 +49,14 @@ pub(super) fn file(store: &dyn Store, body: &[u8]) -> Body {
     Body::File(file)
 }
 
+/// The same with its sha256.
+pub(super) fn hashed(store: &dyn Store, body: &[u8]) -> Body {
+    match file(store, body) {
+        Body::File(file) => Body::Hashed(file, Sha256::digest(body).into()),
+        other => other,
+    }
+}
+
 /// Meta and body of an entry.
 pub(super) fn entry(store: &dyn Store, key: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     store.get(key).expect("readable").map(|stored| (stored.meta.to_vec(), read(&stored.blob)))
@@ -107,10 +115,14 @@ pub(super) const SIZES: [(&str, usize); 11] = [
 fn comes_back_as_put(store: &dyn Store) {
     assert_eq!(entry(store, "nothing"), None);
     for (seed, (name, size)) in SIZES.into_iter().enumerate() {
-        for from_file in [false, true] {
-            let body = noise(seed as u64 * 2 + u64::from(from_file), size);
-            let key = format!("{name}/{from_file}");
-            let given = if from_file { file(store, &body) } else { bytes(&body) };
+        for (number, way) in ["bytes", "file", "hashed file"].into_iter().enumerate() {
+            let body = noise((seed * 3 + number) as u64, size);
+            let key = format!("{name}/{way}");
+            let given = match way {
+                "bytes" => bytes(&body),
+                "file" => file(store, &body),
+                _ => hashed(store, &body),
+            };
             let stored = store.put(&key, name.as_bytes(), given).expect(name);
             assert_eq!(stored.meta, name, "{key}");
             assert!(read(&stored.blob) == body, "{key}: as given back by put");
@@ -119,7 +131,7 @@ fn comes_back_as_put(store: &dyn Store) {
             assert!(entry(store, &key) == expected, "{key}: second get");
         }
     }
-    assert_eq!(keys(store, "").len(), 2 * SIZES.len());
+    assert_eq!(keys(store, "").len(), 3 * SIZES.len());
 }
 
 fn replaces_whole(store: &dyn Store) {

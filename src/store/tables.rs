@@ -196,10 +196,13 @@ impl Tables {
 
     /// As `flush`, and they also outlive a loss of power.
     ///
-    /// On Linux sled flushes by `sync_file_range`, which leaves the disk's own cache and the file's size alone.
+    /// On Linux sled flushes by `sync_file_range`, which leaves the disk's own cache and the file's size alone. Threads that
+    /// want it at once share one flush: each alone waits for the disk as long as all together.
     pub(super) fn persist(&self) -> Result<()> {
-        self.flush()?;
-        self.rounds.run(|| self.log.sync_data()).during("flush")
+        self.rounds.run(|| {
+            self.flush()?;
+            self.log.sync_data().during("flush")
+        })
     }
 
     /// Real bytes that they take on disk.

@@ -101,7 +101,8 @@ impl Shelf {
         let keeping = move || {
             for Brought { file, body, via } in all {
                 let meta = Meta { fetched_at: now, checked_at: now, last_used: None, lasting: true, via };
-                store.put(&format!("{prefix}{file}"), &meta.to_json(), Body::Bytes(body))?;
+                // What is lost is asked for again, and proven again.
+                store.put_soon(&format!("{prefix}{file}"), &meta.to_json(), Body::Bytes(body))?;
             }
             Ok(())
         };

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 use url::Url;
 
-use super::protocol::{Files, Limits, Protocol, disk};
+use super::protocol::{Copied, Files, Limits, Protocol, disk};
 use crate::error::{Error, Result};
 use crate::ports::{Content, Source, Told, Validators};
 use crate::spec::info::Info;
@@ -37,7 +37,7 @@ struct Folder {
 impl DirSource {
     /// Zips are copied into the folder `scratch`.
     pub fn new(root: impl Into<PathBuf>, scratch: impl Into<PathBuf>, limits: Limits) -> DirSource {
-        DirSource(Protocol { files: Folder { root: root.into() }, scratch: scratch.into(), limits })
+        DirSource(Protocol::new(Folder { root: root.into() }, scratch.into(), limits))
     }
 
     /// A `file://` URL with a path and nothing else; any other is an error of `Kind::Gone`.
@@ -94,16 +94,15 @@ impl Files for Folder {
         .await
     }
 
-    async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<Validators> {
+    async fn copy(&self, path: &str, limit: u64, mut to: NamedTempFile) -> Result<Copied> {
         let (root, path) = (self.root.clone(), path.to_owned());
-        let mut to = to.reopen().map_err(disk)?;
         blocking(move || {
             let (file, metadata) = open(&root, &path, limit)?;
             let copied = io::copy(&mut file.take(limit), &mut to).map_err(disk)?;
             if copied != metadata.len() {
                 return Err(Error::bad_gateway(format!("{path} changed while it was read")));
             }
-            Ok(validators(&metadata))
+            Ok(Copied { file: to, sha256: None, validators: validators(&metadata) })
         })
         .await
     }

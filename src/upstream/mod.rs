@@ -2,6 +2,7 @@
 //! Must not know of caches, registries or verdicts: it says what somebody else says, checked for what it claims to be.
 //! Rules: go.dev/ref/mod#goproxy-protocol, `cmd/go/internal/modfetch/proxy.go`, `cmd/go/internal/vcs`.
 
+mod arrival;
 mod dir;
 mod discover;
 mod discreet;

@@ -2,12 +2,15 @@
 //! Rules: go.dev/ref/mod#goproxy-protocol; `proxyRepo` in `cmd/go/internal/modfetch/proxy.go`.
 
 use std::io;
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use tempfile::NamedTempFile;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::list;
@@ -46,11 +49,19 @@ pub(super) trait Files: Send + Sync {
     /// A whole file; an absence is `Kind::NotFound` or `Kind::Gone`.
     async fn read(&self, path: &str, limit: u64) -> Result<Told<Bytes>>;
     /// A file into an empty one.
-    async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<Validators>;
+    async fn copy(&self, path: &str, limit: u64, to: NamedTempFile) -> Result<Copied>;
     /// Whether a file is certainly the one that these validators came with.
     async fn unchanged(&self, path: &str, validators: &Validators) -> Result<bool>;
     /// Whose files they are, in words for people.
     fn name(&self) -> &str;
+}
+
+/// A file that came.
+pub(super) struct Copied {
+    pub file: NamedTempFile,
+    /// Where it was taken on the way.
+    pub sha256: Option<[u8; 32]>,
+    pub validators: Validators,
 }
 
 /// A reader of the protocol. Zips come into `scratch` first.
@@ -59,9 +70,17 @@ pub(super) struct Protocol<F> {
     pub files: F,
     pub scratch: PathBuf,
     pub limits: Limits,
+    /// Unpacking and hashing a zip takes a processor for itself: no more than there are do it at once, so that those who
+    /// answer from the cache meanwhile are not one among hundreds.
+    checks: Semaphore,
 }
 
 impl<F: Files> Protocol<F> {
+    pub fn new(files: F, scratch: PathBuf, limits: Limits) -> Protocol<F> {
+        let processors = available_parallelism().map_or(1, NonZero::get);
+        Protocol { files, scratch, limits, checks: Semaphore::new(processors) }
+    }
+
     async fn list_text(&self, module: &ModulePath) -> Result<Told<String>> {
         let read = self.files.read(&format!("{}/@v/list", module.escaped()), self.limits.list).await?;
         if is_page(&read.what) {
@@ -157,12 +176,16 @@ impl<F: Files> Protocol<F> {
     }
 
     async fn checked_zip(&self, module: &ModulePath, version: &Version) -> Result<Told<Content>> {
-        // Somebody may have tidied up temporary folders since the start.
-        std::fs::create_dir_all(&self.scratch).map_err(disk)?;
-        let file = NamedTempFile::new_in(&self.scratch).map_err(disk)?;
+        let scratch = self.scratch.clone();
+        let made = spawn_blocking(move || {
+            // Somebody may have tidied up temporary folders since the start.
+            std::fs::create_dir_all(&scratch).and_then(|()| NamedTempFile::new_in(&scratch)).map_err(disk)
+        });
+        let file = made.await.map_err(|e| Error::internal("no temporary file was made").because(e))??;
         let path = format!("{}/@v/{}.zip", module.escaped(), version.escaped());
-        let validators = self.files.copy(&path, self.limits.zip, &file).await?;
+        let Copied { file, sha256, validators } = self.files.copy(&path, self.limits.zip, file).await?;
         let (module, version, name) = (module.clone(), version.clone(), self.files.name().to_owned());
+        let _turn = self.checks.acquire().await.expect("nobody closes it");
         let check = spawn_blocking(move || {
             let verified = zip::verify(file.reopen().map_err(disk)?, &module, &version)?;
             Ok((file, verified.h1))
@@ -172,7 +195,11 @@ impl<F: Files> Protocol<F> {
             Kind::BadGateway => Error::bad_gateway(format!("{name} sent a wrong zip: {}", error.what())),
             _ => error,
         })?;
-        Ok(Told::new(Content { body: Body::File(file), h1: Some(h1) }, validators))
+        let body = match sha256 {
+            Some(sha256) => Body::Hashed(file, sha256),
+            None => Body::File(file),
+        };
+        Ok(Told::new(Content { body, h1: Some(h1) }, validators))
     }
 
     fn not_what_it_claims(&self, path: &str, why: &str) -> Error {

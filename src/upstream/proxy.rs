@@ -9,11 +9,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tempfile::NamedTempFile;
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt as _;
 use url::Url;
 
-use super::protocol::{Files, Limits, Protocol, disk};
+use super::arrival::Arrival;
+use super::protocol::{Copied, Files, Limits, Protocol};
 use crate::error::{Error, Result};
 use crate::net::{Client, Request, Response, Trust};
 use crate::ports::{Content, Source, Sumdb, Told, Validators};
@@ -74,11 +73,8 @@ impl ProxySource {
         let _ = shown.set_username("");
         let _ = shown.set_password(None);
         let name = shown.as_str().trim_end_matches('/').to_owned();
-        Ok(ProxySource(Protocol {
-            files: Remote { client, base, trust, via: None, name },
-            scratch: scratch.into(),
-            limits,
-        }))
+        let remote = Remote { client, base, trust, via: None, name };
+        Ok(ProxySource(Protocol::new(remote, scratch.into(), limits)))
     }
 
     /// Puts our name into `Via`, so that a chain of proxies that leads back to us is noticed. A name that no header
@@ -184,10 +180,10 @@ impl Files for Remote {
         Ok(Told::new(response.bytes(limit).await?, validators))
     }
 
-    async fn copy(&self, path: &str, limit: u64, to: &NamedTempFile) -> Result<Validators> {
+    async fn copy(&self, path: &str, limit: u64, to: NamedTempFile) -> Result<Copied> {
         let mut response = self.ask(path).await?;
         let validators = validators(&response.headers);
-        let mut file = File::from_std(to.reopen().map_err(disk)?);
+        let mut arrival = Arrival::new(to);
         let mut size = 0;
         while let Some(piece) = response.piece().await? {
             size += piece.len() as u64;
@@ -195,10 +191,10 @@ impl Files for Remote {
                 let what = format!("{} sent a larger file than allowed (expected at most {limit} bytes)", self.name);
                 return Err(Error::bad_gateway(what));
             }
-            file.write_all(&piece).await.map_err(disk)?;
+            arrival.take(piece).await?;
         }
-        file.flush().await.map_err(disk)?;
-        Ok(validators)
+        let (file, sha256) = arrival.end().await?;
+        Ok(Copied { file, sha256: Some(sha256), validators })
     }
 
     async fn unchanged(&self, path: &str, validators: &Validators) -> Result<bool> {

@@ -7,6 +7,7 @@
 
 pub mod authority;
 pub mod client;
+pub mod distant;
 pub mod double;
 pub mod fixture;
 pub mod git_server;

@@ -46,7 +46,7 @@ impl Store for MemoryStore {
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
         let body = match body {
             Body::Bytes(bytes) => bytes,
-            Body::File(mut file) => {
+            Body::File(mut file) | Body::Hashed(mut file, _) => {
                 let mut bytes = Vec::new();
                 file.read_to_end(&mut bytes).expect("a readable file");
                 bytes.into()
@@ -55,6 +55,14 @@ impl Store for MemoryStore {
         let entry = (Bytes::copy_from_slice(meta), body);
         self.0.lock().expect("lock").insert(key.to_owned(), entry.clone());
         Ok(stored(&entry))
+    }
+
+    fn put_soon(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
+        self.put(key, meta, body)
+    }
+
+    fn persist(&self) -> Result<()> {
+        Ok(())
     }
 
     fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool> {
@@ -171,6 +179,14 @@ impl Store for DyingStore {
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
         self.write()?;
         self.store.put(key, meta, body)
+    }
+
+    fn put_soon(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
+        self.put(key, meta, body)
+    }
+
+    fn persist(&self) -> Result<()> {
+        self.store.persist()
     }
 
     fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool> {

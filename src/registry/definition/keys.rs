@@ -39,6 +39,7 @@ pub const UPSTREAM: Keys = &[
     ("on_failure", Shape::Text),
     ("max_size", Shape::Text),
     ("keep_days", Shape::Whole),
+    ("requests", Shape::Whole),
     ("mirrors", Shape::Texts),
     ("on_stale", Shape::Text),
 ];

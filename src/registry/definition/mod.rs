@@ -32,6 +32,10 @@ pub use table::{AuthTable, RegistryTable, TimeoutsTable, UpstreamTable};
 /// The most upstreams that a registry may have.
 pub const MAX_UPSTREAMS: usize = 20;
 
+/// How many requests may be under way to a host of a module proxy where nothing is said. What one client after the other
+/// wants are small files far away: fewer would make all of them wait for the way there and back.
+const REQUESTS: u32 = 64;
+
 /// The registry at `/`.
 pub const DEFAULT: &str = "default";
 
@@ -58,6 +62,8 @@ pub struct UpstreamDefinition {
     pub max_size: Option<u64>,
     /// How long an entry is kept that nobody downloads; 0: for ever, whatever the store's limit is.
     pub keep_days: Option<u32>,
+    /// How many requests may be under way to a host of it at the same time; `None`: as many as to any host.
+    pub requests: Option<u32>,
     /// The mirrors that it reads from: of its repositories, or where it is one itself.
     pub mirrors: Vec<String>,
     pub on_stale: OnStale,
@@ -135,6 +141,7 @@ impl UpstreamDefinition {
         let list_validity = Duration::from_secs(60);
         UpstreamDefinition {
             name: name.into(),
+            requests: matches!(kind, UpstreamKind::Proxy(_)).then_some(REQUESTS),
             kind,
             description: String::new(),
             modules: Vec::new(),

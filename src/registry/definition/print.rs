@@ -28,6 +28,7 @@ impl UpstreamDefinition {
             on_failure: Some(if self.on_failure == OnFailure::Stop { "stop" } else { "next" }.to_owned()),
             max_size: self.max_size.map(size),
             keep_days: self.keep_days,
+            requests: self.requests,
             mirrors: patterns(&self.mirrors),
             on_stale: (!self.mirrors.is_empty()).then(|| on_stale_word(self.on_stale).to_owned()),
             auth: self.auth.as_ref().map(Auth::table),

@@ -35,6 +35,7 @@ const TAKEN: [&str; 13] = [
 
 const NAME: &str = "letters, digits, dots, hyphens and underscores, the first a letter or digit";
 const LONGEST_NAME: usize = 64;
+const MOST_REQUESTS: u32 = 1000;
 
 impl UpstreamDefinition {
     /// `None` if what is left cannot stand for an upstream.
@@ -45,6 +46,7 @@ impl UpstreamDefinition {
         let is_whole = name.is_some() && kind.is_some();
         let auth = table.auth.and_then(|table| auth("auth", table, Home::of(kind.as_ref()), faults));
         let (mirrors, on_stale) = mirrors::read(kind.as_ref(), table.mirrors, table.on_stale.as_deref(), faults);
+        let requests = requests(kind.as_ref(), table.requests, faults);
         let default = UpstreamDefinition::new(name.unwrap_or_default(), kind.unwrap_or(UpstreamKind::Git));
         let list_validity = duration("list_validity", table.list_validity.as_deref(), default.list_validity, faults);
         let stale = max_stale(list_validity);
@@ -73,6 +75,7 @@ impl UpstreamDefinition {
             },
             max_size: table.max_size.map(|text| size("max_size", Some(&text), 0, faults)).filter(|max| *max > 0),
             keep_days: table.keep_days,
+            requests: requests.or(default.requests),
             mirrors,
             on_stale,
             ..default
@@ -252,6 +255,17 @@ pub enum Home {
     Unknown,
     /// Nobody asks for them; who, in words.
     Nobody(&'static str),
+}
+
+/// How many requests may be under way; a folder is asked for none.
+fn requests(kind: Option<&UpstreamKind>, requests: Option<u32>, faults: &mut Vec<Fault>) -> Option<u32> {
+    match (kind, requests?) {
+        (Some(UpstreamKind::Dir(_)), _) => {
+            note(Fault::other("requests", "a folder is sent none (expected no requests)"), faults)
+        }
+        (_, number @ 1..=MOST_REQUESTS) => Some(number),
+        (_, number) => note(Fault::wrong("requests", &number.to_string(), "a number from 1 to 1000"), faults),
+    }
 }
 
 impl Home {

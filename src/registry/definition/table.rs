@@ -37,6 +37,8 @@ pub struct UpstreamTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_days: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mirrors: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_stale: Option<String>,

@@ -31,7 +31,7 @@ fn what_is_written_and_read_again_is_the_same() {
             "auth": { "username": "ci", "token_env": "TOKEN" },
             "timeouts": { "first_byte": "1500ms", "total": "90s" },
             "cache_validity_hours": 0, "list_validity": "0", "on_change": "replace", "on_failure": "next",
-            "max_size": "3GiB", "keep_days": 30,
+            "max_size": "3GiB", "keep_days": 30, "requests": 7,
         }),
         json!({ "name": "d", "kind": "dir", "path": "/srv/modules", "list_max_stale": "2h", "max_size": "1000B" }),
     ];
@@ -100,6 +100,8 @@ fn what_no_upstream_may_have_is_named_by_its_key() {
             proxy(json!({ "list_validity": "soon" })),
             "list_validity: \"soon\" (expected a duration such as 30s, 1m or 24h)",
         ),
+        (proxy(json!({ "requests": 0 })), "requests: \"0\" (expected a number from 1 to 1000)"),
+        (proxy(json!({ "requests": 1001 })), "requests: \"1001\" (expected a number from 1 to 1000)"),
         (proxy(json!({ "timeouts": { "total": "0s" } })), "timeouts.total: \"0s\" (expected more than no time)"),
         (proxy(json!({ "max_size": "lots" })), "max_size: \"lots\" (expected a size such as 8MiB)"),
         (proxy(json!({ "on_change": "ask" })), "on_change: \"ask\" (expected keep or replace)"),
@@ -193,6 +195,7 @@ fn an_unknown_field_is_refused_with_the_nearest_known_one() {
         (json!({ "auth": "Bearer hunter2" }), "auth: a text (expected an object)"),
         (json!({ "modules": "a" }), "modules: a text (expected a list of texts)"),
         (json!({ "keep_days": -1 }), "keep_days: a number (expected a whole number)"),
+        (json!({ "requests": "many" }), "requests: a text (expected a whole number)"),
     ];
     for (value, expected) in table {
         assert_eq!(faults(value.clone()), [expected], "{value}");

@@ -91,6 +91,16 @@ impl Watched {
         Watched { store, growth, missing }
     }
 
+    /// Makes room for a body, and says how large it is.
+    fn expect(&self, body: &Body) -> u64 {
+        let size = match body {
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::File(file) | Body::Hashed(file, _) => file.as_file().metadata().map_or(0, |metadata| metadata.len()),
+        };
+        self.make_room(size);
+        size
+    }
+
     /// What cannot be measured is left to the store to refuse.
     fn make_room(&self, size: u64) {
         if let (Ok(missing @ 1..), Some(room)) = ((self.missing)(size), self.growth.room.get()) {
@@ -105,14 +115,21 @@ impl Store for Watched {
     }
 
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
-        let size = match &body {
-            Body::Bytes(bytes) => bytes.len() as u64,
-            Body::File(file) => file.as_file().metadata().map_or(0, |metadata| metadata.len()),
-        };
-        self.make_room(size);
+        let size = self.expect(&body);
         let stored = self.store.put(key, meta, body)?;
         self.growth.add(key, (key.len() + meta.len()) as u64 + size);
         Ok(stored)
+    }
+
+    fn put_soon(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
+        let size = self.expect(&body);
+        let stored = self.store.put_soon(key, meta, body)?;
+        self.growth.add(key, (key.len() + meta.len()) as u64 + size);
+        Ok(stored)
+    }
+
+    fn persist(&self) -> Result<()> {
+        self.store.persist()
     }
 
     fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool> {

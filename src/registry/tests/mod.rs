@@ -10,6 +10,7 @@ mod private;
 mod proof;
 mod proof_later;
 mod rules;
+mod settled;
 mod steps;
 mod validity;
 mod verdict;

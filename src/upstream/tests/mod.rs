@@ -59,6 +59,6 @@ fn packed(path: &str, text: &str) -> (Bytes, String) {
 fn bytes(content: Content) -> Vec<u8> {
     match content.body {
         Body::Bytes(bytes) => bytes.to_vec(),
-        Body::File(file) => std::fs::read(file.path()).expect("a whole file"),
+        Body::File(file) | Body::Hashed(file, _) => std::fs::read(file.path()).expect("a whole file"),
     }
 }

@@ -83,6 +83,12 @@ impl Store for Leaky {
         }
         Ok(stored)
     }
+    fn put_soon(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
+        self.put(key, meta, body)
+    }
+    fn persist(&self) -> Result<()> {
+        self.drawer.persist()
+    }
     fn put_meta(&self, key: &str, meta: &[u8]) -> Result<bool> {
         self.drawer.put_meta(key, meta)
     }

@@ -1,0 +1,92 @@
+//! What an answer through a proxy upstream costs that upstream: requests, connections, how many at a time.
+
+mod support;
+
+use std::time::Duration;
+
+use support::authority::Authority;
+use support::client;
+use support::distant::Distant;
+use support::modvet::{Home, Modvet, escaped};
+use support::release::Release;
+
+const MODULE: &str = "example.test/Far/m";
+const PSEUDO: &str = "v0.0.0-20190101000000-0123456789ab";
+
+/// modvet before this upstream, trusting the authority.
+fn before(distant: &Distant, authority: &Authority) -> Modvet {
+    let home = Home::new();
+    home.configure(&distant.settings("far"));
+    home.write("authority.pem", &authority.pem());
+    let mut serve = home.command(&["serve", "--config", "modvet.toml"]);
+    serve.env("SSL_CERT_FILE", home.path().join("authority.pem"));
+    home.serve_by(serve)
+}
+
+#[test]
+fn each_file_of_a_version_costs_one_request_on_one_connection_of_http2() {
+    let authority = Authority::new();
+    let distant = Distant::start_tls(Duration::ZERO, &authority, &["h2", "http/1.1"]);
+    let releases = ["v1.0.0", "v1.1.0", PSEUDO].map(|version| Release::new(MODULE, version));
+    releases.iter().for_each(|release| distant.add(release));
+    let modvet = before(&distant, &authority);
+    // Whatever comes first brings nothing else along.
+    let orders = [["mod", "zip", "info"], ["zip", "info", "mod"], ["info", "mod", "zip"]];
+    let mut expected = Vec::new();
+    for (release, endings) in releases.iter().zip(orders) {
+        for ending in endings {
+            let answer = modvet.get(MODULE, &format!("@v/{}.{ending}", release.version));
+            assert_eq!(answer.status, 200, "{}: {}", answer.text(), modvet.log());
+            let file = release.endings().into_iter().find(|(known, _)| *known == ending).expect("one of three").1;
+            match ending {
+                "info" => assert!(answer.text().contains(&release.version), "{}", answer.text()),
+                _ => assert!(answer.body == file, "{ending}: another file came"),
+            }
+            expected.push(format!("GET {}/{}.{ending} HTTP/2.0", release.folder(), release.version));
+        }
+    }
+    let asked: Vec<String> =
+        distant.asked().iter().map(|asked| format!("{} {} {:?}", asked.method, asked.path, asked.version)).collect();
+    assert_eq!(asked, expected);
+    assert_eq!(distant.connections(), 1);
+}
+
+#[test]
+fn plain_http_stays_on_its_connection() {
+    let distant = Distant::start(Duration::ZERO);
+    let modvet = Modvet::start(&distant.settings("far"));
+    for number in 0..20 {
+        let version = format!("v1.{number}.0");
+        distant.add(&Release::new(MODULE, &version));
+        for ending in ["info", "mod", "zip"] {
+            assert_eq!(modvet.get(MODULE, &format!("@v/{version}.{ending}")).status, 200, "{}", modvet.log());
+        }
+    }
+    assert!(distant.asked().iter().all(|asked| asked.version == http::Version::HTTP_11));
+    assert_eq!((distant.asked().len(), distant.connections()), (60, 1));
+}
+
+#[test]
+fn a_burst_is_bounded_and_goes_over_few_connections() {
+    const CLIENTS: usize = 200;
+    let authority = Authority::new();
+    let distant = Distant::start_tls(Duration::from_millis(100), &authority, &["h2", "http/1.1"]);
+    let paths: Vec<String> = (0..CLIENTS)
+        .map(|number| {
+            let release = Release::new(&format!("example.test/burst/m{number}"), "v1.0.0");
+            distant.add(&release);
+            format!("/{}/@v/v1.0.0.zip", escaped(&release.module))
+        })
+        .collect();
+    let modvet = before(&distant, &authority);
+    std::thread::scope(|scope| {
+        for path in &paths {
+            let address = modvet.address();
+            scope.spawn(move || assert_eq!(client::get(address, path).status, 200, "{path}"));
+        }
+    });
+    assert_eq!(distant.count(".zip"), CLIENTS, "each is asked for once");
+    assert_eq!(distant.asked().len(), CLIENTS, "and nothing else is");
+    assert!((2..=64).contains(&distant.most_at_once()), "{} at once", distant.most_at_once());
+    assert!(distant.connections() <= 4, "{} connections", distant.connections());
+}
