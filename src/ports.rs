@@ -244,6 +244,10 @@ pub enum FileMode {
 /// together or not at all, also after a kill.
 pub trait Store: Send + Sync {
     fn get(&self, key: &str) -> Result<Option<Stored>>;
+    /// What `get` gives, where nothing has to be waited for; `None` says nothing of what there is. Not blocking.
+    fn at_hand(&self, _key: &str) -> Option<Stored> {
+        None
+    }
     /// Replaces an entry whole.
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored>;
     /// Replaces the meta of an entry and keeps its body; `false` if there is no such entry.
@@ -378,6 +382,10 @@ pub trait Pieces: Send + Sync {
     fn in_memory(&self) -> Option<Bytes> {
         None
     }
+    /// As `read_at`, where nothing has to be waited for; `None` says nothing of what there is. Not blocking.
+    fn at_hand(&self, _offset: u64, _limit: usize) -> Option<Bytes> {
+        None
+    }
 }
 
 impl Blob {
@@ -399,6 +407,11 @@ impl Blob {
 
     pub fn in_memory(&self) -> Option<Bytes> {
         self.pieces.in_memory()
+    }
+
+    /// As `read_at`, where nothing has to be waited for. Not blocking.
+    pub fn at_hand(&self, offset: u64, limit: usize) -> Option<Bytes> {
+        self.pieces.at_hand(offset, limit)
     }
 
     /// The whole blob, if it is no larger than `limit` bytes.

@@ -104,6 +104,10 @@ impl Store for Watched {
         self.store.get(key)
     }
 
+    fn at_hand(&self, key: &str) -> Option<Stored> {
+        self.store.at_hand(key)
+    }
+
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
         let size = match &body {
             Body::Bytes(bytes) => bytes.len() as u64,
