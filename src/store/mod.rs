@@ -33,6 +33,8 @@ mod corruption_tests;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod reader_tests;
+#[cfg(test)]
 mod suite;
 #[cfg(test)]
 mod suite_many;
