@@ -275,6 +275,10 @@ pub enum FileMode {
 /// together or not at all, also after a kill.
 pub trait Store: Send + Sync {
     fn get(&self, key: &str) -> Result<Option<Stored>>;
+    /// What `get` gives, where nothing has to be waited for; `None` says nothing of what there is. Not blocking.
+    fn at_hand(&self, _key: &str) -> Option<Stored> {
+        None
+    }
     /// Replaces an entry whole.
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored>;
     /// As `put`, for what need not last on its own: it does from the next `put` on, or `persist`. Whoever promises it to
@@ -414,6 +418,10 @@ pub trait Pieces: Send + Sync {
     fn in_memory(&self) -> Option<Bytes> {
         None
     }
+    /// As `read_at`, where nothing has to be waited for; `None` says nothing of what there is. Not blocking.
+    fn at_hand(&self, _offset: u64, _limit: usize) -> Option<Bytes> {
+        None
+    }
 }
 
 impl Blob {
@@ -435,6 +443,11 @@ impl Blob {
 
     pub fn in_memory(&self) -> Option<Bytes> {
         self.pieces.in_memory()
+    }
+
+    /// As `read_at`, where nothing has to be waited for. Not blocking.
+    pub fn at_hand(&self, offset: u64, limit: usize) -> Option<Bytes> {
+        self.pieces.at_hand(offset, limit)
     }
 
     /// The whole blob, if it is no larger than `limit` bytes.

@@ -36,7 +36,7 @@ impl Wire {
     }
 
     /// Asks for a path: the status and the body's length.
-    fn ask(&mut self, path: &str) -> (u16, u64) {
+    pub fn ask(&mut self, path: &str) -> (u16, u64) {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", self.headers);
         self.stream.get_mut().write_all(request.as_bytes()).expect("the server listens");
         let status = self.next_line().split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");

@@ -1,20 +1,20 @@
 //! Bodies of answers: in memory, or read from a blob a few frames ahead of the client.
 
+use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::error::{Error, Result};
 use crate::ports::Blob;
 
 /// The most that one frame holds, in bytes.
-const FRAME: u64 = 256 * 1024;
-/// How many frames are read before the client takes them.
-const AHEAD: usize = 2;
+const FRAME: usize = 128 * 1024;
 
 /// A body, of known length unless its end is still being worked on.
 pub struct Body {
@@ -27,6 +27,7 @@ pub struct Body {
 
 enum Source {
     Memory(Bytes),
+    Blob(Reads),
     Stream(BoxStream<'static, Result<Bytes>>),
 }
 
@@ -46,25 +47,15 @@ impl Body {
 
     /// The bytes from `first` up to but not including `end`.
     ///
-    /// Frames are read on blocking threads, which are given back between two of them: a slow client
-    /// holds memory for a few frames and no thread.
+    /// A slow client holds memory for a frame or two and no thread.
     pub fn part(blob: &Blob, first: u64, end: u64) -> Body {
         let left = end.saturating_sub(first);
         if let Some(bytes) = blob.in_memory() {
             let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
             return Body { left: Some(left), source: Source::Memory(bytes.slice(at(first)..at(end))), _turn: None };
         }
-        let blob = blob.clone();
-        let starts = (0..left.div_ceil(FRAME)).map(move |n| first + n * FRAME);
-        let frames = stream::iter(starts).map(move |start| {
-            let blob = blob.clone();
-            tokio::task::spawn_blocking(move || frame(&blob, start, end.min(start + FRAME)))
-        });
-        let frames = frames.buffered(AHEAD).map(|read| match read {
-            Ok(frame) => frame,
-            Err(cause) => Err(Error::internal("reading from the store was cut short").because(cause)),
-        });
-        Body { left: Some(left), source: Source::Stream(frames.boxed()), _turn: None }
+        let reads = Reads { blob: blob.clone(), at: first, end, next: Next::Unknown };
+        Body { left: Some(left), source: Source::Blob(reads), _turn: None }
     }
 }
 
@@ -74,25 +65,67 @@ impl From<Bytes> for Body {
     }
 }
 
-/// Blocking. Whole from `start` to `end`: a store gives pieces as they lie there.
-fn frame(blob: &Blob, start: u64, end: u64) -> Result<Bytes> {
-    let limit = |at: u64| usize::try_from(end - at).unwrap_or(usize::MAX);
-    let first = blob.read_at(start, limit(start))?;
-    let mut at = start + first.len() as u64;
-    if at == end {
-        return Ok(first);
-    }
-    let mut whole = BytesMut::with_capacity(limit(start));
-    whole.extend_from_slice(&first);
-    while at < end {
-        let piece = blob.read_at(at, limit(at))?;
-        if piece.is_empty() {
-            return Err(Error::internal(format!("the store ends at byte {at} (expected {} bytes)", blob.size())));
+/// A blob on its way to a client. What its store has at hand goes out at once: a thread to wait on is asked only for what
+/// has to come from the disk, and while that is so for one frame ahead of the client.
+struct Reads {
+    blob: Blob,
+    /// What was read so far, up to the frame that is next.
+    at: u64,
+    end: u64,
+    next: Next,
+}
+
+enum Next {
+    Unknown,
+    Ready(Bytes),
+    Reading(JoinHandle<Result<Bytes>>),
+}
+
+impl Reads {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes>> {
+        if let Next::Unknown = self.next {
+            self.next = self.ahead();
         }
-        at += piece.len() as u64;
-        whole.extend_from_slice(&piece);
+        match std::mem::replace(&mut self.next, Next::Unknown) {
+            Next::Ready(bytes) => {
+                self.at += bytes.len() as u64;
+                Poll::Ready(Ok(bytes))
+            }
+            Next::Reading(mut reading) => match Pin::new(&mut reading).poll(context) {
+                Poll::Pending => {
+                    self.next = Next::Reading(reading);
+                    Poll::Pending
+                }
+                Poll::Ready(read) => Poll::Ready(self.came(read)),
+            },
+            Next::Unknown => Poll::Ready(Err(Error::internal("reading from the store did not begin"))),
+        }
     }
-    Ok(whole.freeze())
+
+    fn came(&mut self, read: Result<Result<Bytes>, JoinError>) -> Result<Bytes> {
+        let cut = |cause| Error::internal("reading from the store was cut short").because(cause);
+        let bytes = read.map_err(cut)??;
+        if bytes.is_empty() {
+            let what = format!("the store ends at byte {} (expected {} bytes)", self.at, self.blob.size());
+            return Err(Error::internal(what));
+        }
+        self.at += bytes.len() as u64;
+        if self.at < self.end {
+            self.next = self.ahead();
+        }
+        Ok(bytes)
+    }
+
+    fn ahead(&self) -> Next {
+        let (at, limit) = (self.at, usize::try_from(self.end - self.at).unwrap_or(FRAME).min(FRAME));
+        match self.blob.at_hand(at, limit).filter(|bytes| !bytes.is_empty()) {
+            Some(bytes) => Next::Ready(bytes),
+            None => {
+                let blob = self.blob.clone();
+                Next::Reading(tokio::task::spawn_blocking(move || blob.read_at(at, limit)))
+            }
+        }
+    }
 }
 
 impl hyper::body::Body for Body {
@@ -105,6 +138,10 @@ impl hyper::body::Body for Body {
         }
         let read = match &mut self.source {
             Source::Memory(bytes) => Some(Ok(std::mem::take(bytes))),
+            Source::Blob(reads) => match reads.poll(context) {
+                Poll::Ready(read) => Some(read),
+                Poll::Pending => return Poll::Pending,
+            },
             Source::Stream(frames) => match frames.poll_next_unpin(context) {
                 Poll::Ready(read) => read,
                 Poll::Pending => return Poll::Pending,
@@ -137,10 +174,23 @@ mod tests {
     use super::*;
     use crate::ports::Pieces;
 
-    /// A blob whose byte at an offset is the offset's, read in odd pieces, that may end too soon.
+    const SIZE: u64 = 3 * FRAME as u64 + 17;
+
+    /// A blob whose byte at an offset is the offset's, given in odd pieces. Some of it is at hand; it may end too soon.
     struct Counting {
         read: AtomicU64,
+        blocked: AtomicU64,
+        /// Of three pieces so many.
+        at_hand: u64,
         breaks_at: u64,
+    }
+
+    impl Counting {
+        fn piece(&self, offset: u64, limit: usize) -> Bytes {
+            let length = limit.min(32_749);
+            self.read.fetch_add(length as u64, Ordering::SeqCst);
+            (offset..offset + length as u64).map(|n| n as u8).collect::<Vec<u8>>().into()
+        }
     }
 
     impl Pieces for Counting {
@@ -148,45 +198,62 @@ mod tests {
             if offset >= self.breaks_at {
                 return Err(Error::internal("the piece is damaged"));
             }
-            let length = limit.min(32_749);
-            self.read.fetch_add(length as u64, Ordering::SeqCst);
-            Ok((offset..offset + length as u64).map(|n| n as u8).collect::<Vec<u8>>().into())
+            self.blocked.fetch_add(1, Ordering::SeqCst);
+            Ok(self.piece(offset, limit))
+        }
+
+        fn at_hand(&self, offset: u64, limit: usize) -> Option<Bytes> {
+            (offset < self.breaks_at && offset / 32_749 % 3 < self.at_hand).then(|| self.piece(offset, limit))
         }
     }
 
-    fn blob(size: u64, breaks_at: u64) -> (Blob, Arc<Counting>) {
-        let pieces = Arc::new(Counting { read: AtomicU64::new(0), breaks_at });
+    fn blob(size: u64, at_hand: u64, breaks_at: u64) -> (Blob, Arc<Counting>) {
+        let pieces = Counting { read: AtomicU64::new(0), blocked: AtomicU64::new(0), at_hand, breaks_at };
+        let pieces = Arc::new(pieces);
         (Blob::new(size, [0; 32], pieces.clone()), pieces)
     }
 
     #[tokio::test]
     async fn gives_exactly_the_part_that_was_asked_for() {
-        let size = 3 * FRAME + 17;
-        for (first, end) in [(0, size), (0, 0), (5, 6), (FRAME - 1, FRAME + 1), (1, size), (size, size)] {
-            let (blob, _) = blob(size, size);
-            let bytes = Body::part(&blob, first, end).collect().await.expect("body").to_bytes();
-            let expected: Vec<u8> = (first..end).map(|n| n as u8).collect();
-            assert!(bytes == expected, "{first}..{end}: {} bytes", bytes.len());
+        let frame = FRAME as u64;
+        for at_hand in 0..=3 {
+            for (first, end) in [(0, SIZE), (0, 0), (5, 6), (frame - 1, frame + 1), (1, SIZE), (SIZE, SIZE)] {
+                let (blob, _) = blob(SIZE, at_hand, SIZE);
+                let bytes = Body::part(&blob, first, end).collect().await.expect("body").to_bytes();
+                let expected: Vec<u8> = (first..end).map(|n| n as u8).collect();
+                assert!(bytes == expected, "{first}..{end}, {at_hand} of 3 at hand: {} bytes", bytes.len());
+            }
         }
     }
 
     #[tokio::test]
-    async fn reads_a_few_frames_ahead_and_no_more() {
-        let size = 100 * FRAME;
-        let (blob, pieces) = blob(size, size);
-        let mut body = Body::part(&blob, 0, size);
-        for taken in 1..=10 {
-            let frame = body.frame().await.expect("a frame").expect("no error").into_data().expect("data");
-            assert_eq!(frame.len() as u64, FRAME);
-            let read = pieces.read.load(Ordering::SeqCst);
-            assert!(read <= (taken + AHEAD as u64) * FRAME, "{read} bytes read for {taken} frames");
+    async fn what_is_at_hand_waits_for_no_thread() {
+        let (blob, pieces) = blob(SIZE, 3, SIZE);
+        Body::part(&blob, 0, SIZE).collect().await.expect("body");
+        assert_eq!(pieces.blocked.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn reads_one_frame_ahead_and_no_more() {
+        for at_hand in 0..=3 {
+            let (blob, pieces) = blob(100 * SIZE, at_hand, 100 * SIZE);
+            let mut body = Body::part(&blob, 0, 100 * SIZE);
+            let mut taken = 0;
+            for _ in 0..10 {
+                let frame = body.frame().await.expect("a frame").expect("no error").into_data().expect("data");
+                taken += frame.len() as u64;
+                let read = pieces.read.load(Ordering::SeqCst);
+                assert!(read <= taken + FRAME as u64, "{read} bytes read for {taken}, {at_hand} of 3 at hand");
+            }
         }
     }
 
     #[tokio::test]
     async fn a_damaged_piece_breaks_the_body_off() {
-        let (blob, _) = blob(3 * FRAME, FRAME + 1);
-        let error = Body::part(&blob, 0, 3 * FRAME).collect().await.expect_err("damaged");
-        assert_eq!(error.what(), "the piece is damaged");
+        for at_hand in [0, 2, 3] {
+            let (blob, _) = blob(SIZE, at_hand, FRAME as u64 + 1);
+            let error = Body::part(&blob, 0, SIZE).collect().await.expect_err("damaged");
+            assert_eq!(error.what(), "the piece is damaged");
+        }
     }
 }

@@ -210,8 +210,7 @@ impl Cached {
     ) -> Result<(Arc<Kept>, Freshness)> {
         let inner = &self.inner;
         let now = inner.clock.now();
-        let hot = inner.hot(key, now);
-        let kept = match hot {
+        let kept = match inner.hot(key, now).or_else(|| inner.at_hand(key)) {
             Some(kept) => Some(kept),
             None => self.looks.join(key, || inner.clone().look(key.to_owned())).await?,
         };
@@ -306,6 +305,16 @@ impl Inner {
     pub fn hot(&self, key: &str, now: DateTime<Utc>) -> Option<Arc<Kept>> {
         let (kept, since) = self.hot.get(key)?;
         (now - since).to_std().is_ok_and(|age| age < HOT).then_some(kept)
+    }
+
+    /// A large body that the store has open, for which nothing has to be waited for.
+    fn at_hand(&self, key: &str) -> Option<Arc<Kept>> {
+        let stored = self.store.at_hand(key)?;
+        // Of others more is read than the meta.
+        if stored.blob.size() <= SMALL || key.ends_with(".info") {
+            return None;
+        }
+        Kept::read(key, stored).ok().flatten().map(Arc::new)
     }
 
     /// Puts into memory what was read or written while `removals` was as given.

@@ -2,20 +2,17 @@
 //! taken away when nobody refers to them and nobody reads them.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::sync::{Arc, Mutex};
-
-use bytes::Bytes;
 
 use super::Sha256;
 use super::database::Database;
 use super::files::Files;
-use super::intake::{Intake, read_some, sha256_of, vanished};
+use super::intake::{Intake, sha256_of, vanished};
 use super::pieces::PieceTable;
+use super::reader::{Place, Reader, Reading};
 use super::record::Manifest;
 use super::turns::{Pin, Pins, Turns, locked};
 use crate::error::Result;
-use crate::ports::{Blob, Pieces};
 
 /// How much of a blob's file is read at once while its sha256 is checked.
 const STRIDE: usize = 128 << 10;
@@ -28,16 +25,17 @@ pub(super) struct Blobs {
     spill: u64,
     turns: Turns<Sha256>,
     pins: Arc<Pins<Sha256>>,
-    checked: Arc<Checked>,
+    reading: Arc<Reading>,
     /// Nobody refers to them, but somebody still read them.
     doomed: Mutex<HashSet<Sha256>>,
 }
 
 /// The blobs whose sha256 was checked since the start.
-type Checked = Mutex<HashSet<Sha256>>;
+pub(super) type Checked = Mutex<HashSet<Sha256>>;
 
 impl Blobs {
-    pub(super) fn new(database: Arc<Database>, files: Files, spill: u64) -> Blobs {
+    /// Keeps at most `frames` bytes of what lies in pieces in memory.
+    pub(super) fn new(database: Arc<Database>, files: Files, spill: u64, frames: u64) -> Blobs {
         Blobs {
             pieces: PieceTable::new(database.clone()),
             database,
@@ -45,7 +43,7 @@ impl Blobs {
             spill,
             turns: Turns::new(),
             pins: Pins::new(),
-            checked: Arc::default(),
+            reading: Reading::new(frames),
             doomed: Mutex::default(),
         }
     }
@@ -55,17 +53,17 @@ impl Blobs {
         size > self.spill
     }
 
-    /// Writes a blob unless it is there. It stays at least until the `Blob` given back is dropped;
+    /// Writes a blob unless it is there. It stays at least until the reader given back is dropped;
     /// whoever wants more refers to it before that, and then persists.
-    pub(super) fn keep(&self, intake: Intake) -> Result<Blob> {
+    pub(super) fn keep(&self, intake: Intake) -> Result<Arc<Reader>> {
         let sha256 = intake.sha256()?;
         let pin = self.pins.pin(sha256);
         let _turn = self.turns.take(sha256);
         let before = self.manifest(&sha256)?;
         if let Some(manifest) = before
-            && let Some(blob) = self.open_sound(sha256, manifest, &pin)?
+            && let Some(reader) = self.open_sound(sha256, manifest, &pin)?
         {
-            return Ok(blob);
+            return Ok(reader);
         }
         let manifest = match self.spills(intake.size()) {
             true => self.write_file(&sha256, intake)?,
@@ -74,9 +72,9 @@ impl Blobs {
         if matches!((before, manifest), (Some(Manifest::Begun | Manifest::Pieces { .. }), Manifest::File { .. })) {
             self.pieces.remove(&sha256)?;
         }
-        locked(&self.checked).insert(sha256);
-        let blob = self.open_sound(sha256, manifest, &pin)?;
-        blob.ok_or_else(vanished)
+        locked(&self.reading.checked).insert(sha256);
+        let reader = self.open_sound(sha256, manifest, &pin)?;
+        reader.ok_or_else(vanished)
     }
 
     /// The file comes first: a manifest never speaks of one that is not there.
@@ -97,7 +95,7 @@ impl Blobs {
     }
 
     /// A blob to read; `None` if it is not whole. Its first opening after a start reads it once.
-    pub(super) fn open(&self, sha256: Sha256, size: u64) -> Result<Option<Blob>> {
+    pub(super) fn open(&self, sha256: Sha256, size: u64) -> Result<Option<Arc<Reader>>> {
         let pin = self.pins.pin(sha256);
         let _turn = self.turns.take(sha256);
         match self.manifest(&sha256)? {
@@ -111,7 +109,7 @@ impl Blobs {
     }
 
     /// To be called in the blob's turn.
-    fn open_sound(&self, sha256: Sha256, manifest: Manifest, pin: &Pin<Sha256>) -> Result<Option<Blob>> {
+    fn open_sound(&self, sha256: Sha256, manifest: Manifest, pin: &Pin<Sha256>) -> Result<Option<Arc<Reader>>> {
         let place = match manifest {
             Manifest::Pieces { size, count } if PieceTable::count(size) == Some(count) => {
                 Place::Pieces(self.pieces.clone())
@@ -123,19 +121,19 @@ impl Blobs {
             },
         };
         let size = manifest.size();
-        let reader = Reader { sha256, size, place, checked: self.checked.clone(), _pin: pin.another() };
-        if !locked(&self.checked).contains(&sha256) {
+        let reader = Reader { sha256, size, place, reading: self.reading.clone(), _pin: pin.another() };
+        if !locked(&self.reading.checked).contains(&sha256) {
             if sha256_of(size, |offset| reader.read(offset, STRIDE))? != Some(sha256) {
                 return Ok(None);
             }
-            locked(&self.checked).insert(sha256);
+            locked(&self.reading.checked).insert(sha256);
         }
-        Ok(Some(Blob::new(size, sha256, Arc::new(reader))))
+        Ok(Some(Arc::new(reader)))
     }
 
     /// The blob is to be read once more before it is believed.
     pub(super) fn doubt(&self, sha256: &Sha256) {
-        locked(&self.checked).remove(sha256);
+        locked(&self.reading.checked).remove(sha256);
     }
 
     /// Takes a blob away if nothing refers to it; one that is being read goes later.
@@ -209,40 +207,5 @@ impl Blobs {
     #[cfg(test)]
     pub(super) fn blobs_with_pieces(&self) -> Result<std::collections::BTreeSet<String>> {
         self.pieces.blobs()
-    }
-}
-
-/// Reads a blob that was found whole.
-struct Reader {
-    sha256: Sha256,
-    size: u64,
-    place: Place,
-    checked: Arc<Checked>,
-    _pin: Pin<Sha256>,
-}
-
-enum Place {
-    Pieces(PieceTable),
-    File(File),
-}
-
-impl Reader {
-    /// `None` if nothing is there.
-    fn read(&self, offset: u64, limit: usize) -> Result<Option<Bytes>> {
-        let limit = limit.min(usize::try_from(self.size.saturating_sub(offset)).unwrap_or(limit));
-        match &self.place {
-            Place::Pieces(pieces) => pieces.read(&self.sha256, offset, limit),
-            Place::File(file) => read_some(file, offset, limit).map(|bytes| Some(bytes).filter(|b| !b.is_empty())),
-        }
-    }
-}
-
-impl Pieces for Reader {
-    fn read_at(&self, offset: u64, limit: usize) -> Result<Bytes> {
-        self.read(offset, limit)?.ok_or_else(|| {
-            // The next one to ask finds out what is wrong, and then it counts as absent.
-            locked(&self.checked).remove(&self.sha256);
-            vanished()
-        })
     }
 }

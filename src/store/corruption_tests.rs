@@ -180,7 +180,7 @@ fn a_sweep_takes_what_a_kill_may_leave() {
     let piece = [b"blob/", hex::encode([1; 32]).as_bytes(), b"/\0\0\0\0"].concat();
     store.database.pieces.insert(&piece, &b"piece"[..]).expect("written");
     // Killed after the manifest, before the entry.
-    let sha256 = store.blobs.keep(super::intake::Intake::Bytes(noise(3, 100_000).into())).expect("kept").sha256();
+    let sha256 = store.blobs.keep(super::intake::Intake::Bytes(noise(3, 100_000).into())).expect("kept").sha256;
     store.database.references.insert(&super::sled_store::reference(&sha256, "never"), &[]).expect("written");
     // Killed after the rename, before the manifest.
     store.blobs.files.keep(&[2; 32], store.scratch().expect("file")).expect("kept");

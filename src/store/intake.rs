@@ -103,15 +103,11 @@ pub(super) fn sha256_of(size: u64, mut read_at: impl FnMut(u64) -> Result<Option
     Ok((offset == size).then(|| hasher.finalize().into()))
 }
 
-/// At most `limit` bytes of a file from an offset; none at its end.
-pub(super) fn read_some(file: &File, offset: u64, limit: usize) -> Result<Bytes> {
-    let mut buffer = vec![0; limit];
+/// Reads some bytes of a file from an offset and says how many; none at its end.
+pub(super) fn read_some(file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize> {
     loop {
-        match file.read_at(&mut buffer, offset) {
-            Ok(length) => {
-                buffer.truncate(length);
-                return Ok(buffer.into());
-            }
+        match file.read_at(buffer, offset) {
+            Ok(length) => return Ok(length),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error).during("read file"),
         }

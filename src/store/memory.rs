@@ -32,7 +32,11 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn get(&self, key: &str) -> Result<Option<Stored>> {
-        Ok(locked(&self.entries).get(key).cloned())
+        Ok(self.at_hand(key))
+    }
+
+    fn at_hand(&self, key: &str) -> Option<Stored> {
+        locked(&self.entries).get(key).cloned()
     }
 
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {

@@ -3,6 +3,7 @@
 //! Rules: docs/architecture.md, "The store"; the layout follows what sled 0.34 was measured to bear.
 
 mod blobs;
+mod buffers;
 mod bulk;
 mod compact;
 mod count;
@@ -15,6 +16,7 @@ mod memory;
 mod migrate;
 mod pieces;
 mod place;
+mod reader;
 mod recent;
 mod record;
 mod rounds;
@@ -30,6 +32,8 @@ mod compact_tests;
 mod corruption_tests;
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod reader_tests;
 #[cfg(test)]
 mod suite;
 #[cfg(test)]

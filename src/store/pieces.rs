@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::Sha256;
 use super::database::Database;
@@ -56,18 +56,24 @@ impl PieceTable {
 
     /// At most `limit` bytes from an offset, none beyond the last piece; `None` if the piece is missing.
     pub(super) fn read(&self, sha256: &Sha256, offset: u64, limit: usize) -> Result<Option<Bytes>> {
-        let Ok(number) = u32::try_from(offset / PIECE as u64) else { return Ok(None) };
+        let mut bytes = BytesMut::new();
+        Ok(self.append(sha256, offset, limit, &mut bytes)?.then(|| bytes.freeze()))
+    }
+
+    /// Appends what `read` gives; `false` if the piece is missing.
+    pub(super) fn append(&self, sha256: &Sha256, offset: u64, limit: usize, to: &mut BytesMut) -> Result<bool> {
+        let Ok(number) = u32::try_from(offset / PIECE as u64) else { return Ok(false) };
         let start = (offset % PIECE as u64) as usize;
-        let Some(piece) = self.database.pieces.get_sound(&key(sha256, number))? else { return Ok(None) };
+        let Some(piece) = self.database.pieces.get_sound(&key(sha256, number))? else { return Ok(false) };
         let end = piece.len().min(start.saturating_add(limit));
         if start >= end {
-            return Ok(None);
+            return Ok(false);
         }
-        let bytes = Bytes::copy_from_slice(&piece[start..end]);
+        to.extend_from_slice(&piece[start..end]);
         if end == piece.len() {
             self.help_evict(sha256, number)?;
         }
-        Ok(Some(bytes))
+        Ok(true)
     }
 
     /// Removes whatever pieces of a blob there are.

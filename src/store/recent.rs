@@ -1,4 +1,5 @@
-//! The small entries that are asked for most, in memory, so that a warm answer touches no page.
+//! The entries that are asked for most: small ones in memory whole, of large ones the meta and an open reader, so that a
+//! warm answer touches no page.
 
 use std::sync::Arc;
 
@@ -6,6 +7,7 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::reader::Reader;
 use super::record::VALUE_LIMIT;
 use crate::error::Result;
 use crate::ports::{Blob, Pieces, Stored};
@@ -19,9 +21,13 @@ const OVERHEAD: u64 = 256;
 /// What an entry weighs on average, roughly; it sizes the tables of the cache.
 const TYPICAL: u64 = 2 << 10;
 
+/// Large entries that are held open; each may hold a file.
+const OPENED: usize = 256;
+
 /// Whoever changes an entry changes it here as well, in the turn of its key.
 pub(super) struct Recent {
     cache: Cache<String, Stored, Weight>,
+    opened: Cache<String, (Bytes, Arc<Reader>)>,
 }
 
 #[derive(Clone)]
@@ -37,23 +43,36 @@ impl Recent {
     /// Holds at most so many bytes.
     pub(super) fn new(capacity: u64) -> Recent {
         let items = usize::try_from(capacity / TYPICAL).unwrap_or(usize::MAX);
-        Recent { cache: Cache::with_weighter(items, capacity, Weight) }
+        Recent { cache: Cache::with_weighter(items, capacity, Weight), opened: Cache::new(OPENED) }
     }
 
+    /// Waits for nothing.
     pub(super) fn find(&self, key: &str) -> Option<Stored> {
-        self.cache.get(key)
-    }
-
-    /// Keeps an entry that lies in memory whole; any other is forgotten, so that an old one does not stay.
-    pub(super) fn note(&self, key: &str, stored: &Stored) {
-        match stored.blob.in_memory() {
-            Some(_) => self.cache.insert(key.to_string(), stored.clone()),
-            None => self.forget(key),
+        if let Some(stored) = self.cache.get(key) {
+            return Some(stored);
         }
+        let (meta, reader) = self.opened.get(key)?;
+        // Else whoever asks is to find out what is wrong.
+        reader.is_current().then(|| Stored { meta, blob: reader.blob() })
     }
 
+    /// Keeps an entry that lies in memory whole.
+    pub(super) fn note(&self, key: &str, stored: &Stored) {
+        // One that was larger does not stay.
+        self.forget(key);
+        self.cache.insert(key.to_string(), stored.clone());
+    }
+
+    /// Keeps a larger one by its reader.
+    pub(super) fn note_opened(&self, key: &str, meta: Bytes, reader: Arc<Reader>) {
+        self.forget(key);
+        self.opened.insert(key.to_string(), (meta, reader));
+    }
+
+    /// From then on it holds on to no blob of that entry.
     pub(super) fn forget(&self, key: &str) {
         self.cache.remove(key);
+        self.opened.remove(key);
     }
 }
 

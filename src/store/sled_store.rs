@@ -15,6 +15,7 @@ use super::failure::{self, During};
 use super::files::Files;
 use super::intake::Intake;
 use super::lock::{Lock, check_format};
+use super::reader::Reader;
 use super::recent::{Held, RECENT_LIMIT, Recent};
 use super::record::{INLINE_LIMIT, Record};
 use super::turns::Turns;
@@ -32,6 +33,8 @@ pub struct Options {
     pub spill: u64,
     /// Bytes of small entries kept in memory.
     pub cache: u64,
+    /// Bytes of larger bodies that lie in the tables, kept in memory frame by frame.
+    pub frames: u64,
     /// Bytes of sled's own page cache.
     pub page_cache: u64,
     /// Bytes of the disk that stay free: sled does not get well again after a write that found the disk full.
@@ -61,6 +64,7 @@ impl Default for Options {
         Options {
             spill: 8 << 20,
             cache: 32 << 20,
+            frames: 24 << 20,
             page_cache: 64 << 20,
             keep_free: 64 << 20,
             wait: Duration::ZERO,
@@ -91,6 +95,12 @@ enum Found {
     Damaged,
 }
 
+/// The body of an entry that was just put.
+enum Kept {
+    Held(Stored),
+    Opened(Arc<Reader>),
+}
+
 impl SledStore {
     /// Opens or makes the store in a folder. Blocking, 1.7 s per GB in sled after much writing.
     ///
@@ -104,7 +114,7 @@ impl SledStore {
         let files = Files::open(folder)?;
         let database = Arc::new(Database::open(folder, options.page_cache, lock)?);
         let store = SledStore {
-            blobs: Blobs::new(database.clone(), files, options.spill),
+            blobs: Blobs::new(database.clone(), files, options.spill, options.frames),
             database,
             turns: Turns::new(),
             recent: Recent::new(options.cache),
@@ -133,11 +143,15 @@ impl SledStore {
             }
             Some(_) => return Ok(Found::Damaged),
             None => {
-                let Some(mut blob) = self.blobs.open(record.sha256, record.size)? else { return Ok(Found::Damaged) };
-                if record.size <= RECENT_LIMIT as u64 {
-                    blob = Held::blob(blob.read_all(record.size)?, record.sha256);
+                let opened = self.blobs.open(record.sha256, record.size)?;
+                let Some(reader) = opened else { return Ok(Found::Damaged) };
+                if record.size > RECENT_LIMIT as u64 {
+                    let blob = reader.blob();
+                    self.recent.note_opened(key, record.meta.clone(), reader);
+                    return Ok(Found::Entry(Stored { meta: record.meta, blob }));
                 }
-                Stored { meta: record.meta, blob }
+                let body = reader.blob().read_all(record.size)?;
+                Stored { meta: record.meta, blob: Held::blob(body, record.sha256) }
             }
         };
         self.recent.note(key, &stored);
@@ -213,14 +227,17 @@ impl SledStore {
     }
 
     /// Puts a record in its place and gives the blob that the one before referred to.
-    fn set(&self, key: &str, record: &Record, stored: &Stored) -> Result<Option<Sha256>> {
+    fn set(&self, key: &str, record: &Record, body: &Kept) -> Result<Option<Sha256>> {
         let _turn = self.turns.take(key.to_string());
         // The reference comes first: a sweep never meets an entry whose blob nothing holds.
         if let Some(sha256) = record.blob() {
             self.database.references.insert(&reference(&sha256, key), &[])?;
         }
         let before = self.database.entries.insert(key.as_bytes(), record.encode())?;
-        self.recent.note(key, stored);
+        match body {
+            Kept::Held(stored) => self.recent.note(key, stored),
+            Kept::Opened(reader) => self.recent.note_opened(key, record.meta.clone(), reader.clone()),
+        }
         Ok(before.and_then(|value| blob_of(&value)).filter(|before| Some(*before) != record.blob()))
     }
 
@@ -278,6 +295,10 @@ impl Store for SledStore {
         }
     }
 
+    fn at_hand(&self, key: &str) -> Option<Stored> {
+        self.recent.find(key)
+    }
+
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
         let stored = self.put_soon(key, meta, body)?;
         self.database.persist()?;
@@ -289,27 +310,29 @@ impl Store for SledStore {
         let intake = Intake::new(body, INLINE_LIMIT)?;
         self.check_room(intake.size())?;
         let meta = Bytes::copy_from_slice(meta);
-        let (record, stored) = match intake {
+        let (record, kept) = match intake {
             Intake::Bytes(body) if body.len() <= INLINE_LIMIT => {
                 let sha256 = sha2::Sha256::digest(&body).into();
                 // A copy: the caller's bytes may be a small part of a large buffer.
                 let body = Bytes::copy_from_slice(&body);
                 let record = Record { meta: meta.clone(), sha256, size: body.len() as u64, inline: Some(body.clone()) };
-                (record, Stored { meta, blob: Held::blob(body, sha256) })
+                (record, Kept::Held(Stored { meta, blob: Held::blob(body, sha256) }))
             }
             intake => {
-                let blob = self.blobs.keep(intake)?;
-                let record = Record { meta: meta.clone(), sha256: blob.sha256(), size: blob.size(), inline: None };
-                (record, Stored { meta, blob })
+                let reader = self.blobs.keep(intake)?;
+                (Record { meta, sha256: reader.sha256, size: reader.size, inline: None }, Kept::Opened(reader))
             }
         };
-        if let Some(sha256) = self.set(key, &record, &stored)? {
+        if let Some(sha256) = self.set(key, &record, &kept)? {
             // The blob goes only once it lasts that nothing refers to it.
             self.database.persist()?;
             self.drop_reference(key, sha256)?;
         }
         self.blobs.release_doomed()?;
-        Ok(stored)
+        Ok(match kept {
+            Kept::Held(stored) => stored,
+            Kept::Opened(reader) => Stored { meta: record.meta, blob: reader.blob() },
+        })
     }
 
     fn persist(&self) -> Result<()> {

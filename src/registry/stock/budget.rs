@@ -114,6 +114,10 @@ impl Store for Watched {
         self.store.get(key)
     }
 
+    fn at_hand(&self, key: &str) -> Option<Stored> {
+        self.store.at_hand(key)
+    }
+
     fn put(&self, key: &str, meta: &[u8], body: Body) -> Result<Stored> {
         let size = self.expect(&body);
         let stored = self.store.put(key, meta, body)?;
