@@ -10,6 +10,8 @@ pub mod body;
 pub mod desk;
 pub mod forwarded;
 pub mod incoming;
+mod known;
+pub mod line;
 pub mod metrics;
 pub mod page;
 mod range;
