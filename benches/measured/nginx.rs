@@ -49,7 +49,8 @@ impl Nginx {
         // A port that was free a moment ago: nginx cannot say which one it got.
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let address = free.expect("a free port");
-        std::fs::write(folder.path().join("nginx.conf"), configuration(address, setup, more)).expect("a writable folder");
+        std::fs::write(folder.path().join("nginx.conf"), configuration(address, setup, more))
+            .expect("a writable folder");
         let mut command = Command::new("nginx");
         command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "errors.log"]);
         let child = command.stdin(Stdio::null()).spawn().expect("nginx starts");
