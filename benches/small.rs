@@ -1,11 +1,16 @@
 //! Warm small answers beside nginx that hands out the same bytes from files: 64 clients that keep their connections.
-//! modvet with token check, headers, metrics and request log on.
+//! modvet with token check, headers, metrics, request log and audit log on; nginx with a log, as it comes, and without
+//! one and with its files held open, as a sceptic would set it up.
 //!
 //! `cargo bench --bench small`; the rows of docs/performance.md are made of what it prints.
 
 mod measured;
 #[path = "../tests/support/mod.rs"]
 mod support;
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -14,8 +19,6 @@ use measured::nginx::{Nginx, Setup};
 use measured::process::{children, processor_times};
 use measured::wire::Wire;
 use measured::{compare, middle};
-use std::net::SocketAddr;
-use std::time::Duration;
 use support::modvet::{Home, Modvet};
 use support::tree::Tree;
 
@@ -23,10 +26,28 @@ const MODULE: &str = "bench.test/team/module";
 const CLIENTS: usize = 64;
 /// Requests of each client in a turn.
 const TIMES: usize = 300;
-/// Turns of each server, taken in turn: whatever else this machine does falls on both.
+/// Turns of each server, taken in turn: whatever else this machine does falls on all.
 const TURNS: usize = 9;
+/// Of the many addresses there are so many modules, each with so many versions.
+const MODULES: usize = 200;
+const VERSIONS: usize = 10;
+
+/// Nothing is written down, and no file is opened twice.
+const SCEPTICAL: &str = "  open_file_cache max=20000 inactive=1h;\n  open_file_cache_valid 1h;\n";
 
 fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| name.contains(wanted.as_str()));
+    if is_wanted("each") {
+        each();
+    }
+    if is_wanted("many") {
+        many();
+    }
+}
+
+/// One address of each kind after the other.
+fn each() {
     let tree = Tree::new();
     tree.add(MODULE, "v1.0.0", 1000);
     let (modvet, credentials) = serve(&tree);
@@ -34,22 +55,99 @@ fn main() {
     for file in ["@v/v1.0.0.info", "@v/v1.0.0.mod", "@v/list", "@latest"] {
         let path = format!("/{MODULE}/{file}");
         assert_eq!(Wire::connect(modvet.address()).get(&path).0, 401, "the token counts");
-        let (status, body) = {
-            let mut wire = Wire::connect(modvet.address()).bearing(&credentials);
-            let (status, body) = wire.get(&path);
-            (status, body.to_vec())
-        };
-        assert_eq!(status, 200, "{path}: {}", modvet.log());
-        let asked = [Asked { path: path.clone(), expected: Expected::Bytes(body.clone()) }];
-        let Some(nginx) = Nginx::start(&[(&path, &body)], Setup { sendfile: true, log: true }) else { return };
-        let mut turns = (Vec::new(), Vec::new());
-        for _ in 0..TURNS {
-            turns.0.push(turn(modvet.address(), &[modvet.id()], &asked, &headers));
-            turns.1.push(turn(nginx.address(), &nginx.workers(), &asked, &headers));
+        let asked = [asked(&modvet, &credentials, path)];
+        let before = upstream_requests(&modvet, &credentials);
+        let lines = lines(&modvet);
+        if !beside_nginx(file, &modvet, &asked, &headers) {
+            return;
         }
-        say(file, &turns.0, &turns.1);
+        let renewed = upstream_requests(&modvet, &credentials) - before;
+        println!("count  {file}, requests to the upstream: {renewed}");
+        assert_eq!(renewed, 0, "nothing warm is asked of anybody");
+        let written = self::lines(&modvet) - lines;
+        println!("count  {file}, lines in the log: {written} of {}", TURNS * CLIENTS * TIMES);
+        assert!(written >= TURNS * CLIENTS * TIMES, "every request leaves its line");
         assert!(children(modvet.id()).is_empty(), "modvet runs no processes");
     }
+}
+
+/// Many addresses in turn, where nobody has to show a token.
+fn many() {
+    let tree = Tree::new();
+    let mut paths = Vec::new();
+    for module in 0..MODULES {
+        for version in 0..VERSIONS {
+            let (module, version) = (format!("bench.test/many/module{module}"), format!("v1.{version}.0"));
+            tree.add(&module, &version, 100);
+            paths.extend(["info", "mod"].map(|ending| format!("/{module}/@v/{version}.{ending}")));
+        }
+    }
+    let home = Home::new();
+    home.configure(&tree.settings());
+    let modvet = home.serve();
+    let mut wire = Wire::connect(modvet.address());
+    let asked: Vec<Asked> = paths
+        .into_iter()
+        .map(|path| {
+            let (status, body) = wire.get(&path);
+            assert_eq!(status, 200, "{path}: {}", modvet.log());
+            let expected = Expected::Bytes(body.to_vec());
+            Asked { path, expected }
+        })
+        .collect();
+    beside_nginx(&format!("{} addresses in turn, without token", asked.len()), &modvet, &asked, "");
+}
+
+/// Asks all three in turn; `false` where there is no nginx.
+fn beside_nginx(what: &str, modvet: &Modvet, asked: &[Asked], headers: &str) -> bool {
+    let files: Vec<(&str, &[u8])> = asked.iter().map(|asked| (asked.path.as_str(), bytes(asked))).collect();
+    let Some(logging) = Nginx::start(&files, Setup { sendfile: true, log: true }) else { return false };
+    let sceptical = Nginx::start_with(&files, Setup { sendfile: false, log: false }, SCEPTICAL).expect("it is there");
+    let (mut ours, mut theirs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        ours.push(turn(modvet.address(), &[modvet.id()], asked, headers));
+        theirs.push(turn(logging.address(), &logging.workers(), asked, headers));
+        bare.push(turn(sceptical.address(), &sceptical.workers(), asked, headers));
+    }
+    say(what, "nginx", &ours, &theirs);
+    say(what, "nginx without log, files held open", &ours, &bare);
+    true
+}
+
+fn bytes(asked: &Asked) -> &[u8] {
+    match &asked.expected {
+        Expected::Bytes(bytes) => bytes,
+        Expected::Length(_) => &[],
+    }
+}
+
+/// What comes now has to come ever after.
+fn asked(modvet: &Modvet, credentials: &str, path: String) -> Asked {
+    let mut wire = Wire::connect(modvet.address()).bearing(credentials);
+    let (status, body) = wire.get(&path);
+    assert_eq!(status, 200, "{path}: {}", modvet.log());
+    let expected = Expected::Bytes(body.to_vec());
+    Asked { path, expected }
+}
+
+/// How often the upstream was asked since the start.
+fn upstream_requests(modvet: &Modvet, credentials: &str) -> u64 {
+    let mut wire = Wire::connect(modvet.address()).bearing(credentials);
+    let (status, page) = wire.get("/metrics");
+    assert_eq!(status, 200, "{}", modvet.log());
+    let page = String::from_utf8_lossy(page).into_owned();
+    let row = page.lines().find(|line| line.starts_with("modvet_upstream_requests_total{"));
+    row.and_then(|row| row.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("no count: {page}"))
+}
+
+/// How many requests the log tells of.
+fn lines(modvet: &Modvet) -> usize {
+    let log = std::fs::File::open(modvet.home().path().join("log")).expect("a log");
+    BufReader::new(log).split(b'\n').map_while(Result::ok).filter(|line| is_request(line)).count()
+}
+
+fn is_request(line: &[u8]) -> bool {
+    String::from_utf8_lossy(line).contains(" INFO request method=GET ")
 }
 
 /// What one turn took, and the processor time of the server.
@@ -59,31 +157,32 @@ fn turn(server: SocketAddr, processes: &[u32], asked: &[Asked], headers: &str) -
     (took, processor_times(processes).zip(before).map(|(after, before)| after - before))
 }
 
-fn say(file: &str, ours: &[(Took, Option<Duration>)], theirs: &[(Took, Option<Duration>)]) {
+fn say(what: &str, other: &str, ours: &[(Took, Option<Duration>)], theirs: &[(Took, Option<Duration>)]) {
     let rate = |turns: &[(Took, Option<Duration>)]| {
         let mut rates: Vec<f64> = turns.iter().map(|turn| turn.0.rate()).collect();
         rates.sort_by(f64::total_cmp);
         rates[rates.len() / 2]
     };
     println!(
-        "ratio  {file}, requests a second: {:.2} ({:.0} to {:.0})",
+        "ratio  {what}, requests a second beside {other}: {:.2} ({:.0} to {:.0})",
         rate(ours) / rate(theirs),
         rate(ours),
         rate(theirs)
     );
     let late = |turns: &[(Took, Option<Duration>)]| middle(turns.iter().map(|turn| turn.0.within(0.99)).collect());
-    compare(&format!("{file}, p99"), late(ours), late(theirs));
+    compare(&format!("{what}, p99 beside {other}"), late(ours), late(theirs));
     let spent = |turns: &[(Took, Option<Duration>)]| {
         let all: Option<Duration> = turns.iter().map(|turn| turn.1).sum();
         all.map(|all| all * 10_000 / (turns.len() * CLIENTS * TIMES) as u32)
     };
-    compare(&format!("{file}, processor time of 10,000"), spent(ours), spent(theirs));
+    compare(&format!("{what}, processor time of 10,000 beside {other}"), spent(ours), spent(theirs));
 }
 
 /// A server over the tree that asks for a token, and the credentials for it.
 fn serve(tree: &Tree) -> (Modvet, String) {
     let home = Home::new();
-    home.configure(&tree.settings());
+    // Within their validity lists come from memory, however long this machine takes for the turns.
+    home.configure(&format!("{}list_validity = \"1h\"\n", tree.settings()));
     let arguments = ["token", "create", "--config", "modvet.toml", "--scope", "read", "--label", "bench", "--json"];
     let made = home.run(&arguments);
     let said: serde_json::Value = serde_json::from_slice(&made.stdout)

@@ -30,6 +30,11 @@ pub struct Nginx {
 impl Nginx {
     /// Serves files: pairs of the path that is asked for and the bytes. `None`, and said, where there is no nginx.
     pub fn start(files: &[(&str, &[u8])], setup: Setup) -> Option<Nginx> {
+        Nginx::start_with(files, setup, "")
+    }
+
+    /// The same with further lines of configuration for all that is served.
+    pub fn start_with(files: &[(&str, &[u8])], setup: Setup, more: &str) -> Option<Nginx> {
         if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
             println!("skip   no nginx on this machine: the comparison is left out");
             return None;
@@ -44,7 +49,8 @@ impl Nginx {
         // A port that was free a moment ago: nginx cannot say which one it got.
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let address = free.expect("a free port");
-        std::fs::write(folder.path().join("nginx.conf"), configuration(address, setup)).expect("a writable folder");
+        std::fs::write(folder.path().join("nginx.conf"), configuration(address, setup, more))
+            .expect("a writable folder");
         let mut command = Command::new("nginx");
         command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "errors.log"]);
         let child = command.stdin(Stdio::null()).spawn().expect("nginx starts");
@@ -78,7 +84,7 @@ fn open_to_workers(folder: &Path) {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("a folder of our own");
 }
 
-fn configuration(address: SocketAddr, setup: Setup) -> String {
+fn configuration(address: SocketAddr, setup: Setup, more: &str) -> String {
     let sendfile = if setup.sendfile { "on" } else { "off" };
     let log = if setup.log { "access.log" } else { "off" };
     format!(
@@ -87,7 +93,7 @@ fn configuration(address: SocketAddr, setup: Setup) -> String {
          http {{\n\
          \x20 access_log {log};\n\
          \x20 sendfile {sendfile};\n\
-         \x20 tcp_nopush on;\n\
+         \x20 tcp_nopush on;\n{more}\
          \x20 keepalive_requests 1000000000;\n\
          \x20 client_body_temp_path body;\n  proxy_temp_path proxy;\n  fastcgi_temp_path fastcgi;\n\
          \x20 uwsgi_temp_path uwsgi;\n  scgi_temp_path scgi;\n\

@@ -8,7 +8,7 @@ use super::alternates::Alternates;
 use super::build::{Asker, Builder, Folders};
 use super::clock::SystemClock;
 use super::notices::Channels;
-use super::{environment, identity, stock, upstreams, watch};
+use super::{environment, identity, logging, stock, upstreams, watch};
 use crate::access::audit::{self, Auditor, Records, What};
 use crate::access::rules::Rulebook;
 use crate::access::{Ledgers, Tokens};
@@ -72,7 +72,7 @@ pub struct Works {
 
 /// The runtime of every command.
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
-    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_park(logging::before_sleep).build();
     built.map_err(|error| Error::internal("the runtime does not start").because(error))
 }
 

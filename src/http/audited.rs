@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use hyper::{Method, StatusCode};
 
+use super::known::Wanted;
 use super::respond::Asked;
-use super::route::RegistryName;
 use crate::access::audit::{Line, What};
 use crate::error::Error;
-use crate::registry::definition::DEFAULT;
 use crate::registry::{Answer, Life, Question};
-use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
 
 /// The longest text of a field: what a client sends may be of any length.
@@ -21,7 +19,7 @@ const LONGEST: usize = 1024;
 /// What is noted while a request is answered.
 #[derive(Default)]
 pub struct Audited {
-    pub wanted: Option<(RegistryName, ModulePath, Question)>,
+    pub wanted: Option<Arc<Wanted>>,
     /// The method of a call of the programming interface, or of a form on a page.
     pub called: Option<Method>,
     /// The registry that such a call names.
@@ -52,7 +50,7 @@ impl Audited {
     /// `None` for what is not worth a line.
     pub fn line(&mut self, what: What, asked: &Asked, said: &Said<'_>) -> Option<Line> {
         let verdict = self.verdict(said);
-        let is_file = matches!(self.wanted, Some((_, _, Question::Info(_) | Question::GoMod(_) | Question::Zip(_))));
+        let is_file = matches!(self.question(), Some(Question::Info(_) | Question::GoMod(_) | Question::Zip(_)));
         let is_change = self.called.as_ref().is_some_and(|method| method != Method::GET);
         let is_worth = match (verdict, what) {
             ("refused", _) => true,
@@ -76,8 +74,8 @@ impl Audited {
             right: refused.and_then(|error| error.right_version()).map(str::to_owned),
             ..Line::default()
         };
-        match self.wanted.take() {
-            Some((registry, module, question)) => self.name(&mut line, registry, &module, &question),
+        match self.wanted.clone() {
+            Some(wanted) => self.name(&mut line, &wanted),
             None => self.name_other(&mut line, said),
         }
         Some(line)
@@ -91,27 +89,29 @@ impl Audited {
             // An upstream that is not believed is no failure of the way to it.
             _ if said.error.is_some_and(Error::is_conclusive) => "refused",
             status if status.is_client_error() || status.is_server_error() => "failed",
-            _ => match (self.life, &self.wanted) {
+            _ => match (self.life, self.question()) {
                 (Some(Life::Never), _) => "wrong",
                 (Some(Life::Forever), _) => "valid",
-                (Some(Life::Short), Some((_, _, Question::Info(_)))) => "canonical",
+                (Some(Life::Short), Some(Question::Info(_))) => "canonical",
                 // No checksum database has vouched for it yet.
-                (Some(Life::Short), Some((_, _, Question::GoMod(_) | Question::Zip(_)))) => "valid",
+                (Some(Life::Short), Some(Question::GoMod(_) | Question::Zip(_))) => "valid",
                 _ => "served",
             },
         }
     }
 
-    fn name(&mut self, line: &mut Line, registry: RegistryName, module: &ModulePath, question: &Question) {
-        line.registry = match registry {
-            RegistryName::Default => DEFAULT.to_owned(),
-            RegistryName::Named(name) => cut(name),
-        };
-        line.module = cut(module.to_string());
+    fn question(&self) -> Option<&Question> {
+        self.wanted.as_ref().map(|wanted| &wanted.question)
+    }
+
+    fn name(&mut self, line: &mut Line, wanted: &Wanted) {
+        let Wanted { registry, module, question, .. } = wanted;
+        line.registry = cut(registry.as_str().to_owned());
+        line.module = cut(module.as_str().to_owned());
         let right = self.right.take();
         match question {
             Question::Info(Query::Version(version)) => {
-                (line.file, line.version) = (Cow::Borrowed("info"), version.to_string());
+                (line.file, line.version) = (Cow::Borrowed("info"), version.as_str().to_owned());
             }
             Question::Info(query) => {
                 (line.file, line.asked) = (Cow::Borrowed("query"), Some(cut(query.to_string())));
@@ -119,7 +119,7 @@ impl Audited {
                 return;
             }
             Question::GoMod(version) | Question::Zip(version) => {
-                (line.file, line.version) = (Cow::Borrowed(question.name()), version.to_string());
+                (line.file, line.version) = (Cow::Borrowed(question.name()), version.as_str().to_owned());
             }
             Question::List | Question::Latest => line.file = Cow::Borrowed(question.name()),
         }
@@ -150,6 +150,8 @@ fn cut(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::route::RegistryName;
+    use crate::spec::path::ModulePath;
     use crate::spec::version::Version;
 
     #[test]
@@ -174,7 +176,7 @@ mod tests {
             (Life::Short, Question::List, "served"),
         ];
         for (life, question, expected) in table {
-            let wanted = Some((RegistryName::Default, module.clone(), question.clone()));
+            let wanted = Some(Arc::new(Wanted::new(RegistryName::Default, module.clone(), question.clone())));
             let audited = Audited { wanted, life: Some(life), ..Audited::default() };
             assert_eq!(audited.verdict(&said), expected, "{question:?} {life:?}");
         }

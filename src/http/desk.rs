@@ -13,11 +13,13 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::admin::Secrets;
 use super::admission::{self, Admission, Need, refuse_foreign, refuse_foreign_form};
 use super::api::{self, Access, ApiRoute, Call, Query, Reply};
-use super::audited::{self, Audited};
+use super::audited;
 use super::body::Body;
 use super::forwarded::TrustedProxies;
 use super::hook;
 use super::incoming::Incoming;
+use super::known::{Known, Led, Wanted};
+use super::line::Line;
 use super::metrics::{Metrics, Reading};
 use super::page::{self, Syncs, Visit};
 use super::refusal::Refusal;
@@ -27,10 +29,9 @@ use super::serve::Clerk;
 use super::site::Site;
 use super::tls::Certificates;
 use crate::access::{Encryption, Exposure, Guest, Token};
-use crate::error::{Error, Kind, Result, Said};
+use crate::error::{Error, Kind, Result};
+use crate::registry::Reach;
 use crate::registry::definition::DEFAULT;
-use crate::registry::{Question, Reach};
-use crate::spec::path::ModulePath;
 use crate::sumdb;
 
 /// The site once the store is open; until then requests wait at the door.
@@ -44,6 +45,7 @@ pub struct Desk {
     /// Our name in `Via`: a request that bears it has been here before.
     pseudonym: String,
     routes: &'static [ApiRoute],
+    known: Known,
     metrics: Metrics,
     admission: Arc<Admission>,
     proxies: TrustedProxies,
@@ -63,6 +65,7 @@ impl Desk {
             patience,
             pseudonym: pseudonym.into(),
             routes: api::ROUTES,
+            known: Known::default(),
             metrics: Metrics::new(None),
             admission: Arc::new(Admission::new(exposure, Secrets::default())),
             proxies: TrustedProxies::default(),
@@ -109,18 +112,26 @@ impl Desk {
         let start = Instant::now();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut line = Line::default();
-        let response = match self.route(asked, path) {
-            Ok(Route::Api(address)) => self.called(&address, query, asked, body, turn, &mut line).await,
-            Ok(Route::Page(page)) => self.visited(&page, query, asked, body, turn, &mut line).await,
-            Ok(route) => self.follow(route, asked, turn, &mut line).await,
+        let known = self.known.find(path);
+        let response = match self.route(asked, path, known.as_ref()) {
+            Ok(Led::Module(wanted)) => {
+                let response = self.wanted(&wanted, asked, turn, &mut line).await;
+                if known.is_none() && response.status() == StatusCode::OK {
+                    self.known.keep(path, &wanted);
+                }
+                response
+            }
+            Ok(Led::Elsewhere(route)) => self.led(route, query, asked, body, turn, &mut line).await,
             Err(refusal) => {
                 line.refused(&refusal);
                 respond::not_followed(&refusal, asked)
             }
         };
-        self.audit(asked, &mut line, response.status());
+        let site = self.opened();
+        audit(site.as_deref(), asked, &mut line, response.status());
         let time = start.elapsed();
-        let response = match self.is_for_all() {
+        // Whether anybody may read what is answered.
+        let response = match site.is_some_and(|site| self.admission.is_open(Some(site.tokens()))) {
             true => response,
             false => respond::for_one(response),
         };
@@ -132,19 +143,35 @@ impl Desk {
         }
     }
 
-    /// Whether anybody may read what is answered.
-    fn is_for_all(&self) -> bool {
-        self.opened().is_some_and(|site| self.admission.is_open(Some(site.tokens())))
+    /// A route of an address that is not one of a registry's files.
+    async fn led(
+        &self,
+        route: Route,
+        query: &str,
+        asked: &Asked,
+        body: Incoming,
+        turn: Option<OwnedSemaphorePermit>,
+        line: &mut Line,
+    ) -> Response<Body> {
+        match route {
+            Route::Api(address) => self.called(&address, query, asked, body, turn, line).await,
+            Route::Page(page) => self.visited(&page, query, asked, body, turn, line).await,
+            route => self.follow(route, asked, turn, line).await,
+        }
     }
 
-    fn route(&self, asked: &Asked, path: &str) -> Result<Route, Refusal> {
+    /// `known`: what the address wants, where it was read before.
+    fn route(&self, asked: &Asked, path: &str, known: Option<&Arc<Wanted>>) -> Result<Led, Refusal> {
         if names(&asked.headers, &self.pseudonym) {
             return Err(Refusal::Loop);
         }
-        let route = Route::parse(path);
+        let route = match known {
+            Some(wanted) => Ok(Led::Module(wanted.clone())),
+            None => Route::parse(path).map(Led::to),
+        };
         // What the interface and pages take is said by tables of their own.
         let is_read = asked.method == Method::GET || asked.method == Method::HEAD;
-        if !is_read && !matches!(route, Ok(Route::Api(_) | Route::Page(_))) {
+        if !is_read && !matches!(route, Ok(Led::Elsewhere(Route::Api(_) | Route::Page(_)))) {
             return Err(Refusal::Method { asked: asked.method.clone(), allowed: "GET, HEAD".to_owned() });
         }
         route.map_err(Refusal::Error)
@@ -284,18 +311,6 @@ impl Desk {
                 line.route = "readyz";
                 self.opened().map(|_| respond::well()).ok_or_else(|| not_ready().into())
             }
-            Route::Module { registry, module, question } => {
-                line.about(question.name(), question.subject(&module));
-                let answered = match turn {
-                    Some(turn) => {
-                        let answered = self.module(&registry, &module, &question, asked, line).await;
-                        answered.map(|response| response.map(|body| body.holding(turn)))
-                    }
-                    None => Err(busy().into()),
-                };
-                line.audited.wanted = Some((registry, module, question));
-                answered
-            }
             Route::Sumdb { registry, path } => {
                 line.about("sumdb", path.address());
                 match turn {
@@ -305,6 +320,9 @@ impl Desk {
             }
             Route::Api(address) => {
                 Err(Error::internal(format!("{address}: the interface has a way of its own")).into())
+            }
+            Route::Module { module, .. } => {
+                Err(Error::internal(format!("{module}: files of registries have a way of their own")).into())
             }
             Route::Page(page) => Err(Error::internal(format!("{}: pages have a way of their own", page.path())).into()),
         };
@@ -333,14 +351,31 @@ impl Desk {
         self.door.borrow().clone()
     }
 
-    async fn module(
+    /// A file of a registry.
+    async fn wanted(
         &self,
-        registry: &RegistryName,
-        module: &ModulePath,
-        question: &Question,
+        wanted: &Arc<Wanted>,
         asked: &Asked,
+        turn: Option<OwnedSemaphorePermit>,
         line: &mut Line,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Response<Body> {
+        line.route = wanted.question.name();
+        line.audited.wanted = Some(wanted.clone());
+        let answered = match turn {
+            Some(turn) => {
+                let answered = self.file(wanted, asked, line).await;
+                answered.map(|response| response.map(|body| body.holding(turn)))
+            }
+            None => Err(busy().into()),
+        };
+        answered.unwrap_or_else(|refusal| {
+            line.refused(&refusal);
+            respond::not_followed(&refusal, asked)
+        })
+    }
+
+    async fn file(&self, wanted: &Wanted, asked: &Asked, line: &mut Line) -> Result<Response<Body>, Refusal> {
+        let Wanted { registry, module, question, .. } = wanted;
         let site = self.site().await?;
         self.admit(Need::Registry(registry.as_str()), asked, &site, line)?;
         let answer = site.counter(registry)?.registry.answer(module, question, asked.reach()).await?;
@@ -371,19 +406,11 @@ impl Desk {
         Ok(respond::recorded(path, record, asked))
     }
 
-    /// Writes down who got what, where that is worth a line and somebody keeps a log.
-    fn audit(&self, asked: &Asked, line: &mut Line, status: StatusCode) {
-        let door = self.door.borrow();
-        let Some(auditor) = door.as_ref().and_then(|site| site.records()?.auditor.as_ref()) else { return };
-        let Line { audited, route, guest, subject, freshness, upstream, error } = line;
-        let said = audited::Said { route, guest, status, subject, cache: freshness, upstream, error: error.as_ref() };
-        if let Some(line) = audited.line(auditor.what(), asked, &said) {
-            auditor.note(line);
-        }
-    }
-
     /// Waits for the store to open. No go client tries again, so waiting is better than refusing.
     async fn site(&self) -> Result<Arc<Site>> {
+        if let Some(site) = self.opened() {
+            return Ok(site);
+        }
         let mut door = self.door.clone();
         let opened = tokio::time::timeout(self.patience, door.wait_for(Option::is_some)).await;
         opened.ok().and_then(|opened| opened.ok()?.clone()).ok_or_else(not_ready)
@@ -403,6 +430,18 @@ impl Clerk for Desk {
         turn: Option<OwnedSemaphorePermit>,
     ) -> Response<Body> {
         Desk::answer(self, asked, target, body, turn).await
+    }
+}
+
+/// Writes down who got what, where that is worth a line and somebody keeps a log.
+fn audit(site: Option<&Site>, asked: &Asked, line: &mut Line, status: StatusCode) {
+    let Some(auditor) = site.and_then(|site| site.records()?.auditor.as_ref()) else { return };
+    let Line { audited, route, guest, subject, freshness, upstream, error } = line;
+    let wanted = audited.wanted.clone();
+    let subject = wanted.as_ref().map_or(subject.as_str(), |wanted| &wanted.subject);
+    let said = audited::Said { route, guest, status, subject, cache: freshness, upstream, error: error.as_ref() };
+    if let Some(line) = audited.line(auditor.what(), asked, &said) {
+        auditor.note(line);
     }
 }
 
@@ -433,57 +472,5 @@ fn for_now(error: Error) -> Error {
     match error.subject() {
         Some(subject) => absent.about(subject),
         None => absent,
-    }
-}
-
-/// What the log says of a request.
-#[derive(Default)]
-struct Line {
-    route: &'static str,
-    /// A token's label or id.
-    guest: String,
-    subject: String,
-    freshness: &'static str,
-    upstream: String,
-    error: Option<Error>,
-    audited: Audited,
-}
-
-impl Line {
-    fn about(&mut self, route: &'static str, subject: String) {
-        self.route = route;
-        self.subject = subject;
-    }
-
-    fn said(&mut self, said: &Said) {
-        self.upstream.clone_from(&said.upstream);
-        self.freshness = said.cache;
-    }
-
-    fn refused(&mut self, refusal: &Refusal) {
-        self.error = refusal.error().cloned();
-        if let Some(said) = refusal.error().and_then(Error::speaker) {
-            self.upstream.clone_from(&said.upstream);
-            self.freshness = said.cache;
-        }
-    }
-
-    fn write(&self, asked: &Asked, target: &str, response: &Response<Body>, time: Duration) {
-        let subject = if self.subject.is_empty() { target } else { &self.subject };
-        let error = self.error.as_ref().map(Error::chain).unwrap_or_default();
-        tracing::info!(
-            method = %asked.method,
-            address = asked.address.map(tracing::field::display),
-            route = self.route,
-            guest = ?self.guest,
-            subject = ?subject,
-            freshness = self.freshness,
-            upstream = self.upstream,
-            status = response.status().as_u16(),
-            kind = ?self.error.as_ref().map(Error::kind),
-            error = ?error,
-            ms = time.as_secs_f64() * 1000.0,
-            "request"
-        );
     }
 }

@@ -11,6 +11,8 @@ pub mod desk;
 pub mod forwarded;
 pub mod hook;
 pub mod incoming;
+mod known;
+pub mod line;
 pub mod metrics;
 pub mod page;
 mod range;

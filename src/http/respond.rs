@@ -3,6 +3,7 @@
 mod page;
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,6 +40,13 @@ const LINES: &str = "application/x-ndjson";
 
 const NOSNIFF: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+/// How long what never changes may be kept, by anybody and by who got it.
+const FOREVER: &str = "public, max-age=31536000, immutable";
+const FOREVER_FOR_ONE: &str = "private, max-age=31536000, immutable";
+
+/// So many headers an answer may have before the map of them has to grow.
+const USUAL_HEADERS: usize = 12;
+
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What of a request shapes the answer beyond its address.
@@ -189,13 +197,13 @@ fn once(json: Vec<u8>) -> Response<Body> {
 
 /// What was given for a token is for who bears it: without this a shared cache may give what is public to anybody.
 pub fn for_one(mut response: Response<Body>) -> Response<Body> {
-    let Some(control) = response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok()) else {
-        return response;
-    };
-    if let Some(rest) = control.strip_prefix("public")
+    let Some(control) = response.headers_mut().get_mut(CACHE_CONTROL) else { return response };
+    if control == FOREVER {
+        *control = HeaderValue::from_static(FOREVER_FOR_ONE);
+    } else if let Some(rest) = control.to_str().ok().and_then(|control| control.strip_prefix("public"))
         && let Ok(value) = HeaderValue::try_from(format!("private{rest}"))
     {
-        response.headers_mut().insert(CACHE_CONTROL, value);
+        *control = value;
     }
     response
 }
@@ -394,7 +402,7 @@ fn say(headers: &mut HeaderMap, said: &Said) {
 
 fn lifetime(life: Life) -> &'static str {
     match life {
-        Life::Forever => "public, max-age=31536000, immutable",
+        Life::Forever => FOREVER,
         Life::Short => "public, max-age=60",
         Life::Never => "no-cache",
     }
@@ -429,6 +437,7 @@ fn part(
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
+    headers.reserve(USUAL_HEADERS);
     headers.insert(ETAG, header(etag));
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, length.into());
@@ -455,8 +464,21 @@ fn plain(status: StatusCode, text: String, life: &'static str) -> Response<Body>
     response
 }
 
-fn etag(sha256: [u8; 32]) -> String {
-    format!("\"{}\"", hex::encode(sha256))
+fn etag(sha256: [u8; 32]) -> Etag {
+    let mut etag = [b'"'; 66];
+    hex::encode_to_slice(sha256, &mut etag[1..65]).expect("64 digits of 32 bytes");
+    Etag(etag)
+}
+
+/// The sum of a body's bytes in quotation marks.
+struct Etag([u8; 66]);
+
+impl Deref for Etag {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        str::from_utf8(&self.0).expect("digits are ASCII")
+    }
 }
 
 fn header(text: &str) -> HeaderValue {

@@ -9,6 +9,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+/// A head and its body of up to so many bytes leave as one piece: to copy them costs less than to hand out two.
+const SMALL: usize = 2048;
+
 /// A stream whose writes fail when the other side takes nothing for some time; reads have limits of
 /// their own elsewhere.
 pub struct Impatient<S> {
@@ -37,6 +40,20 @@ impl<S> Impatient<S> {
     }
 }
 
+/// The slices as one, where that is cheaper than to hand out several; `None` where there is nothing to join.
+fn joined<'w>(slices: &[io::IoSlice<'_>], whole: &'w mut [u8; SMALL]) -> Option<&'w [u8]> {
+    let length = slices.iter().map(|slice| slice.len()).sum::<usize>();
+    if slices.len() < 2 || length > SMALL {
+        return None;
+    }
+    let mut at = 0;
+    for slice in slices {
+        whole[at..at + slice.len()].copy_from_slice(slice);
+        at += slice.len();
+    }
+    Some(&whole[..length])
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, to)
@@ -54,7 +71,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let mut whole = [0; SMALL];
+        let written = match joined(slices, &mut whole) {
+            Some(whole) => Pin::new(&mut self.stream).poll_write(context, whole),
+            None => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
+        };
         self.watch(context, written)
     }
 
@@ -70,5 +91,25 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.stream).poll_shutdown(context);
         self.watch(context, shut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use super::*;
+
+    #[test]
+    fn a_head_and_a_small_body_leave_as_one_piece_and_all_else_as_it_is() {
+        let (head, body) = (vec![b'h'; 300], vec![b'b'; SMALL - 300]);
+        let mut whole = [0; SMALL];
+        let both = [head.as_slice(), body.as_slice()].concat();
+        let slices = [IoSlice::new(&head), IoSlice::new(&[]), IoSlice::new(&body)];
+        assert_eq!(joined(&slices, &mut whole), Some(both.as_slice()));
+        let large = [IoSlice::new(&head), IoSlice::new(&body), IoSlice::new(b"x")];
+        assert_eq!(joined(&large, &mut whole), None);
+        assert_eq!(joined(&[IoSlice::new(&head)], &mut whole), None, "one piece is one piece");
+        assert_eq!(joined(&[], &mut whole), None);
     }
 }

@@ -21,7 +21,7 @@ use super::shelf::Shelf;
 use super::uses::Uses;
 use super::validity::{Standing, Validity};
 use crate::error::{Error, Result};
-use crate::ports::{Clock, Examiner, Source, Store};
+use crate::ports::{Blob, Clock, Examiner, Source, Store};
 use crate::spec::examination::Examination;
 use crate::spec::path::ModulePath;
 use crate::spec::question::Question;
@@ -89,7 +89,8 @@ pub(super) struct Weight;
 impl Weighter<String, (Arc<Kept>, DateTime<Utc>)> for Weight {
     fn weight(&self, key: &String, (kept, _): &(Arc<Kept>, DateTime<Utc>)) -> u64 {
         // A parsed resolution takes about as much again as its text.
-        2 * kept.blob.size() + key.len() as u64 + 512
+        let info = kept.info.as_ref().map_or(0, Blob::size);
+        2 * kept.blob.size() + info + key.len() as u64 + 512
     }
 }
 
@@ -290,7 +291,8 @@ impl Drop for Inner {
 
 impl Inner {
     pub fn key(&self, module: &ModulePath, question: &Question) -> String {
-        format!("upstream/{}/{}/{}", self.shelf.as_str(), module.escaped(), question.address())
+        let (shelf, module, address) = (self.shelf.as_str(), module.escaped(), question.address());
+        ["upstream/", shelf, "/", &module, "/", &address].concat()
     }
 
     pub fn standing(&self, kept: &Kept, now: DateTime<Utc>) -> Standing {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::change::Changed;
 use super::proof::{Mark, Proof};
@@ -46,6 +47,8 @@ pub struct Entry {
     pub blob: Blob,
     /// What `.info` found out; `None` for all other questions.
     pub resolution: Option<Arc<Resolution>>,
+    /// What an `.info` says of a valid name, in every mode.
+    pub(super) info: Option<Blob>,
     /// The `h1:` hash of a zip or go.mod.
     pub h1: Option<String>,
     /// The commit that the file of a version is made of, where it is known.
@@ -103,6 +106,8 @@ pub(super) struct Kept {
     pub meta: Meta,
     pub blob: Blob,
     pub resolution: Option<Arc<Resolution>>,
+    /// What an `.info` says of a valid name: made once, and not for each answer.
+    pub info: Option<Blob>,
     pub used: Arc<Use>,
 }
 
@@ -121,15 +126,16 @@ impl Kept {
             let bytes = blob.read_all(SMALL)?;
             blob = Blob::new(blob.size(), blob.sha256(), Arc::new(InMemory(bytes)));
         }
-        let mut resolution = None;
+        let (mut resolution, mut info) = (None, None);
         if key.ends_with(".info") {
             let Ok(parsed) = serde_json::from_slice::<Resolution>(&blob.read_all(1 << 20)?) else {
                 tracing::warn!(key, "the entry's resolution cannot be read");
                 return Ok(None);
             };
+            info = parsed.is_valid().then(|| in_memory(parsed.right.to_json().into()));
             resolution = Some(Arc::new(parsed));
         }
-        Ok(Some(Kept { meta, blob, resolution, used: Arc::default() }))
+        Ok(Some(Kept { meta, blob, resolution, info, used: Arc::default() }))
     }
 
     /// Whether it is answered without asking and without a mark.
@@ -151,6 +157,7 @@ impl Kept {
         Entry {
             blob: self.blob.clone(),
             resolution: self.resolution.clone(),
+            info: self.info.clone(),
             h1: self.meta.h1.clone(),
             commit: self.commit().map(str::to_owned),
             proof: self.meta.sum.as_ref().map(Mark::proof),
@@ -198,9 +205,17 @@ impl Meta {
 impl Entry {
     /// The facts behind an `.info`.
     pub fn into_resolution(self) -> Result<Resolution> {
-        let resolution = self.resolution.ok_or_else(|| Error::internal("the entry of an .info has no resolution"))?;
-        Ok(Arc::unwrap_or_clone(resolution))
+        self.resolution().cloned()
     }
+
+    /// The same, to be looked at.
+    pub(super) fn resolution(&self) -> Result<&Resolution> {
+        self.resolution.as_deref().ok_or_else(|| Error::internal("the entry of an .info has no resolution"))
+    }
+}
+
+fn in_memory(bytes: Bytes) -> Blob {
+    Blob::new(bytes.len() as u64, Sha256::digest(&bytes).into(), Arc::new(InMemory(bytes)))
 }
 
 /// A small body.

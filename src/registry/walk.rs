@@ -23,7 +23,7 @@ use crate::spec::query::Query;
 use crate::spec::question::Question;
 use crate::spec::resolution::Resolution;
 use crate::spec::version::Version;
-use crate::vet::mode::{Mode, Policy, Ruled, Wanted};
+use crate::vet::mode::{Mode, Policy, Wanted};
 
 /// Ordered members behind one address.
 pub struct Registry {
@@ -241,24 +241,26 @@ impl Registry {
     }
 
     fn info(&self, source: &Cached, module: &ModulePath, query: &Query, entry: Entry) -> Result<Answer> {
-        let (freshness, age, via) = (entry.freshness, entry.age, entry.via.clone());
-        let resolution = entry.into_resolution()?;
+        let (freshness, age) = (entry.freshness, entry.age);
+        let resolution = entry.resolution()?;
         let valid = resolution.is_valid();
         let right = Some(&resolution.right.version).filter(|right| *right != query.as_str()).cloned();
-        self.note_wrong(module, &resolution, Wanted::Info);
-        let info = match self
-            .policy
-            .rule(module, resolution, Wanted::Info)
-            .map_err(|error| said(error, source, freshness, age))?
-        {
-            Ruled::AsAsked(info) | Ruled::Rewritten(info) => info,
-        };
+        self.note_wrong(module, resolution, Wanted::Info);
         let life = match query {
-            Query::Version(asked) if valid && info.version == asked.as_str() => Life::Forever,
+            Query::Version(asked) if valid && resolution.right.version == asked.as_str() => Life::Forever,
             Query::Version(_) => Life::Never,
             Query::Latest | Query::Prefix(_) | Query::Revision(_) => Life::Short,
         };
-        let body = AnswerBody::Text(info.to_json().into());
+        let body = match &entry.info {
+            // Every mode says of it what it is.
+            Some(info) if valid => AnswerBody::Blob(info.clone()),
+            _ => {
+                let ruled = self.policy.rule(module, resolution.clone(), Wanted::Info);
+                let ruled = ruled.map_err(|error| said(error, source, freshness, age))?;
+                AnswerBody::Text(ruled.info().to_json().into())
+            }
+        };
+        let via = entry.via;
         let upstream = source.name().to_owned();
         Ok(Answer { body, life, freshness, age, upstream, right, proof: None, rule: None, via }.of_mirror())
     }
@@ -276,14 +278,16 @@ impl Registry {
         let info = Question::Info(Query::Version(version.clone()));
         let entry = source.ask(module, &info, reach).await?;
         let (freshness, age) = (entry.freshness, entry.age);
-        let resolution = entry.into_resolution()?;
-        let (life, right) = match resolution.is_valid() {
-            true => (Life::Forever, None),
-            false => (Life::Never, Some(resolution.right.version.clone())),
-        };
-        self.note_wrong(module, &resolution, wanted);
-        self.policy.rule(module, resolution, wanted).map_err(|error| said(error, source, freshness, age))?;
-        Ok((life, right))
+        let resolution = entry.resolution()?;
+        // Every mode gives it.
+        if resolution.is_valid() {
+            return Ok((Life::Forever, None));
+        }
+        let right = Some(resolution.right.version.clone());
+        self.note_wrong(module, resolution, wanted);
+        let ruled = self.policy.rule(module, resolution.clone(), wanted);
+        ruled.map_err(|error| said(error, source, freshness, age))?;
+        Ok((Life::Never, right))
     }
 
     /// Counts and logs a wrong name that goes out as it was asked for.

@@ -228,6 +228,9 @@ fn class_char(glob: &[u8]) -> Option<(u8, &[u8])> {
 
 /// `!x` for every upper case letter.
 pub fn escape(text: &str) -> String {
+    if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return text.to_owned();
+    }
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_ascii_uppercase() {

@@ -21,9 +21,9 @@ impl Question {
         match self {
             Question::List => "@v/list".to_owned(),
             Question::Latest => "@latest".to_owned(),
-            Question::Info(query) => format!("@v/{}.info", path::escape(query.as_str())),
-            Question::GoMod(version) => format!("@v/{}.mod", version.escaped()),
-            Question::Zip(version) => format!("@v/{}.zip", version.escaped()),
+            Question::Info(query) => ["@v/", &path::escape(query.as_str()), ".info"].concat(),
+            Question::GoMod(version) => ["@v/", &version.escaped(), ".mod"].concat(),
+            Question::Zip(version) => ["@v/", &version.escaped(), ".zip"].concat(),
         }
     }
 
@@ -54,9 +54,9 @@ impl Question {
     pub fn subject(&self, module: &ModulePath) -> String {
         match self {
             Question::List => module.to_string(),
-            Question::Latest => format!("{module}@latest"),
-            Question::Info(query) => format!("{module}@{query}"),
-            Question::GoMod(version) | Question::Zip(version) => format!("{module}@{version}"),
+            Question::Latest => [module.as_str(), "@latest"].concat(),
+            Question::Info(query) => [module.as_str(), "@", query.as_str()].concat(),
+            Question::GoMod(version) | Question::Zip(version) => [module.as_str(), "@", version.as_str()].concat(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Takes lines from those who answer, and writes them behind their back: nobody waits for the disk.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -25,14 +26,16 @@ const BATCH: usize = 2048;
 /// What is answered to whoever shows no token that is known.
 const UNAUTHORIZED: u16 = 401;
 
-/// Bytes of most lines.
-const USUAL: usize = 512;
-
 /// How long a line waits at most for others to go with.
 const FLUSH: Duration = Duration::from_millis(500);
 
 /// How long a reader waits for what is being written.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// Where lines are made, so that none has to ask for memory of its own.
+    static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Notes who got what. Dropping it writes down what it still holds.
 pub struct Auditor {
@@ -138,19 +141,25 @@ impl Auditor {
             line.address = None;
         }
         let is_stranger = line.status == UNAUTHORIZED && line.who.is_empty();
-        let mut bytes = Vec::with_capacity(USUAL);
-        serde_json::to_writer(&mut bytes, &line).expect("texts and numbers always serialize");
-        bytes.push(b'\n');
+        BYTES.with_borrow_mut(|bytes| {
+            bytes.clear();
+            serde_json::to_writer(&mut *bytes, &line).expect("texts and numbers always serialize");
+            bytes.push(b'\n');
+            self.take(bytes, line.time, is_stranger);
+        });
+    }
+
+    fn take(&self, bytes: &[u8], time: DateTime<Utc>, is_stranger: bool) {
         let mut held = self.shared.held();
         let is_full = held.batch.count >= WAITING || held.ends;
-        if is_full || (is_stranger && !held.strangers.enter(line.time)) {
+        if is_full || (is_stranger && !held.strangers.enter(time)) {
             drop(held);
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        held.batch.bytes.extend_from_slice(&bytes);
+        held.batch.bytes.extend_from_slice(bytes);
         held.batch.count += 1;
-        held.batch.first.get_or_insert(line.time);
+        held.batch.first.get_or_insert(time);
         held.taken += 1;
         let is_batch = held.batch.count == BATCH;
         drop(held);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, Timelike as _, Utc};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// Who got what, or did not.
@@ -51,7 +51,37 @@ pub(super) const START: &[u8] = b"{\"time\":\"";
 
 /// A time as lines have it: all are of one length, so they compare as texts.
 pub(super) fn stamp(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+    Stamp::of(time).map_or_else(|| time.to_rfc3339_opts(SecondsFormat::Millis, true), |stamp| stamp.as_str().to_owned())
+}
+
+/// The text of a time, made by hand: every line has one, and chrono's general way costs as much as all the rest of it.
+struct Stamp([u8; 24]);
+
+impl Stamp {
+    /// `None` for a year that has no four digits.
+    fn of(time: DateTime<Utc>) -> Option<Stamp> {
+        let year = u32::try_from(time.year()).ok().filter(|year| *year <= 9999)?;
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut write = |at: usize, digits: usize, mut number: u32| {
+            for place in text[at..at + digits].iter_mut().rev() {
+                *place = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        };
+        write(0, 4, year);
+        write(5, 2, time.month());
+        write(8, 2, time.day());
+        write(11, 2, time.hour());
+        write(14, 2, time.minute());
+        // A leap second has a thousand milliseconds too many.
+        write(17, 2, time.second() + time.nanosecond() / 1_000_000_000);
+        write(20, 3, time.nanosecond() % 1_000_000_000 / 1_000_000);
+        Some(Stamp(text))
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).expect("digits are ASCII")
+    }
 }
 
 /// The time of a line, without reading the rest of it.
@@ -61,5 +91,25 @@ pub(super) fn stamp_of(line: &[u8]) -> Option<&[u8]> {
 }
 
 fn in_milliseconds<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&stamp(*time))
+    match Stamp::of(*time) {
+        Some(stamp) => serializer.serialize_str(stamp.as_str()),
+        None => serializer.serialize_str(&stamp(*time)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_reads_as_everywhere() {
+        for (seconds, nanoseconds) in
+            [(0, 0), (1_800_000_000, 123_456_789), (951_782_399, 999_999_999), (-1, 1), (253_402_300_800, 0)]
+        {
+            let time = DateTime::from_timestamp(seconds, nanoseconds).expect("a moment");
+            assert_eq!(stamp(time), time.to_rfc3339_opts(SecondsFormat::Millis, true));
+        }
+        let leap = DateTime::from_timestamp(1_483_228_799, 1_500_000_000).expect("a moment");
+        assert_eq!(stamp(leap), leap.to_rfc3339_opts(SecondsFormat::Millis, true));
+    }
 }

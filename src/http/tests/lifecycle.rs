@@ -162,10 +162,8 @@ async fn a_request_leaves_one_line_in_the_log() {
             format!("{} {}", words.join(" "), line["status"])
         })
         .collect();
-    let expected = [
-        r#"zip "example.com/m@v1.0.0" miss corp None 200"#,
-        r#"list "example.com/none" miss corp, public Some(NotFound) 404"#,
-    ];
+    let expected =
+        ["zip example.com/m@v1.0.0 miss corp None 200", "list example.com/none miss corp, public Some(NotFound) 404"];
     assert_eq!(shown, expected, "{text}");
     assert!(lines.iter().all(|line| line["ms"].as_f64().is_some_and(|ms| ms > 0.0)), "{text}");
 }

@@ -1,8 +1,13 @@
 //! The log: one line an event on standard error.
 
+mod gathered;
+mod request;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+
+pub use gathered::before_sleep;
 
 use crate::error::{Error, Result};
 
@@ -19,8 +24,8 @@ pub fn start(default: &str) -> Result<()> {
     })?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(gathered::Lines)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
+        .event_format(request::Lines::new(tracing_subscriber::fmt::format().with_target(false)));
     log.try_init().map_err(|_| Error::internal("the log was started twice"))
 }
