@@ -123,7 +123,8 @@ fn far_away() {
     let (go, let_out) = (Go::new("http://127.0.0.1:9/", &[]), |command: &mut Command| {
         command.env("SSL_CERT_FILE", &trusted);
     });
-    let require: String = releases.iter().map(|release| format!("\t{} {}\n", release.module, release.version)).collect();
+    let require: String =
+        releases.iter().map(|release| format!("\t{} {}\n", release.module, release.version)).collect();
     let project = Project::new(&go, &format!("module bench.test/app\n\ngo 1.21\n\nrequire (\n{require})\n"), &let_out);
     project.timed(&distant.url());
     let files = distant.asked().len();

@@ -56,29 +56,26 @@ pub fn now_and_then(
     stop: &AtomicBool,
 ) -> Vec<Duration> {
     run(async move {
-        let (local, asked) = (LocalSet::new(), Rc::new(asked));
+        let asked = Rc::new(asked);
         let mut streams = Vec::new();
         for _ in 0..clients {
             streams.push(connect(server).await);
         }
-        let took = local.run_until(async {
-            let all = streams.into_iter().enumerate().map(|(first, mut stream)| {
-                let asked = asked.clone();
-                async move {
-                    let (mut buffer, mut took, mut turn) = (vec![0; BUFFER], Vec::new(), first);
-                    while !stop.load(Ordering::SeqCst) {
-                        let start = Instant::now();
-                        ask(&mut stream, &mut buffer, &asked[turn % asked.len()]).await;
-                        took.push(start.elapsed());
-                        turn += 1;
-                        tokio::time::sleep(pause).await;
-                    }
-                    took
+        let all = streams.into_iter().enumerate().map(|(first, mut stream)| {
+            let asked = asked.clone();
+            async move {
+                let (mut buffer, mut took, mut turn) = (vec![0; BUFFER], Vec::new(), first);
+                while !stop.load(Ordering::SeqCst) {
+                    let start = Instant::now();
+                    ask(&mut stream, &mut buffer, &asked[turn % asked.len()]).await;
+                    took.push(start.elapsed());
+                    turn += 1;
+                    tokio::time::sleep(pause).await;
                 }
-            });
-            futures_util::future::join_all(all).await
+                took
+            }
         });
-        let mut took = took.await.concat();
+        let mut took = futures_util::future::join_all(all).await.concat();
         took.sort_unstable();
         took
     })
