@@ -150,7 +150,10 @@ fn compare(row: &str, zip: &Zip, clients: usize, modvet: &Modvet, copying: Optio
     if let Some((_, peak)) = memory(modvet.id()) {
         println!("memory {row}, modvet's peak: {:.1} MB (target for 69 MB: 150)", peak as f64 / 1e6);
         let bound = zip.name == SIZES[3].0;
-        assert!(!bound || peak <= MOST_UNDER_LOAD, "{row}: modvet took {peak} bytes (expected at most {MOST_UNDER_LOAD})");
+        assert!(
+            !bound || peak <= MOST_UNDER_LOAD,
+            "{row}: modvet took {peak} bytes (expected at most {MOST_UNDER_LOAD})"
+        );
     }
 }
 

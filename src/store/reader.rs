@@ -70,9 +70,7 @@ impl Reader {
         let limit = self.within(offset, limit);
         match &self.place {
             Place::Pieces(pieces) => pieces.read(&self.sha256, offset, limit),
-            Place::File(file) => {
-                self.reading.buffers.filled(limit, |buffer| read_some(file, offset, buffer))
-            }
+            Place::File(file) => self.reading.buffers.filled(limit, |buffer| read_some(file, offset, buffer)),
         }
     }
 
@@ -99,6 +97,9 @@ impl Reader {
     fn frame(&self, pieces: &PieceTable, number: u64) -> Result<Option<Bytes>> {
         let start = number * FRAME;
         let length = self.within(start, FRAME as usize);
+        if length == 0 {
+            return Ok(None);
+        }
         let mut frame = BytesMut::with_capacity(length);
         while frame.len() < length {
             let at = start + frame.len() as u64;

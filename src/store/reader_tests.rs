@@ -24,7 +24,7 @@ fn a_replaced_entry_is_not_answered_from_memory() {
     let folder = tempfile::tempdir().expect("folder");
     let store = open(folder.path());
     assert!(store.at_hand("a.zip").is_none());
-    for (number, size) in [SIZES[0], SIZES[1], 10, SIZES[1], 20_000, SIZES[0]].into_iter().enumerate() {
+    for (number, size) in [SIZES[0], SIZES[1], 10, SIZES[1], 40_000, SIZES[0]].into_iter().enumerate() {
         let (meta, body) = (vec![number as u8], noise(number as u64, size));
         store.put("a.zip", &meta, bytes(&body)).expect("put");
         assert!(at_hand(&store, "a.zip") == Some((meta, body)), "put {number}, of {size} bytes");

@@ -236,6 +236,8 @@ impl SledStore {
         let before = self.database.entries.insert(key.as_bytes(), record.encode())?;
         match body {
             Kept::Held(stored) => self.recent.note(key, stored),
+            // Whoever asks first takes it into memory whole.
+            Kept::Opened(reader) if reader.size <= RECENT_LIMIT as u64 => self.recent.forget(key),
             Kept::Opened(reader) => self.recent.note_opened(key, record.meta.clone(), reader.clone()),
         }
         Ok(before.and_then(|value| blob_of(&value)).filter(|before| Some(*before) != record.blob()))
