@@ -121,7 +121,8 @@ impl Desk {
                 }
                 response
             }
-            Ok(Led::Elsewhere(route)) => self.led(route, query, asked, body, turn, &mut line).await,
+            // On the heap: else every request would move the room that these need.
+            Ok(Led::Elsewhere(route)) => Box::pin(self.led(route, query, asked, body, turn, &mut line)).await,
             Err(refusal) => {
                 line.refused(&refusal);
                 respond::not_followed(&refusal, asked)

@@ -211,7 +211,25 @@ impl Cached {
     ) -> Result<(Arc<Kept>, Freshness)> {
         let inner = &self.inner;
         let now = inner.clock.now();
-        let kept = match inner.hot(key, now).or_else(|| inner.at_hand(key)) {
+        match inner.hot(key, now).or_else(|| inner.at_hand(key)) {
+            Some(kept) if inner.standing(&kept, now) == Standing::Fresh => Ok((kept, Freshness::Fresh)),
+            // On the heap: else every answer would move the room that these need.
+            hot => Box::pin(self.found_out(hot, key, module, question, reach)).await,
+        }
+    }
+
+    /// What is not in memory, or not fresh.
+    async fn found_out(
+        &self,
+        hot: Option<Arc<Kept>>,
+        key: &str,
+        module: &ModulePath,
+        question: &Question,
+        reach: Reach,
+    ) -> Result<(Arc<Kept>, Freshness)> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let kept = match hot {
             Some(kept) => Some(kept),
             None => self.looks.join(key, || inner.clone().look(key.to_owned())).await?,
         };

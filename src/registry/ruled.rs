@@ -78,9 +78,9 @@ impl Registry {
     /// Asks the members until one is not absent; what the rules do not let pass is refused, and left out of lists.
     pub async fn answer(&self, module: &ModulePath, question: &Question, reach: Reach) -> Result<Answer> {
         let Some(gate) = self.gate(module, reach) else { return self.unruled(module, question, reach).await };
-        let rule = gate.before(question).await?;
+        let rule = Box::pin(gate.before(question)).await?;
         let answer = self.unruled(module, question, reach).await?;
-        gate.after(question, Answer { rule, ..answer }).await
+        Box::pin(gate.after(question, Answer { rule, ..answer })).await
     }
 
     /// What a query stands for and what is wrong with it, whatever the mode would say.
