@@ -10,6 +10,7 @@ pub mod forge;
 pub mod load;
 pub mod nginx;
 pub mod process;
+pub mod rule;
 pub mod wire;
 
 use std::cell::RefCell;

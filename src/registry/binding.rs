@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
@@ -39,13 +40,25 @@ pub struct Book {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     /// What the store holds, for the modules that are asked for most; `None` is known as well.
-    known: Cache<String, Option<Arc<Binding>>>,
+    known: Cache<String, Option<Arc<Binding>>, Weight>,
     /// Reading and writing the binding of one module take turns.
     turns: [Mutex<()>; TURNS],
 }
 
 const KNOWN: usize = 10_000;
+/// That there is no binding is known too, and of such paths clients may name as many as they like.
+const KNOWN_BYTES: u64 = 4 << 20;
 const TURNS: usize = 16;
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<String, Option<Arc<Binding>>> for Weight {
+    fn weight(&self, key: &String, binding: &Option<Arc<Binding>>) -> u64 {
+        let names = binding.iter().flat_map(|binding| binding.upstream.iter().chain(&binding.above));
+        (key.len() + names.map(|name| name.len() + size_of::<String>()).sum::<usize>()) as u64 + 128
+    }
+}
 
 impl Binding {
     /// The upstream's name, without what tells its addresses apart.
@@ -56,7 +69,7 @@ impl Binding {
 
 impl Book {
     pub fn new(registry: impl Into<String>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Arc<Book> {
-        let (registry, known) = (registry.into(), Cache::new(KNOWN));
+        let (registry, known) = (registry.into(), Cache::with_weighter(KNOWN, KNOWN_BYTES, Weight));
         Arc::new(Book { registry, store, clock, known, turns: Default::default() })
     }
 

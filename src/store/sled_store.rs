@@ -61,7 +61,7 @@ impl Default for Options {
         Options {
             spill: 8 << 20,
             cache: 32 << 20,
-            page_cache: 64 << 20,
+            page_cache: 16 << 20,
             keep_free: 64 << 20,
             wait: Duration::ZERO,
             on_wait: None,
