@@ -253,7 +253,8 @@ impl Error {
     /// What it takes of memory, roughly; of its sources only that they are there.
     pub fn weight(&self) -> u64 {
         let Parts { subject, what, remedy, right, said, .. } = &*self.0;
-        let texts = subject.iter().chain([what]).chain(remedy).chain(right).chain(said.iter().map(|said| &said.upstream));
+        let texts =
+            subject.iter().chain([what]).chain(remedy).chain(right).chain(said.iter().map(|said| &said.upstream));
         (size_of::<Parts>() + texts.map(String::len).sum::<usize>()) as u64
     }
 

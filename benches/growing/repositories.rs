@@ -47,11 +47,7 @@ fn one(number: usize, server: &GitServer) {
     let (first, asked) = (all(&modvet, number), server.counts().requests());
     let grown = resident(modvet.id()).saturating_sub(before);
     println!("time   {number}: all lists for the first time: {first:.2?}, {asked} requests to git");
-    println!(
-        "memory {number}: {:.1} MB more, {} KiB for each",
-        megabytes(grown),
-        grown / 1024 / number as u64
-    );
+    println!("memory {number}: {:.1} MB more, {} KiB for each", megabytes(grown), grown / 1024 / number as u64);
     std::thread::sleep(Duration::from_secs(1));
     let (again, expired) = (all(&modvet, number), server.counts().requests() - asked);
     println!("time   {number}: all lists once they have expired: {again:.2?}, {expired} requests to git");

@@ -1,6 +1,6 @@
 //! What nobody has: clients may ask for as many of it as they like, and memory stays.
 
-use super::{home, megabytes, resident, filled};
+use super::{filled, home, megabytes, resident};
 use crate::measured::rule::Rule;
 use crate::measured::wire::Wire;
 use crate::support::modvet::Modvet;

@@ -9,6 +9,7 @@ pub mod deep;
 pub mod forge;
 pub mod load;
 pub mod nginx;
+pub mod peer;
 pub mod process;
 pub mod rule;
 pub mod wire;

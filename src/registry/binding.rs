@@ -14,7 +14,7 @@ use super::cached::blocking;
 use super::shelf::name_in;
 use crate::error::Result;
 use crate::ports::{Body, Clock, Store};
-use crate::spec::path::ModulePath;
+use crate::spec::path::{ModulePath, escape};
 
 /// Who answered for a module path first, and who might have.
 ///
@@ -132,17 +132,24 @@ impl Book {
         .await
     }
 
-    /// Modules and their bindings as written down, in the order of the escaped paths.
-    pub(super) async fn all(self: &Arc<Self>) -> Result<Vec<(ModulePath, Binding)>> {
+    /// Modules and their bindings as written down, in the order of the escaped paths: so many at most from the one behind
+    /// `after`, and not those that somebody took away.
+    pub(super) async fn some(
+        self: &Arc<Self>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(ModulePath, Binding)>> {
         let book = self.clone();
+        let after = after.map(|after| format!("{}{}", book.prefix(), escape(after)));
         blocking(move || {
-            let (prefix, mut all) = (book.prefix(), Vec::new());
-            book.store.scan(&prefix, &mut |key, meta| {
-                let module = key.strip_prefix(&prefix).and_then(|escaped| ModulePath::unescape(escaped).ok());
-                all.extend(module.zip(serde_json::from_slice(meta).ok()));
-                true
+            let (prefix, mut some) = (book.prefix(), Vec::new());
+            book.store.scan_entries(&prefix, after.as_deref(), &mut |row| {
+                let module = row.key.strip_prefix(&prefix).and_then(|escaped| ModulePath::unescape(escaped).ok());
+                let binding = serde_json::from_slice(row.meta).ok();
+                some.extend(module.zip(binding).filter(|(_, binding): &(_, Binding)| binding.upstream.is_some()));
+                some.len() < limit
             })?;
-            Ok(all)
+            Ok(some)
         })
         .await
     }
@@ -181,5 +188,23 @@ impl Book {
     fn write(&self, module: &ModulePath, binding: &Binding) -> Result<()> {
         let meta = serde_json::to_vec(binding).expect("times and strings always serialize");
         self.store.put(&self.key(module), &meta, Body::Bytes(Bytes::new())).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::doubles::{Drawer, Hands};
+
+    #[tokio::test]
+    async fn what_is_known_of_paths_that_nobody_has_stays_within_its_bytes() {
+        let book = Book::new("default", Drawer::new(), Hands::new());
+        let long = "x".repeat(2000);
+        for number in 0..5_000 {
+            let module = ModulePath::parse(&format!("example.com/{long}/{number}")).expect("a path");
+            assert!(book.find(&module).await.expect("a drawer").is_none());
+        }
+        assert!(book.known.weight() <= KNOWN_BYTES, "{}", book.known.weight());
+        assert!(book.known.len() > 500, "{}", book.known.len());
     }
 }

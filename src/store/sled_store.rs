@@ -79,7 +79,7 @@ pub struct SledStore {
     pub(super) recent: Recent,
     /// Held while the tables are copied.
     pub(super) compacting: Mutex<()>,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     pub(super) keep_free: u64,
 }
 
