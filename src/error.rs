@@ -250,6 +250,14 @@ impl Error {
         matches!(self.0.kind, Kind::NotFound | Kind::Gone)
     }
 
+    /// What it takes of memory, roughly; of its sources only that they are there.
+    pub fn weight(&self) -> u64 {
+        let Parts { subject, what, remedy, right, said, .. } = &*self.0;
+        let texts =
+            subject.iter().chain([what]).chain(remedy).chain(right).chain(said.iter().map(|said| &said.upstream));
+        (size_of::<Parts>() + texts.map(String::len).sum::<usize>()) as u64
+    }
+
     /// What is the matter with its sources, joined by `: `.
     pub fn chain(&self) -> String {
         let mut text = self.0.what.clone();

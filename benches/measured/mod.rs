@@ -10,7 +10,9 @@ pub mod deep;
 pub mod forge;
 pub mod load;
 pub mod nginx;
+pub mod peer;
 pub mod process;
+pub mod rule;
 pub mod swarm;
 pub mod wire;
 

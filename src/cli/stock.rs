@@ -101,8 +101,7 @@ fn kept(folders: &Folders, shelf: &str) -> Option<Arc<dyn Repositories>> {
 }
 
 async fn is_bound(counter: &Counter, module: &ModulePath) -> Result<bool> {
-    let bindings = counter.registry.bindings().await?;
-    Ok(bindings.iter().any(|bound| bound.module == module.as_str()))
+    Ok(counter.registry.binding(module).await?.is_some())
 }
 
 /// The git repositories of one shelf.

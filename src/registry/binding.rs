@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ use super::cached::blocking;
 use super::shelf::name_in;
 use crate::error::Result;
 use crate::ports::{Body, Clock, Store};
-use crate::spec::path::ModulePath;
+use crate::spec::path::{ModulePath, escape};
 
 /// Who answered for a module path first, and who might have.
 ///
@@ -39,13 +40,25 @@ pub struct Book {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     /// What the store holds, for the modules that are asked for most; `None` is known as well.
-    known: Cache<String, Option<Arc<Binding>>>,
+    known: Cache<String, Option<Arc<Binding>>, Weight>,
     /// Reading and writing the binding of one module take turns.
     turns: [Mutex<()>; TURNS],
 }
 
 const KNOWN: usize = 10_000;
+/// That there is no binding is known too, and of such paths clients may name as many as they like.
+const KNOWN_BYTES: u64 = 4 << 20;
 const TURNS: usize = 16;
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<String, Option<Arc<Binding>>> for Weight {
+    fn weight(&self, key: &String, binding: &Option<Arc<Binding>>) -> u64 {
+        let names = binding.iter().flat_map(|binding| binding.upstream.iter().chain(&binding.above));
+        (key.len() + names.map(|name| name.len() + size_of::<String>()).sum::<usize>()) as u64 + 128
+    }
+}
 
 impl Binding {
     /// The upstream's name, without what tells its addresses apart.
@@ -56,7 +69,7 @@ impl Binding {
 
 impl Book {
     pub fn new(registry: impl Into<String>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Arc<Book> {
-        let (registry, known) = (registry.into(), Cache::new(KNOWN));
+        let (registry, known) = (registry.into(), Cache::with_weighter(KNOWN, KNOWN_BYTES, Weight));
         Arc::new(Book { registry, store, clock, known, turns: Default::default() })
     }
 
@@ -119,17 +132,24 @@ impl Book {
         .await
     }
 
-    /// Modules and their bindings as written down, in the order of the escaped paths.
-    pub(super) async fn all(self: &Arc<Self>) -> Result<Vec<(ModulePath, Binding)>> {
+    /// Modules and their bindings as written down, in the order of the escaped paths: so many at most from the one behind
+    /// `after`, and not those that somebody took away.
+    pub(super) async fn some(
+        self: &Arc<Self>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(ModulePath, Binding)>> {
         let book = self.clone();
+        let after = after.map(|after| format!("{}{}", book.prefix(), escape(after)));
         blocking(move || {
-            let (prefix, mut all) = (book.prefix(), Vec::new());
-            book.store.scan(&prefix, &mut |key, meta| {
-                let module = key.strip_prefix(&prefix).and_then(|escaped| ModulePath::unescape(escaped).ok());
-                all.extend(module.zip(serde_json::from_slice(meta).ok()));
-                true
+            let (prefix, mut some) = (book.prefix(), Vec::new());
+            book.store.scan_entries(&prefix, after.as_deref(), &mut |row| {
+                let module = row.key.strip_prefix(&prefix).and_then(|escaped| ModulePath::unescape(escaped).ok());
+                let binding = serde_json::from_slice(row.meta).ok();
+                some.extend(module.zip(binding).filter(|(_, binding): &(_, Binding)| binding.upstream.is_some()));
+                some.len() < limit
             })?;
-            Ok(all)
+            Ok(some)
         })
         .await
     }
@@ -168,5 +188,23 @@ impl Book {
     fn write(&self, module: &ModulePath, binding: &Binding) -> Result<()> {
         let meta = serde_json::to_vec(binding).expect("times and strings always serialize");
         self.store.put(&self.key(module), &meta, Body::Bytes(Bytes::new())).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::doubles::{Drawer, Hands};
+
+    #[tokio::test]
+    async fn what_is_known_of_paths_that_nobody_has_stays_within_its_bytes() {
+        let book = Book::new("default", Drawer::new(), Hands::new());
+        let long = "x".repeat(2000);
+        for number in 0..5_000 {
+            let module = ModulePath::parse(&format!("example.com/{long}/{number}")).expect("a path");
+            assert!(book.find(&module).await.expect("a drawer").is_none());
+        }
+        assert!(book.known.weight() <= KNOWN_BYTES, "{}", book.known.weight());
+        assert!(book.known.len() > 500, "{}", book.known.len());
     }
 }

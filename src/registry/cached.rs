@@ -30,7 +30,9 @@ use crate::spec::version::Version;
 /// An entry taken out of the store by another process is still answered from memory for this long.
 const HOT: Duration = Duration::from_secs(10);
 const HOT_BYTES: u64 = 8 << 20;
+/// What the upstream did not have: clients may ask for as much of it as they like, under names of 4 KiB.
 const REMEMBERED: usize = 10_000;
+const REMEMBERED_BYTES: u64 = 4 << 20;
 /// How long uses wait in memory to be written down.
 const UNWRITTEN: Duration = Duration::from_secs(10);
 /// Versions whose files are written at the same time without waiting for each other, roughly.
@@ -72,7 +74,7 @@ pub(super) struct Inner {
     pub on_change: OnChange,
     pub hot: Cache<String, (Arc<Kept>, DateTime<Utc>), Weight>,
     /// Absences, and failures where something is kept.
-    pub refusals: Cache<String, (Error, DateTime<Utc>)>,
+    pub refusals: Cache<String, (Error, DateTime<Utc>), Weight>,
     /// Grows with every entry that was taken away: what was read before must not come back into memory.
     pub removals: AtomicU64,
     /// When a request last waited for the upstream as long as it would.
@@ -94,6 +96,12 @@ impl Weighter<String, (Arc<Kept>, DateTime<Utc>)> for Weight {
     }
 }
 
+impl Weighter<String, (Error, DateTime<Utc>)> for Weight {
+    fn weight(&self, key: &String, (error, _): &(Error, DateTime<Utc>)) -> u64 {
+        key.len() as u64 + error.weight() + 128
+    }
+}
+
 impl Cached {
     pub fn new(
         shelf: Shelf,
@@ -111,7 +119,7 @@ impl Cached {
             named: Named::Asked,
             on_change: OnChange::Keep,
             hot: Cache::with_weighter(4096, HOT_BYTES, Weight),
-            refusals: Cache::new(REMEMBERED),
+            refusals: Cache::with_weighter(REMEMBERED, REMEMBERED_BYTES, Weight),
             removals: AtomicU64::new(0),
             hung_at: Mutex::new(None),
             turns: [const { Mutex::new(()) }; TURNS],

@@ -185,9 +185,15 @@ impl Registry {
     }
 
     /// The modules that are bound to an upstream, also where the binding has lapsed.
+    #[cfg(test)]
     pub async fn bindings(&self) -> Result<Vec<Bound>> {
+        self.bindings_after(None, usize::MAX).await
+    }
+
+    /// So many of them at most, in the order of their escaped paths, from the one behind `after`.
+    pub async fn bindings_after(&self, after: Option<&str>, limit: usize) -> Result<Vec<Bound>> {
         let bound = |(module, binding): (ModulePath, Binding)| self.bound(&module, &binding);
-        Ok(self.book.all().await?.into_iter().filter_map(bound).collect())
+        Ok(self.book.some(after, limit).await?.into_iter().filter_map(bound).collect())
     }
 
     /// The upstream that a module is bound to.

@@ -12,7 +12,7 @@ use super::failure::{self, During};
 use super::sled_store::SledStore;
 use super::tables::{Tables, Unopened, What};
 use crate::error::{Error, Result};
-use crate::ports::{Compaction, Progress, ProgressFn};
+use crate::ports::{Compaction, Progress, ProgressFn, Usage};
 
 /// After so many copied bytes sled is helped to evict: a page of pieces.
 const BYTES_PER_PAGE: u64 = 256 << 10;
@@ -54,18 +54,20 @@ impl SledStore {
         if let Err(error) = old.close().and_then(|folder| current.places.discard(&folder).during("remove old tables")) {
             tracing::warn!(%error, "the tables from before a compaction stay on the disk");
         }
-        Ok(Compaction { before: usage.tables, after: self.database.disk()?, paused })
+        let after = self.database.disk()?;
+        self.remember_counted(&Usage { tables: after, ..usage });
+        Ok(Compaction { before: usage.tables, after, paused })
     }
 
     /// Compacts tables of more than `floor` bytes if that gives back a third of them or more.
     pub(super) fn compact_if_it_pays(&self, floor: u64) {
         let (started, mut told) = (Instant::now(), 0);
         let compacted = self.database.disk().and_then(|disk| {
-            let usage = match disk > floor {
-                true => self.count()?,
-                false => return Ok(None),
-            };
-            if usage.reclaimable() <= usage.tables / 3 {
+            if disk <= floor || self.counted_lately()?.is_some_and(|usage| !pays(&usage)) {
+                return Ok(None);
+            }
+            let usage = self.count()?;
+            if !pays(&usage) {
                 return Ok(None);
             }
             let (tables, live) = (usage.tables, usage.live_in_tables);
@@ -230,6 +232,11 @@ impl Drop for Copy<'_> {
             tracing::warn!(%error, "tables half copied stay on the disk until the next start");
         }
     }
+}
+
+/// Whether a compaction gives back so much that a start may wait for it.
+fn pays(usage: &Usage) -> bool {
+    usage.reclaimable() > usage.tables / 3
 }
 
 fn set(tables: &Tables, what: What, key: &[u8], value: Option<sled::IVec>) -> Result<()> {

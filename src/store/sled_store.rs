@@ -65,7 +65,7 @@ impl Default for Options {
             spill: 8 << 20,
             cache: 32 << 20,
             frames: 24 << 20,
-            page_cache: 64 << 20,
+            page_cache: 16 << 20,
             keep_free: 64 << 20,
             wait: Duration::ZERO,
             on_wait: None,
@@ -83,7 +83,7 @@ pub struct SledStore {
     pub(super) recent: Recent,
     /// Held while the tables are copied.
     pub(super) compacting: Mutex<()>,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     pub(super) keep_free: u64,
 }
 

@@ -24,6 +24,9 @@ const FOUND: Duration = Duration::from_secs(600);
 const ABSENT: Duration = Duration::from_secs(60);
 /// How long a failure is told to those who ask for the same; it must not be asked again for each of them.
 const FAILED: Duration = Duration::from_secs(5);
+/// A page with more than this in its tags is asked for again each time: thousands of pages are kept, and whoever has a host
+/// says what stands in them.
+const HEAVY: usize = 64 << 10;
 /// How much of a page is looked at, in bytes: tags stand in its head.
 const PAGE: usize = 4 << 20;
 
@@ -42,6 +45,17 @@ struct Page {
     imports: Vec<Import>,
     /// Why there are no tags, if the page was not read to its end.
     defect: Option<String>,
+}
+
+impl Page {
+    /// Bytes of what it said.
+    fn weight(&self) -> usize {
+        let of = |import: &Import| {
+            let Import { prefix, vcs, root, subdir } = import;
+            size_of::<Import>() + prefix.len() + vcs.len() + root.len() + subdir.len()
+        };
+        self.imports.iter().map(of).sum::<usize>() + self.defect.as_ref().map_or(0, String::len)
+    }
 }
 
 impl Discover {
@@ -164,6 +178,7 @@ impl Discover {
 
     async fn page(&self, path: &str) -> Result<Arc<Page>> {
         let validity = |answer: &Result<Arc<Page>>| match answer {
+            Ok(page) if page.weight() > HEAVY => Duration::ZERO,
             Ok(page) if page.imports.is_empty() => ABSENT,
             Ok(_) => FOUND,
             Err(_) => FAILED,

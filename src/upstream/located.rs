@@ -16,6 +16,9 @@ use crate::spec::path::ModulePath;
 /// So long a host that failed is left alone where it is known what it said.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// So many hosts and modules are remembered before all are forgotten: clients may name as many as they like.
+const REMEMBERED: usize = 10_000;
+
 /// Whether the repository at an address has a mirror.
 pub type HasMirror = dyn Fn(&str) -> bool + Send + Sync;
 
@@ -60,7 +63,7 @@ impl Located {
                 Ok(location)
             }
             Err(error) if matches!(error.kind(), Kind::BadGateway | Kind::Unavailable) => {
-                lock(&self.failed).insert(host, self.clock.now());
+                self.note_failure(host);
                 self.kept(module).await?.ok_or(error)
             }
             Err(error) => Err(error),
@@ -88,8 +91,23 @@ impl Located {
             Ok(())
         })
         .await?;
-        lock(&self.written).insert(row);
+        let mut written = lock(&self.written);
+        // What is forgotten is compared with the store once more.
+        if written.len() >= REMEMBERED {
+            written.clear();
+        }
+        written.insert(row);
         Ok(())
+    }
+
+    fn note_failure(&self, host: String) {
+        let now = self.clock.now();
+        let mut failed = lock(&self.failed);
+        if failed.len() >= REMEMBERED {
+            // Whoever is forgotten is asked once more.
+            failed.clear();
+        }
+        failed.insert(host, now);
     }
 
     /// What is written down of a module, or of a repository whose folder it may be.

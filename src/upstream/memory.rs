@@ -46,6 +46,10 @@ impl<T: Clone> Memory<T> {
         }
         let answer = ask.await;
         let validity = TimeDelta::from_std(validity(&answer)).unwrap_or(TimeDelta::MAX);
+        if validity.is_zero() {
+            *kept = None;
+            return answer;
+        }
         let until = self.clock.now().checked_add_signed(validity).unwrap_or(DateTime::<Utc>::MAX_UTC);
         *kept = Some((until, answer.clone()));
         answer

@@ -18,15 +18,11 @@ struct Bindings {
     next: Option<String>,
 }
 
-/// In the order of the modules, from the one behind `after`.
+/// In the order of the escaped module paths, from the one behind `after`: no more is read than stands on the page.
 pub async fn list(call: Call) -> Result<Reply> {
     let counter = call.counter()?;
-    let mut bindings = counter.registry.bindings().await?;
-    bindings.sort_by(|one, other| one.module.cmp(&other.module));
-    if let Some(after) = call.text("after") {
-        bindings.retain(|bound| bound.module.as_str() > after);
-    }
     let limit = usize::try_from(call.number("limit").unwrap_or(PAGE)).unwrap_or(usize::MAX).max(1);
+    let mut bindings = counter.registry.bindings_after(call.text("after"), limit.saturating_add(1)).await?;
     let is_more = bindings.len() > limit;
     bindings.truncate(limit);
     let next = bindings.last().filter(|_| is_more).map(|bound| bound.module.clone());

@@ -397,3 +397,24 @@ async fn each_registry_has_its_own_bindings() {
         (vec![("corp".to_owned(), true)], vec![("public".to_owned(), true)])
     });
 }
+
+#[tokio::test]
+async fn bindings_are_told_page_by_page_and_each_once() {
+    let shop = Shop::new();
+    let registry = shop.both();
+    let paths = ["example.com/Upper", "example.com/a", "example.com/a/b", "example.com/b", "example.com/gone"];
+    for path in paths {
+        shop.corp.teach(path, "@v/list", Reply::List(vec![version("v1.0.0")]));
+        registry.answer(&module(path), &Question::List, Reach::Upstream).await.expect("a list");
+    }
+    assert!(registry.unbind(&module("example.com/gone")).await.expect("a store"));
+    let (mut told, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = registry.bindings_after(after.as_deref(), 2).await.expect("a page");
+        assert!(page.len() <= 2, "{page:?}");
+        let Some(last) = page.last() else { break };
+        after = Some(last.module.clone());
+        told.extend(page.into_iter().map(|bound| bound.module));
+    }
+    assert_eq!(told, paths[..4]);
+}

@@ -149,3 +149,18 @@ async fn a_source_that_panics_costs_its_own_question_only() {
     bench.list(&["v1.0.0"]);
     bench.ask(Question::List).await.expect("list");
 }
+
+/// They were counted and not weighed: 10,000 long paths were 80 MB for each upstream.
+#[tokio::test]
+async fn what_the_upstream_does_not_have_is_remembered_within_its_bytes() {
+    let bench = bench();
+    let long = "x".repeat(2000);
+    for number in 0..3_000 {
+        let absent = module(&format!("example.com/{long}/{number}"));
+        let error = bench.cached.ask(&absent, &Question::List, Reach::Upstream).await.expect_err("absent");
+        assert_eq!(error.kind(), Kind::NotFound);
+    }
+    let refusals = &bench.cached.inner.refusals;
+    assert!(refusals.weight() <= 4 << 20, "{}", refusals.weight());
+    assert!(refusals.len() > 300, "the latest are remembered: {}", refusals.len());
+}

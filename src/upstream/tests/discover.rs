@@ -278,3 +278,15 @@ async fn replaced_addresses_count_for_pages_and_suffixes() {
     let found = discover.locate(&module("private.go.test/team/m.git")).await.expect("nothing to ask");
     assert_eq!(found.url, "https://private.go.test/team/m", "as written: git replaces it");
 }
+
+/// Thousands of pages are kept: whoever has a host says how much stands in one.
+#[tokio::test]
+async fn a_page_with_very_many_tags_is_read_and_not_kept() {
+    let mut tags = vec!["heavy.go.test/m git https://git.go.test/m"];
+    tags.extend(["heavy.go.test/other git https://git.go.test/other"; 1000]);
+    let world = world(move |_| page(&tags)).await;
+    for _ in 0..2 {
+        world.locate("heavy.go.test/m").await;
+    }
+    assert_eq!(world.asked(), ["heavy.go.test/m?go-get=1", "heavy.go.test/m?go-get=1"]);
+}

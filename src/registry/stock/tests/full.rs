@@ -108,3 +108,18 @@ fn verify_leaves_what_came_in_the_place_of_the_damaged_one() {
     assert_eq!(house.stock().verify(None, &mut quiet).expect("a look").damaged, 0);
     assert_eq!(house.leaky.drawer.keys(), [key]);
 }
+
+#[test]
+fn repositories_are_not_measured_every_minute_where_nothing_is_limited() {
+    let house = House::new();
+    let measured = || house.memory.measured.load(Ordering::SeqCst);
+    let stock = house.stock();
+    stock.look().expect("counted");
+    let once = measured();
+    assert!(once > 0, "all is counted once");
+    (0..10).for_each(|_| stock.look().expect("nothing to do"));
+    assert_eq!(measured(), once);
+    stock.limit(Limits { max_size: Some(1000 * MIB), ..Limits::default() });
+    stock.look().expect("within the limit");
+    assert!(measured() > once, "a limit is about repositories too");
+}

@@ -1,6 +1,6 @@
 //! The doubles: a store that gives nothing back until it is compacted, and a house that keeps things in it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -145,6 +145,8 @@ impl Store for Leaky {
 pub struct Memory {
     pub forgotten: Mutex<Vec<String>>,
     pub repositories: Mutex<Vec<Repository>>,
+    /// How often they were measured.
+    pub measured: AtomicUsize,
     pub in_use: Mutex<Option<String>>,
 }
 
@@ -157,6 +159,7 @@ impl InMemory for Memory {
 
 impl Repositories for Memory {
     fn usage(&self) -> Result<Vec<Repository>> {
+        self.measured.fetch_add(1, Ordering::SeqCst);
         Ok(self.repositories.lock().expect("lock").clone())
     }
     fn remove(&self, name: &str) -> Result<bool> {
