@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -231,6 +233,26 @@ fn who_does_not_know_the_secret_renews_nothing() {
     let unguarded = Modvet::over_git(&world.server.url(), "rewrite");
     let answered = hook(&unguarded, ROOT, &[("x-hub-signature-256", &right)], "{}");
     assert_eq!(answered.status, 401, "no secret is configured: {}", answered.text());
+}
+
+#[test]
+fn hooks_that_come_to_no_end_take_the_places_of_hooks_alone() {
+    let world = world("list_validity = '1h'");
+    let modvet = &world.modvet;
+    let head = format!(
+        "POST /api/v1/refresh/{ROOT} HTTP/1.1\r\nHost: modvet.test\r\nX-Gitlab-Token: guessed\r\n\
+         Content-Length: 9\r\n\r\n"
+    );
+    let begin = || {
+        let mut stream = TcpStream::connect(modvet.address()).expect("it listens");
+        stream.write_all(head.as_bytes()).expect("it reads");
+        stream
+    };
+    let slow: Vec<TcpStream> = (0..CLIENTS).map(|_| begin()).collect();
+    wait("all places are taken", || hook(modvet, ROOT, &[("x-gitlab-token", "guessed")], "").status == 503);
+    assert_eq!(list(modvet, ROOT).text(), "v1.0.0\n");
+    drop(slow);
+    wait("places are free", || hook(modvet, ROOT, &[("x-gitlab-token", SECRET)], "").status == 200);
 }
 
 #[test]

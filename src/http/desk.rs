@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hyper::header::VIA;
 use hyper::{HeaderMap, Method, Response, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::admin::Secrets;
 use super::admission::{self, Admission, Need, refuse_foreign, refuse_foreign_form};
@@ -48,6 +48,8 @@ pub struct Desk {
     known: Known,
     metrics: Metrics,
     admission: Arc<Admission>,
+    /// Places of hooks that are being read.
+    hooks: Semaphore,
     proxies: TrustedProxies,
     /// What was begun on pages.
     syncs: Arc<Syncs>,
@@ -68,6 +70,7 @@ impl Desk {
             known: Known::default(),
             metrics: Metrics::new(None),
             admission: Arc::new(Admission::new(exposure, Secrets::default())),
+            hooks: Semaphore::new(hook::AT_A_TIME),
             proxies: TrustedProxies::default(),
             syncs: Arc::default(),
             certificates: None,
@@ -220,7 +223,9 @@ impl Desk {
         let site = self.site().await?;
         if row.access == Access::AdminOrForge && asked.peer == Peer::Network && hook::is_sent(&asked.headers) {
             let secret = self.admission.hook_secret().ok_or_else(hook::unknown)?;
+            let place = self.hooks.try_acquire().map_err(|_| busy())?;
             let guest = secret.admit(&asked.headers, body).await?;
+            drop(place);
             line.guest.clone_from(&guest.name);
             if !hook::is_about_refs(&asked.headers) {
                 return Ok(Reply::Done);

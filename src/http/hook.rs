@@ -15,6 +15,10 @@ use crate::error::Error;
 /// The most that a hook's body may have, in bytes: what the largest forge sends. It is never held in memory.
 const LIMIT: usize = 25 << 20;
 
+/// So many hooks are read at a time. Whoever reaches the port may send one, and only its end shows whether they may:
+/// slow ones must not take the places of all who want files.
+pub const AT_A_TIME: usize = 64;
+
 /// Where HMAC-SHA256 of the body stands in hexadecimal digits, and what comes before them.
 const SIGNATURES: [(&str, &str); 5] = [
     ("x-hub-signature-256", "sha256="),
