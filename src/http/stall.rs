@@ -98,6 +98,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 mod tests {
     use std::io::IoSlice;
 
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[test]
@@ -111,5 +113,24 @@ mod tests {
         assert_eq!(joined(&large, &mut whole), None);
         assert_eq!(joined(&[IoSlice::new(&head)], &mut whole), None, "one piece is one piece");
         assert_eq!(joined(&[], &mut whole), None);
+    }
+
+    #[tokio::test]
+    async fn of_what_is_taken_in_part_the_rest_follows() {
+        let (near, mut far) = tokio::io::duplex(7);
+        let whole: Vec<u8> = (0..100).collect();
+        let mut left = whole.clone();
+        let sending = async move {
+            let mut stream = Impatient::new(near, Duration::from_secs(60));
+            while !left.is_empty() {
+                let (head, body) = left.split_at(left.len() / 2);
+                let taken = stream.write_vectored(&[IoSlice::new(head), IoSlice::new(body)]).await.expect("taken");
+                left.drain(..taken);
+            }
+        };
+        let mut came = Vec::new();
+        let ((), read) = tokio::join!(sending, far.read_to_end(&mut came));
+        read.expect("the other side ends");
+        assert_eq!(came, whole);
     }
 }
