@@ -228,7 +228,7 @@ const EXAMPLES: &[Example] = &[
     Example("POST /api/v1/refresh/{module}", "/api/v1/refresh/example.test/m?registry=ci", "", 200),
     Example("POST /api/v1/refresh/{module}", "/api/v1/refresh/example.test/unknown", "", 404),
     Example("POST /api/v1/refresh/{module}", "/api/v1/refresh/example.test/m?registry=none", "", 404),
-    Example("POST /api/v1/refresh/{module}", "/api/v1/refresh/nonsense", "", 410),
+    Example("POST /api/v1/refresh/{module}", "/api/v1/refresh/nonsense", "", 400),
     Example("GET /api/v1/registries/{registry}/bindings", "/api/v1/registries/default/bindings", "", 200),
     Example("GET /api/v1/registries/{registry}/bindings", "/api/v1/registries/none/bindings", "", 404),
     Example(
