@@ -2,6 +2,7 @@
 //! it goes out. Rules: docs/ledger.md.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Question;
 use super::cached::{Cached, Inner, blocking};
@@ -14,11 +15,14 @@ use super::walk::{Answer, Life, Registry, said};
 use crate::access::Ledger;
 use crate::access::ledger::{Content, Held, OnOther, Ruling};
 use crate::error::{Error, Result};
-use crate::ports::ReleasedFile;
+use crate::ports::{ReleasedFile, Via};
 use crate::spec::dirhash::go_mod_h1;
 use crate::spec::path::ModulePath;
 use crate::spec::query::Query;
 use crate::spec::version::Version;
+
+/// What came longer ago lasts: whoever it came for saw to that, or the store by itself.
+const JUST_NOW: Duration = Duration::from_secs(1);
 
 /// A file of a version that a member gave.
 struct Given<'a> {
@@ -106,11 +110,13 @@ impl Registry {
 }
 
 impl Cached {
-    /// Waits until a file that came just now lasts: what was answered once is not lost by a kill.
+    /// Waits until a file that came just now lasts: what was answered once is not lost by a kill. Whoever it came for
+    /// may have gone away, or waits for the same; and what a doubtful mirror gave is stale from the beginning.
     async fn settled(&self, entry: &Entry) -> Result<()> {
+        let is_doubtful = entry.via.as_ref().is_some_and(Via::is_doubtful);
         match entry.freshness {
-            Freshness::Fresh | Freshness::Stale => Ok(()),
-            Freshness::Absent | Freshness::Revalidated => {
+            Freshness::Fresh | Freshness::Stale if !is_doubtful && entry.age >= JUST_NOW => Ok(()),
+            _ => {
                 let store = self.inner.store.clone();
                 blocking(move || store.persist()).await
             }

@@ -71,6 +71,8 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         }
         let (land, landing) = watch::channel(None);
         running.insert(key.to_owned(), landing.clone());
+        // A runtime that is being shut down drops the task, and with it the guard, right here.
+        drop(running);
         let guard = Guard { running: self.running.clone(), key: key.to_owned() };
         let work = work();
         tokio::spawn(async move {
@@ -180,5 +182,20 @@ mod tests {
         let error = flights.join("key", || async { panic!("as the test wants it") }).await.expect_err("no answer");
         assert_eq!(error.kind(), crate::error::Kind::Internal);
         assert_eq!(flights.join("key", || async { Ok(1) }).await.expect("a new flight"), 1);
+    }
+
+    #[test]
+    fn a_flight_that_can_no_longer_start_holds_nobody_up() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let _within = handle.enter();
+            let flights = Flights::<usize>::default();
+            flights.start("key", || async { Ok(1) });
+            let _ = done.send(flights.running.lock().expect("lock").is_empty());
+        });
+        assert_eq!(is_done.recv_timeout(std::time::Duration::from_secs(60)), Ok(true), "the key is free");
     }
 }

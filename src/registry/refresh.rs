@@ -182,10 +182,15 @@ impl Round {
 
     /// Asks for one answer anew, and says why it could not be had, if so.
     async fn renew(&self, row: Row, is_own: bool) -> (bool, Option<Error>) {
-        let (inner, key) = (self.inner.clone(), row.key.clone());
+        let Row { key, module, question } = row;
+        let work = || self.inner.clone().renewed_anyway(key.clone(), module.clone(), question.clone());
         // One that began before the refs were heard may be about to write down what they were.
-        let work = || inner.renewed_anyway(row.key, row.module, row.question);
-        let error = match self.renewals.join_next(&key, work).await {
+        let mut renewed = self.renewals.join_next(&key, work).await;
+        // Somebody was faster, whom what had just been written down was fresh enough for: nobody was asked.
+        while matches!(renewed, Ok((_, Freshness::Fresh))) {
+            renewed = self.renewals.join_next(&key, work).await;
+        }
+        let error = match renewed {
             // A mirror took the upstream's place, or it failed while something is kept.
             Ok((_, Freshness::Stale)) => self.inner.refusal(&key, self.inner.clock.now()),
             Ok(_) => None,

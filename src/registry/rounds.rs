@@ -58,6 +58,8 @@ impl<T: Clone + Send + Sync + 'static> Rounds<T> {
             Some(running) => running.next = Some(round),
             None => {
                 all.insert(key.to_owned(), Running { next: None });
+                // A runtime that is being shut down drops the task right here, and what ends the round takes the lock.
+                drop(all);
                 begin(self.running.clone(), key.to_owned(), round);
             }
         }

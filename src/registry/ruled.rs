@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::definition::DEFAULT;
@@ -26,7 +27,7 @@ pub struct Gates {
     /// GOPRIVATE patterns: what they name is not from outside.
     private: String,
     /// The rules about the modules that are asked for most, with the number of the rules they are of.
-    relevant: Cache<String, (u64, Arc<Relevant>)>,
+    relevant: Cache<String, (u64, Arc<Relevant>), Weight>,
     /// Young versions whose upstreams said since when they have had them.
     said: Cache<String, ()>,
 }
@@ -40,14 +41,28 @@ pub(super) enum Purpose {
 }
 
 const KNOWN: usize = 10_000;
+/// Clients may name as many paths as they like, of 4 KiB each.
+const KNOWN_BYTES: u64 = 8 << 20;
+/// Of one module, beside its path, roughly.
+const EACH: u64 = 256;
 /// So many young versions of a list are looked at more closely, and so many versions are tried in the place of the
 /// latest.
 const CLOSELY: usize = 5;
 
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<String, (u64, Arc<Relevant>)> for Weight {
+    fn weight(&self, module: &String, _: &(u64, Arc<Relevant>)) -> u64 {
+        module.len() as u64 + EACH
+    }
+}
+
 impl Gates {
     /// `sights` is the registry's.
     pub fn new(rulebook: Arc<Rulebook>, sights: Arc<SightBook>, private: impl Into<String>) -> Gates {
-        Gates { rulebook, sights, private: private.into(), relevant: Cache::new(KNOWN), said: Cache::new(KNOWN) }
+        let relevant = Cache::with_weighter(KNOWN, KNOWN_BYTES, Weight);
+        Gates { rulebook, sights, private: private.into(), relevant, said: Cache::new(KNOWN) }
     }
 
     pub(super) fn rulebook(&self) -> &Rulebook {

@@ -65,13 +65,15 @@ impl Blobs {
         {
             return Ok(reader);
         }
-        let manifest = match self.spills(intake.size()) {
+        let size = intake.size();
+        let manifest = match self.spills(size) {
             true => self.write_file(&sha256, intake)?,
             false => self.write_pieces(&sha256, &intake)?,
         };
         if matches!((before, manifest), (Some(Manifest::Begun | Manifest::Pieces { .. }), Manifest::File { .. })) {
             self.pieces.remove(&sha256)?;
         }
+        self.reading.forget(&sha256, size);
         locked(&self.reading.checked).insert(sha256);
         let reader = self.open_sound(sha256, manifest, &pin)?;
         reader.ok_or_else(vanished)

@@ -45,6 +45,13 @@ impl Reading {
         let frames = Cache::with_weighter(items, capacity, Weight);
         Arc::new(Reading { checked: Checked::default(), buffers: Arc::default(), frames })
     }
+
+    /// Forgets what was read of a blob that is written anew: it may have been damaged.
+    pub(super) fn forget(&self, sha256: &Sha256, size: u64) {
+        for number in 0..size.div_ceil(FRAME) {
+            self.frames.remove(&(*sha256, number));
+        }
+    }
 }
 
 pub(super) struct Reader {
@@ -108,7 +115,10 @@ impl Reader {
             }
         }
         let frame = frame.freeze();
-        self.reading.frames.insert((self.sha256, number), frame.clone());
+        // What is in doubt is read anew by everybody.
+        if locked(&self.reading.checked).contains(&self.sha256) {
+            self.reading.frames.insert((self.sha256, number), frame.clone());
+        }
         Ok(Some(frame))
     }
 }

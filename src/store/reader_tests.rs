@@ -124,3 +124,20 @@ fn frames_in_memory_are_bounded() {
     let near: usize = (0..39).filter_map(|number| near(&blob, number << 17)).map(|near| near.len()).sum();
     assert!(near <= 1 << 20, "{near} bytes in memory");
 }
+
+/// A piece that sled reads without complaint may not be what was written.
+#[test]
+fn what_was_read_of_a_damaged_blob_is_not_given_once_it_was_put_again() {
+    let folder = tempfile::tempdir().expect("folder");
+    let store = open(folder.path());
+    let body = noise(1, SIZES[0]);
+    let blob = store.put("a.zip", b"meta", bytes(&body)).expect("put").blob;
+    let piece = [b"blob/", hex::encode(blob.sha256()).as_bytes(), b"/\0\0\0\x01"].concat();
+    store.database.pieces.insert(&piece, vec![0_u8; 32 << 10]).expect("written");
+    let came = blob.read_at(0, 100_000).expect("readable");
+    assert!(came[..] != body[..came.len()], "the damage is in memory");
+    drop((blob, came));
+    assert_eq!(store.verify("", &mut |_| true).expect("verified").damaged, ["a.zip"]);
+    let again = store.put("a.zip", b"meta", bytes(&body)).expect("put").blob;
+    assert!(read(&again) == body);
+}

@@ -26,7 +26,7 @@ const ABSENT: Duration = Duration::from_secs(60);
 const FAILED: Duration = Duration::from_secs(5);
 /// A page with more than this in its tags is asked for again each time: thousands of pages are kept, and whoever has a host
 /// says what stands in them.
-const HEAVY: usize = 64 << 10;
+const HEAVY: usize = 16 << 10;
 /// How much of a page is looked at, in bytes: tags stand in its head.
 const PAGE: usize = 4 << 20;
 

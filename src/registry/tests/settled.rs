@@ -61,3 +61,14 @@ async fn a_file_lasts_before_it_is_given_also_where_its_row_is_known_already() {
     world.clock.forward(60);
     assert_eq!(both(&world).await, [true, true], "no row is written");
 }
+
+#[tokio::test]
+async fn a_file_that_came_for_somebody_who_went_away_lasts_before_it_is_given_to_others() {
+    let world = World::new();
+    assert!(world.lasts_after(Question::Zip(version("v1.0.0"))).await);
+    let question = Question::Zip(version("v1.1.0"));
+    let source = &world.registry.members[0].source;
+    source.ask(&module(PATH), &question, Reach::Upstream).await.expect("a file");
+    assert!(world.store.is_unsettled.load(Ordering::SeqCst), "nobody has waited for it");
+    assert!(world.lasts_after(question).await);
+}
