@@ -15,6 +15,12 @@ const STRIDE: usize = 64 << 10;
 pub(super) const HEAD: u64 = 2;
 const TAIL: u64 = 4;
 
+/// How long a stream may be: whoever deflates makes what cannot be made shorter longer by less. Deflate can also say
+/// nothing at any length, which would be carried into each zip.
+fn longest(size: u64) -> u64 {
+    size.saturating_add(size / 8).saturating_add(1024 + HEAD + TAIL)
+}
+
 /// A deflated file that was inflated once: it is what it claims.
 #[derive(Debug, Clone)]
 pub struct Inflated(pub(super) Summary);
@@ -34,6 +40,7 @@ impl Default for Inflater {
 
 impl Inflater {
     /// Reads a zlib stream of so many inflated bytes to its end, its checksum included; what follows it is not looked at.
+    /// One that is far longer than what it holds is refused.
     pub fn inspect(&mut self, mut stream: impl Read, size: u64) -> io::Result<Inflated> {
         self.state.reset(true);
         let (mut sha256, mut crc) = (Sha256::new(), flate2::Crc::new());
@@ -52,7 +59,7 @@ impl Inflater {
             start += taken as usize;
             sha256.update(&self.output[..given as usize]);
             crc.update(&self.output[..given as usize]);
-            if self.state.total_out() > size {
+            if self.state.total_out() > size || self.state.total_in() > longest(size) {
                 return Err(damaged());
             }
             match status {
@@ -141,6 +148,16 @@ mod tests {
         let verified = verify(zip, &module, &version).expect("a go command takes it");
         assert_eq!((verified.files, &verified.h1), (4, &sums.h1));
         assert_eq!(plain.finish().expect("memory").1.h1, sums.h1);
+    }
+
+    #[test]
+    fn a_stream_that_says_nothing_at_great_length_is_refused() {
+        let mut inflater = Inflater::default();
+        for (blocks, is_taken) in [(0, true), (100, true), (1000, false)] {
+            // Stored blocks of no bytes, then the end of an empty file and its checksum.
+            let stream = [b"\x78\x9c".as_slice(), &b"\0\0\0\xff\xff".repeat(blocks), b"\x03\0\0\0\0\x01"].concat();
+            assert_eq!(inflater.inspect(&stream[..], 0).is_ok(), is_taken, "{blocks} blocks");
+        }
     }
 
     #[test]
