@@ -104,8 +104,10 @@ impl Folder {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
-                if name.starts_with(TEMPORARY) || (whole && !name.starts_with("pack-")) {
-                    let path = entry.path();
+                let path = entry.path();
+                // A kill came between a pack and its index: nobody finds what is in it.
+                let is_lost = whole && name.ends_with(".pack") && !path.with_extension("idx").exists();
+                if name.starts_with(TEMPORARY) || (whole && !name.starts_with("pack-")) || is_lost {
                     let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
                 }
             }

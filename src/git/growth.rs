@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use git2::{ErrorCode, ObjectType, Odb};
 
-use super::heads::Heads;
+use super::heads::{Heads, are_too_many};
 use super::history::{History, Tag};
 use super::objects::{TagHead, commit_head, tag_head};
 use crate::error::{Error, Result};
@@ -143,7 +143,7 @@ impl<'a> Growing<'a> {
     fn commits(&mut self) -> Result<Option<ObjectId>> {
         while let Some(&id) = self.ids.get(self.seconds.len()) {
             if let Some(head) = self.heads.commit(id) {
-                self.add(head.seconds, head.parents);
+                self.add(head.seconds, head.parents)?;
                 continue;
             }
             let object = match self.odb.read(oid(id)) {
@@ -152,18 +152,22 @@ impl<'a> Growing<'a> {
                 Err(cause) => return Err(unreadable(cause)),
             };
             let head = commit_head(object.data()).ok_or_else(|| malformed(id))?;
-            self.add(head.seconds, &head.parents);
+            self.add(head.seconds, &head.parents)?;
         }
         Ok(None)
     }
 
-    fn add(&mut self, seconds: i64, parents: &[ObjectId]) {
+    fn add(&mut self, seconds: i64, parents: &[ObjectId]) -> Result<()> {
         self.seconds.push(seconds);
         for &parent in parents {
             let number = self.number(parent);
             self.parents.push(number);
         }
         self.ends.push(self.parents.len() as u32);
+        match are_too_many(self.parents.len(), self.seconds.len()) {
+            true => Err(Error::bad_gateway("commits of a git history have too many parents")),
+            false => Ok(()),
+        }
     }
 
     fn parents_of(&self, index: u32) -> &[u32] {

@@ -26,6 +26,11 @@ pub struct Head<'a> {
     pub seconds: i64,
 }
 
+/// Whether somebody means to fill memory with them: a delta of a few bytes makes a commit of a hundred thousand parents.
+pub fn are_too_many(parents: usize, commits: usize) -> bool {
+    parents > (1 << 20) + 16 * commits
+}
+
 impl Heads {
     /// Only commits and tags are expected.
     pub fn add(&mut self, id: ObjectId, kind: ObjectType, content: &[u8]) -> Result<()> {
@@ -36,6 +41,9 @@ impl Heads {
                 self.seconds.push(head.seconds);
                 self.parents.extend(head.parents);
                 self.ends.push(self.parents.len() as u32);
+                if are_too_many(self.parents.len(), self.seconds.len()) {
+                    return Err(Odd);
+                }
             }
             ObjectType::Tag => {
                 self.tags.insert(id, tag_head(content).ok_or(Odd)?);

@@ -25,18 +25,18 @@ pub struct TagHead {
 
 /// `None` where the bytes are no commit.
 pub fn commit_head(data: &[u8]) -> Option<CommitHead> {
-    let mut lines = data.split(|&b| b == b'\n');
+    let mut lines = data.split(|&b| b == b'\n').peekable();
     let tree = id_after(lines.next()?, b"tree ")?;
     let mut parents = Vec::new();
+    // Right behind the tree: git takes none that stands elsewhere, and no commit with one that it cannot read.
+    while let Some(line) = lines.next_if(|line| line.starts_with(b"parent ")) {
+        parents.push(id_after(line, b"parent ")?);
+    }
     let mut seconds = NO_TIME;
-    for line in lines {
-        if let Some(parent) = id_after(line, b"parent ") {
-            parents.push(parent);
-        } else if let Some(who) = line.strip_prefix(b"committer ") {
+    for line in lines.take_while(|line| !line.is_empty()) {
+        // Of two the last one counts.
+        if let Some(who) = line.strip_prefix(b"committer ") {
             seconds = time_of(who);
-            break;
-        } else if line.is_empty() {
-            break;
         }
     }
     Some(CommitHead { tree, parents, seconds })
@@ -90,12 +90,20 @@ fn zone_of(who: &[u8]) -> FixedOffset {
     FixedOffset::east_opt(minutes * 60).unwrap_or(utc)
 }
 
-/// The digits behind the last `>`: a name may hold one too.
+/// The digits behind the last `>`: a name may hold one too. Without an address before it or a zone behind it, git has
+/// no time for `%ct`, and the go command no version.
 fn time_of(who: &[u8]) -> i64 {
     let Some(end) = who.iter().rposition(|&b| b == b'>') else { return NO_TIME };
-    let digits: Vec<u8> =
-        who[end + 1..].iter().copied().skip_while(u8::is_ascii_whitespace).take_while(u8::is_ascii_digit).collect();
-    std::str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(NO_TIME)
+    let rest = behind_spaces(&who[end + 1..]);
+    let (digits, zone) = rest.split_at(rest.iter().take_while(|b| b.is_ascii_digit()).count());
+    let has_zone = matches!(behind_spaces(zone), [b'+' | b'-', digit, ..] if digit.is_ascii_digit());
+    let seconds: Option<i64> = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    seconds.filter(|_| has_zone && who[..end].contains(&b'<')).unwrap_or(NO_TIME)
+}
+
+fn behind_spaces(bytes: &[u8]) -> &[u8] {
+    let spaces = bytes.iter().take_while(|b| matches!(**b, b' ' | b'\t' | b'\r')).count();
+    &bytes[spaces..]
 }
 
 #[cfg(test)]
@@ -119,12 +127,23 @@ mod tests {
             ("no time", "author A <a>\ncommitter C <c>\n\nx".to_owned(), 0, NO_TIME),
             ("no committer", "author A <a> 5 +0000\n\ncommitter C <c> 7 +0000".to_owned(), 0, NO_TIME),
             ("before 1970", "author A <a> 5 +0000\ncommitter C <c> -7 +0000\n".to_owned(), 0, NO_TIME),
+            // What `git log --format=%ct` says of these, git 2.39.
+            ("no zone", "author A <a> 5 +0000\ncommitter C <c> 7\n\nx".to_owned(), 0, NO_TIME),
+            ("a zone that is none", "author A <a> 5 +0000\ncommitter C <c> 7 east\n\nx".to_owned(), 0, NO_TIME),
+            ("a fraction", "author A <a> 5 +0000\ncommitter C <c> 7.5 +0000\n\nx".to_owned(), 0, NO_TIME),
+            ("no address", "author A <a> 5 +0000\ncommitter C> 7 +0000\n\nx".to_owned(), 0, NO_TIME),
+            ("no spaces", "author A <a> 5 +0000\ncommitter C <c>7+0000\n\nx".to_owned(), 0, 7),
+            ("a word more", "author A <a> 5 +0000\ncommitter C <c> 7 +0000 x\n\nx".to_owned(), 0, 7),
+            ("beyond 64 bits", "committer C <c> 99999999999999999999 +0000\n\nx".to_owned(), 0, NO_TIME),
+            ("two committers", "committer C <c> 7 +0000\ncommitter C <c> 9 +0000\n\nx".to_owned(), 0, 9),
+            ("parents elsewhere", format!("author A <a> 5 +0000\n{parents}committer C <c> 8 +0000\n\nx"), 0, 8),
         ];
         for (name, lines, parents, seconds) in table {
             let head = commit_head(format!("{TREE}{lines}").as_bytes()).expect(name);
             assert_eq!((head.parents.len(), head.seconds), (parents, seconds), "{name}");
         }
         assert_eq!(commit_head(b"blob"), None);
+        assert_eq!(commit_head(format!("{TREE}parent x\ncommitter C <c> 7 +0000\n\nx").as_bytes()), None);
     }
 
     #[test]
@@ -133,7 +152,7 @@ mod tests {
         let Signature { author, committer } = signature(text.as_bytes()).expect("both times");
         assert_eq!(author.to_rfc3339(), "1970-01-01T05:30:05+05:30");
         assert_eq!(committer.to_rfc3339(), "2018-02-19T15:10:06-08:00");
-        let odd = format!("{TREE}author A <a> 5 +9999999\ncommitter C <c> 7 east\n");
+        let odd = format!("{TREE}author A <a> 5 +9999999\ncommitter C <c> 7 +99999\n");
         assert_eq!(signature(odd.as_bytes()).expect("times").author.to_rfc3339(), "1970-01-01T00:00:05+00:00");
         assert_eq!(signature(format!("{TREE}committer C <c> 7 +0000\n").as_bytes()), None);
     }

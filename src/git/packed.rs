@@ -1,19 +1,20 @@
 //! Where a repository's packs hold a blob, so that its deflated bytes can be taken over as they are.
 //! libgit2 gives out inflated objects only. Rules: gitformat-pack(5).
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::ports::Packed;
 use crate::spec::info::ObjectId;
 
-/// How many packs are looked into; what the others hold is read by libgit2.
-const PACKS: usize = 64;
+/// How many packs are looked into; what the others hold is read by libgit2. Each is an open file of every zip that is
+/// being built.
+const PACKS: usize = 16;
 /// Signature and version of an index.
 const MAGIC: [u8; 8] = [0xff, b't', b'O', b'c', 0, 0, 0, 2];
 const FANOUT: u64 = 8;
@@ -33,7 +34,9 @@ pub struct Packs {
 
 struct Pack {
     index: File,
-    objects: Arc<File>,
+    /// Where its objects are; opened when the first of them is found.
+    path: PathBuf,
+    objects: OnceCell<Option<Arc<File>>>,
     /// How many ids begin with a byte up to this one.
     fanout: [u32; 256],
 }
@@ -80,8 +83,11 @@ impl Pack {
         for (count, bytes) in fanout.iter_mut().zip(head[MAGIC.len()..].chunks_exact(4)) {
             *count = number(bytes);
         }
-        let objects = Arc::new(File::open(path.with_extension("pack"))?);
-        Ok(fanout.is_sorted().then_some(Pack { index, objects, fanout }))
+        // Ids, checksums and places, and two sums behind them.
+        let shortest = IDS + u64::from(fanout[255]) * (ID + 8) + 40;
+        let is_whole = fanout.is_sorted() && index.metadata()?.len() >= shortest;
+        let (path, objects) = (path.with_extension("pack"), OnceCell::new());
+        Ok(is_whole.then_some(Pack { index, path, objects, fanout }))
     }
 
     /// Where in the pack an object begins.
@@ -110,9 +116,11 @@ impl Pack {
 
     /// The stream of the object that begins here, if it is one to take over.
     fn stream(&self, offset: u64) -> io::Result<Option<Packed>> {
+        let opened = self.objects.get_or_init(|| File::open(&self.path).ok().map(Arc::new));
+        let Some(objects) = opened else { return Ok(None) };
         let mut entry = [0; ENTRY];
         // Behind the last object stands a checksum of twenty bytes.
-        self.objects.read_exact_at(&mut entry, offset)?;
+        objects.read_exact_at(&mut entry, offset)?;
         let mut size = u64::from(entry[0] & 0x0f);
         let (mut length, mut shift) = (1, 4);
         while entry[length - 1] & 0x80 != 0 {
@@ -124,7 +132,7 @@ impl Pack {
         }
         let is_blob = entry[0] >> 4 & 7 == BLOB;
         let worth_it = is_blob && is_well_deflated([entry[length], entry[length + 1]]);
-        Ok(worth_it.then(|| Packed::new(self.objects.clone(), offset + length as u64, size)))
+        Ok(worth_it.then(|| Packed::new(Arc::clone(objects), offset + length as u64, size)))
     }
 }
 

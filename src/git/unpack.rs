@@ -20,6 +20,10 @@ const TRAILER: usize = 20;
 const LARGEST: usize = 4 << 20;
 /// Type, size and base of an object are no longer than this.
 const OBJECT_HEAD: usize = 24;
+/// How many deltas on top of each other are followed, and how many bytes of them are held meanwhile; git itself makes no
+/// longer chains.
+const DEEPEST: usize = 4096;
+const DELTAS: usize = 2 * LARGEST;
 
 /// Something that is not read here: damaged, unusually large, or a kind that is not expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,7 +249,7 @@ impl Unpack {
     /// The content of an object that is not kept any more; the next one to come begins at `end`.
     fn reread(&mut self, index: usize, end: u64, older: &Older<'_>) -> Result<Vec<u8>> {
         let mut deltas = Vec::new();
-        let mut index = index;
+        let (mut index, mut held) = (index, 0);
         let mut content = loop {
             let entry = self.entries[index];
             if let Some(content) = self.recent.content(entry.content) {
@@ -260,6 +264,10 @@ impl Unpack {
             match kind {
                 Kind::Whole(_) => break inflated,
                 Kind::Delta(distance) => {
+                    held += inflated.len();
+                    if held > DELTAS || deltas.len() == DEEPEST {
+                        return Err(Odd);
+                    }
                     deltas.push(inflated);
                     index = self.index(entry.offset.checked_sub(distance).ok_or(Odd)?)?;
                 }

@@ -21,6 +21,8 @@ const LICENSE: &str = "LICENSE";
 const LANES: usize = 2;
 /// How many files wait before a lane, and how many behind it. What bounds memory is the budget.
 const WAITING: usize = 16;
+/// Up to so many bytes a file is deflated anew whose stream is not fit for a zip; its memory is not taken from the budget.
+const ANEW: u64 = 1 << 20;
 
 /// What goes into a zip.
 struct Chosen {
@@ -160,14 +162,20 @@ fn lane<'b>(raw: &Receiver<Raw<'b>>, done: &SyncSender<Result<Ready<'b>>>) {
     for Raw { contents, share } in raw {
         let form = match contents {
             Contents::Plain(bytes) => Ok(Form::Deflated(compressor.compress(&bytes))),
-            Contents::Packed(packed) => inflater
-                .inspect(packed.reader(0), packed.size())
-                .map(|inflated| Form::Packed(inflated, packed))
-                .map_err(|cause| Error::internal("a file of a git repository cannot be read").because(cause)),
+            Contents::Packed(packed) => taken_over(packed, &mut compressor, &mut inflater),
         };
         if done.send(form.map(|form| Ready { form, _share: share })).is_err() {
             return;
         }
+    }
+}
+
+fn taken_over(packed: Packed, compressor: &mut Compressor, inflater: &mut Inflater) -> Result<Form> {
+    match inflater.inspect(packed.reader(0), packed.size()) {
+        Ok(inflated) => Ok(Form::Packed(inflated, packed)),
+        // Longer than it need be; if it is damaged, it is found out here.
+        Err(_) if packed.size() <= ANEW => Ok(Form::Deflated(compressor.compress(&Contents::Packed(packed).plain()?))),
+        Err(cause) => Err(Error::internal("a file of a git repository cannot be read").because(cause)),
     }
 }
 

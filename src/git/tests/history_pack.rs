@@ -177,3 +177,13 @@ fn a_pack_larger_than_the_limit_is_refused() {
     drop(taking);
     assert_eq!(files(&folder), Vec::<String>::new());
 }
+
+#[test]
+fn a_pack_whose_index_was_never_written_goes() {
+    let (_within, folder) = folder();
+    for name in ["pack-1.pack", "pack-2.pack", "pack-2.idx"] {
+        std::fs::write(folder.path().join("objects/pack").join(name), b"").expect("written");
+    }
+    let folder = Folder::prepare(folder.path().to_owned()).expect("a repository");
+    assert_eq!(files(&folder), ["pack-2.idx", "pack-2.pack"]);
+}

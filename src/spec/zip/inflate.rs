@@ -13,11 +13,18 @@ use super::write::Summary;
 const STRIDE: usize = 64 << 10;
 /// What a zlib stream has before the deflated bytes, and behind them.
 pub(super) const HEAD: u64 = 2;
-const TAIL: u64 = 4;
+pub(super) const TAIL: u64 = 4;
 
-/// A deflated file that was inflated once: it is what it claims.
+/// How long a stream may be: whoever deflates makes what cannot be made shorter longer by less. Deflate can also say
+/// nothing at any length, which would be carried into each zip.
+fn longest(size: u64) -> u64 {
+    size.saturating_add(size / 8).saturating_add(1024 + HEAD + TAIL)
+}
+
+/// A deflated file that was inflated once: it is what it claims. With the checksum of its whole stream, which is read
+/// once more when it is copied.
 #[derive(Debug, Clone)]
-pub struct Inflated(pub(super) Summary);
+pub struct Inflated(pub(super) Summary, pub(super) u32);
 
 /// Inflates one stream after the other.
 pub struct Inflater {
@@ -34,9 +41,10 @@ impl Default for Inflater {
 
 impl Inflater {
     /// Reads a zlib stream of so many inflated bytes to its end, its checksum included; what follows it is not looked at.
+    /// One that is far longer than what it holds is refused.
     pub fn inspect(&mut self, mut stream: impl Read, size: u64) -> io::Result<Inflated> {
         self.state.reset(true);
-        let (mut sha256, mut crc) = (Sha256::new(), flate2::Crc::new());
+        let (mut sha256, mut crc, mut packed) = (Sha256::new(), flate2::Crc::new(), flate2::Crc::new());
         let (mut start, mut end) = (0, 0);
         loop {
             if start == end {
@@ -49,10 +57,11 @@ impl Inflater {
             let (before, made) = (self.state.total_in(), self.state.total_out());
             let status = self.state.decompress(&self.input[start..end], &mut self.output, FlushDecompress::None)?;
             let (taken, given) = (self.state.total_in() - before, self.state.total_out() - made);
+            packed.update(&self.input[start..start + taken as usize]);
             start += taken as usize;
             sha256.update(&self.output[..given as usize]);
             crc.update(&self.output[..given as usize]);
-            if self.state.total_out() > size {
+            if self.state.total_out() > size || self.state.total_in() > longest(size) {
                 return Err(damaged());
             }
             match status {
@@ -67,7 +76,7 @@ impl Inflater {
             return Err(damaged());
         }
         let sha256 = sha256.finalize().into();
-        Ok(Inflated(Summary { method: DEFLATED, crc32: crc.sum(), size, compressed, sha256 }))
+        Ok(Inflated(Summary { method: DEFLATED, crc32: crc.sum(), size, compressed, sha256 }, packed.sum()))
     }
 }
 
@@ -115,7 +124,7 @@ mod tests {
             let mut stream = packed(&bytes);
             let deflated = stream.len() as u64 - HEAD - TAIL;
             stream.extend(b"the next object of the pack");
-            let Inflated(found) = inflater.inspect(&stream[..], bytes.len() as u64).expect(name);
+            let Inflated(found, _) = inflater.inspect(&stream[..], bytes.len() as u64).expect(name);
             assert_eq!((found.size, found.compressed), (bytes.len() as u64, deflated), "{name}");
             assert_eq!(found.sha256, <[u8; 32]>::from(Sha256::digest(&bytes)), "{name}");
             let mut crc = flate2::Crc::new();
@@ -141,6 +150,30 @@ mod tests {
         let verified = verify(zip, &module, &version).expect("a go command takes it");
         assert_eq!((verified.files, &verified.h1), (4, &sums.h1));
         assert_eq!(plain.finish().expect("memory").1.h1, sums.h1);
+    }
+
+    #[test]
+    fn a_stream_that_changed_since_it_was_inflated_is_not_copied() {
+        let module = ModulePath::parse("example.com/m").expect("a path");
+        let version = Version::parse("v1.0.0").expect("a version");
+        let stream = packed(b"package m\n");
+        let inflated = Inflater::default().inspect(&stream[..], 10).expect("a stream");
+        for at in 0..stream.len() {
+            let mut changed = stream.clone();
+            changed[at] ^= 1;
+            let mut zip = ModuleZip::new(Cursor::new(Vec::new()), &module, &version);
+            assert!(zip.append_inflated("m.go", &inflated, &changed[..]).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_says_nothing_at_great_length_is_refused() {
+        let mut inflater = Inflater::default();
+        for (blocks, is_taken) in [(0, true), (100, true), (1000, false)] {
+            // Stored blocks of no bytes, then the end of an empty file and its checksum.
+            let stream = [b"\x78\x9c".as_slice(), &b"\0\0\0\xff\xff".repeat(blocks), b"\x03\0\0\0\0\x01"].concat();
+            assert_eq!(inflater.inspect(&stream[..], 0).is_ok(), is_taken, "{blocks} blocks");
+        }
     }
 
     #[test]

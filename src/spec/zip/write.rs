@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use flate2::{Compress, Compression, FlushCompress, Status};
 use sha2::{Digest, Sha256};
 
-use super::inflate::{HEAD, Inflated};
+use super::inflate::{HEAD, Inflated, TAIL};
 use super::{DEFLATED, DIRECTORY, END, END_64, LOCAL, LOCATOR_64, MAX_GO_MOD, MAX_LICENSE, MAX_ZIP, STORED, prefix};
 use super::{Why, check};
 use crate::error::{Error, Result};
@@ -133,14 +133,23 @@ impl<W: Write> ModuleZip<W> {
     /// Adds a file as the zlib stream has it that was inspected before; the same limits.
     pub fn append_inflated(&mut self, path: &str, file: &Inflated, mut stream: impl Read) -> Result<()> {
         let name = self.begin(path, &file.0)?;
-        let mut buffer = vec![0; usize::try_from(file.0.compressed + HEAD).unwrap_or(STRIDE).min(STRIDE)];
-        stream.read_exact(&mut buffer[..HEAD as usize]).map_err(unwritable)?;
+        let mut buffer = vec![0; usize::try_from(file.0.compressed + HEAD + TAIL).unwrap_or(STRIDE).min(STRIDE)];
+        let mut crc = flate2::Crc::new();
+        let (head, tail) = (HEAD as usize, TAIL as usize);
+        stream.read_exact(&mut buffer[..head]).map_err(unwritable)?;
+        crc.update(&buffer[..head]);
         let mut left = file.0.compressed;
         while left > 0 {
             let piece = buffer.len().min(usize::try_from(left).unwrap_or(STRIDE));
             stream.read_exact(&mut buffer[..piece]).map_err(unwritable)?;
+            crc.update(&buffer[..piece]);
             self.write(&buffer[..piece])?;
             left -= piece as u64;
+        }
+        stream.read_exact(&mut buffer[..tail]).map_err(unwritable)?;
+        crc.update(&buffer[..tail]);
+        if crc.sum() != file.1 {
+            return Err(Error::internal(format!("create zip: {path}: read twice, and not the same")));
         }
         self.h1.add(name, file.0.sha256)
     }
