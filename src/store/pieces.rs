@@ -1,6 +1,6 @@
 //! Blobs inside sled, in the one layout that it bears: pieces of 32 KiB, and its eviction helped along.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
@@ -23,11 +23,13 @@ const PIECES_PER_FLUSH: u32 = 128;
 #[derive(Clone)]
 pub(super) struct PieceTable {
     database: Arc<Database>,
+    /// One blob is written at a time: the log is one stream anyway.
+    turn: Arc<Mutex<()>>,
 }
 
 impl PieceTable {
     pub(super) fn new(database: Arc<Database>) -> PieceTable {
-        PieceTable { database }
+        PieceTable { database, turn: Arc::default() }
     }
 
     /// How many pieces a body of this size has; `None` if they cannot be numbered.
@@ -40,6 +42,7 @@ impl PieceTable {
         if Self::count(intake.size()).is_none() {
             return Err(Error::internal(format!("store: blob of {} bytes", intake.size())));
         }
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut number = 0;
         intake.each(PIECE, |piece| {
             self.database.pieces.insert(&key(sha256, number), piece)?;

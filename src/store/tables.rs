@@ -181,6 +181,12 @@ impl Tables {
         guarded(what.reading(), || (0..ACCESSES).try_for_each(|_| self.tree(what).contains_key(key).map(drop)))
     }
 
+    /// Lets sled free what this thread has replaced. Each thread keeps some dozen old pages and buffers of a segment for its
+    /// next turn, and sixty that have none for a while keep hundreds of megabytes.
+    pub(super) fn let_go() {
+        crossbeam_epoch::pin().flush();
+    }
+
     /// Makes sled move pages out of segments that are half empty, about so many, so that these are used again. By itself it
     /// empties one segment in half a second. The key is in sled's own tree, which nothing else uses.
     pub(super) fn help_clean(&self, pages: usize) -> Result<()> {
