@@ -213,7 +213,8 @@ fn who_does_not_know_the_secret_renews_nothing() {
     list(modvet, ROOT);
     let before = listings(&world);
     let right = signature("{}");
-    let table: [(&str, &[(&str, &str)], u16); 6] = [
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+    let table: [Row<'_>; 6] = [
         ("nothing", &[], 401),
         ("another body's", &[("x-hub-signature-256", &signature("x"))], 401),
         ("another token", &[("x-gitlab-token", "guessed")], 401),

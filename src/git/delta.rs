@@ -74,7 +74,8 @@ mod tests {
     fn makes_what_the_instructions_say_or_nothing() {
         let base = b"0123456789";
         // name, delta, what it makes
-        let table: [(&str, &[u8], Result<&[u8]>); 10] = [
+        type Row<'a> = (&'a str, &'a [u8], Result<&'a [u8]>);
+        let table: [Row<'_>; 10] = [
             ("copies and inserts", b"\x0a\x07\x91\x02\x03\x02ab\x90\x02", Ok(b"234ab01")),
             ("makes nothing", b"\x0a\x00", Ok(b"")),
             ("another base", b"\x09\x01\x01a", Err(Odd)),

@@ -138,7 +138,7 @@ impl Pack {
 
 /// Whether a zlib stream is of a level from 6 on, and needs no dictionary: RFC 1950, 2.2.
 fn is_well_deflated(head: [u8; 2]) -> bool {
-    let is_deflate = head[0] & 0x0f == 8 && u16::from_be_bytes(head) % 31 == 0;
+    let is_deflate = head[0] & 0x0f == 8 && u16::from_be_bytes(head).is_multiple_of(31);
     is_deflate && head[1] & 0x20 == 0 && head[1] >> 6 >= 2
 }
 

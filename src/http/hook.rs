@@ -124,7 +124,8 @@ mod tests {
     async fn who_knows_the_secret_is_let_in_and_nobody_else() {
         let secret = HookSecret::new("a hook's secret").expect("a secret");
         let (plain, named, old) = (SIGNATURE.to_owned(), format!("sha256={SIGNATURE}"), format!("sha1={SIGNATURE}"));
-        let table: [(&str, &[(&'static str, &str)], bool); 12] = [
+        type Row<'a> = (&'a str, &'a [(&'static str, &'a str)], bool);
+        let table: [Row<'_>; 12] = [
             ("GitHub", &[("x-hub-signature-256", &named)], true),
             ("Bitbucket", &[("x-hub-signature", &named)], true),
             ("Gitea, which has both", &[("x-hub-signature", &old), ("x-gitea-signature", &plain)], true),
