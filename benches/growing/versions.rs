@@ -17,7 +17,7 @@ const ASKED: usize = 5_000;
 const CLIENTS: usize = 64;
 const TIMES: usize = 300;
 /// What a start may take of memory, however much is kept: what is held ready is bounded, and what sled knows of each page.
-const MOST_AT_START: u64 = 160_000_000;
+const MOST_AT_START: u64 = 256_000_000;
 /// What a small thing is measured by.
 const TURNS: usize = 9;
 

@@ -124,7 +124,11 @@ impl Transport {
                 process.send(body);
                 Ok(line.greeting)
             }
-            LineKind::Http(base) => self.post(&base, body, version_2),
+            LineKind::Http(base) => {
+                // It has a place at the host: as many as there are places would wait for each other for ever.
+                drop(line.greeting);
+                self.post(&base, body, version_2)
+            }
         }
     }
 
