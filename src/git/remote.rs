@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::known::RawRef;
 use super::pktline::{DELIMITER, FLUSH, Packet, Reader, cut_off, line, text};
 use super::server::{self, Protocol, Server, printable};
-use super::transport::{Base, Line, LineKind, Service, Transport};
+use super::transport::{Base, Line, Service, Transport};
 use crate::error::{Error, Result};
 use crate::spec::info::ObjectId;
 
@@ -143,9 +143,8 @@ impl Remote {
     }
 
     fn connect(&self) -> Result<(Server, Vec<RawRef>, Line)> {
-        let mut line = self.transport.connect(Service::UploadPack)?;
-        let greeting = server::read(&mut line.greeting)?;
-        if let LineKind::Http(base) = &line.kind {
+        let (greeting, line) = self.transport.connect(Service::UploadPack)?;
+        if let Line::Http(base) = &line {
             let greeted = Some((greeting.server.clone(), base.clone()));
             *self.greeted.lock().unwrap_or_else(PoisonError::into_inner) = greeted;
         }

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::address::{Address, SshAddress};
 use super::pktline::{Reader, Stream};
+use super::server::{self, Greeting};
 use super::ssh::{SshOptions, SshProcess};
 use crate::error::{Error, Result};
 use crate::net::{Client, Request, Response, Trust};
@@ -52,17 +53,13 @@ pub enum Refusals {
     Believed,
 }
 
-/// A server that answers: what it said first, and the way to ask it more.
-pub struct Line {
-    pub greeting: Reader,
-    pub kind: LineKind,
-}
-
-pub enum LineKind {
-    /// Each request stands alone.
+/// The way to ask a server more that has greeted.
+pub enum Line {
+    /// Each request stands alone. The greeting's place at the host is given back by now: as many greetings as there
+    /// are places would wait for each other for ever.
     Http(Base),
     /// One process serves one request, its answer follows the greeting.
-    Ssh(Box<SshProcess>),
+    Ssh { process: Box<SshProcess>, answer: Reader },
 }
 
 /// Where a repository is asked for packs, once it is known where redirects lead.
@@ -80,24 +77,24 @@ impl Transport {
     }
 
     /// Asks for the greeting: capabilities, and refs before protocol version 2.
-    pub fn connect(&self, service: Service) -> Result<Line> {
+    pub fn connect(&self, service: Service) -> Result<(Greeting, Line)> {
         match &self.address {
             Address::Http(url) => self.connect_http(url, service),
             Address::Ssh(ssh) => self.connect_ssh(ssh, service),
         }
     }
 
-    fn connect_ssh(&self, address: &SshAddress, service: Service) -> Result<Line> {
+    fn connect_ssh(&self, address: &SshAddress, service: Service) -> Result<(Greeting, Line)> {
         let to = match self.trust {
             Trust::Named => None,
             Trust::Found => self.runtime.block_on(self.client.check_host(address.host()))?,
         };
-        let process = SshProcess::start(&self.runtime, &self.ssh, address, to, service)?;
-        let greeting = Reader::new(process.output());
-        Ok(Line { greeting, kind: LineKind::Ssh(Box::new(process)) })
+        let process = Box::new(SshProcess::start(&self.runtime, &self.ssh, address, to, service)?);
+        let mut answer = Reader::new(process.output());
+        Ok((server::read(&mut answer)?, Line::Ssh { process, answer }))
     }
 
-    fn connect_http(&self, base: &Url, service: Service) -> Result<Line> {
+    fn connect_http(&self, base: &Url, service: Service) -> Result<(Greeting, Line)> {
         let name = service.name();
         let mut request = Request::get(below(base, "info/refs", Some(&format!("service={name}")))).trust(self.trust);
         // There is no version 2 of a push.
@@ -108,27 +105,24 @@ impl Transport {
         let kind = response.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if response.status == StatusCode::OK && kind == format!("application/x-{name}-advertisement") {
             let base = self.settled(base, &response);
-            return Ok(Line { greeting: self.reader(response), kind: LineKind::Http(base) });
+            return Ok((server::read(&mut self.reader(response))?, Line::Http(base)));
         }
+        let (status, dumb) = (response.status, kind.starts_with("text/plain"));
+        drop(response);
         if service == Service::ReceivePack {
-            return Err(self.unwritable(response.status));
+            return Err(self.unwritable(status));
         }
-        let dumb = kind.starts_with("text/plain");
-        Err(self.refusal(base, response.status, dumb)?)
+        Err(self.refusal(base, status, dumb)?)
     }
 
     /// Sends a request and gives its answer.
     pub fn ask(&self, line: Line, body: Bytes, version_2: bool) -> Result<Reader> {
-        match line.kind {
-            LineKind::Ssh(mut process) => {
+        match line {
+            Line::Ssh { mut process, answer } => {
                 process.send(body);
-                Ok(line.greeting)
+                Ok(answer)
             }
-            LineKind::Http(base) => {
-                // It has a place at the host: as many as there are places would wait for each other for ever.
-                drop(line.greeting);
-                self.post(&base, body, version_2)
-            }
+            Line::Http(base) => self.post(&base, body, version_2),
         }
     }
 

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use super::steps::Steps;
 use crate::error::Result;
 use crate::git::pktline::FLUSH;
-use crate::git::transport::{Base, LineKind, Service, Transport, below};
+use crate::git::transport::{Base, Line, Service, Transport, below};
 use crate::net::{Request, Upload};
 use crate::ports::Transfer;
 
@@ -26,16 +26,16 @@ const ANSWER: u32 = 256 << 20;
 
 impl Transport {
     /// Gives the whole answer to a push.
-    pub(super) fn exchange(&self, kind: LineKind, upload: &Upload, steps: &Steps<'_>) -> Result<Bytes> {
+    pub(super) fn exchange(&self, line: Line, upload: &Upload, steps: &Steps<'_>) -> Result<Bytes> {
         let all = upload.length();
         let tick = || steps.report(Transfer::Pushing { done: upload.sent().min(all), all });
         tick()?;
-        let answer = match kind {
-            LineKind::Ssh(mut process) => {
+        let answer = match line {
+            Line::Ssh { mut process, .. } => {
                 let limit = usize::try_from(ANSWER).expect("of 32 bits");
                 self.runtime.block_on(beside(upload, &tick, process.exchange(upload, limit)))
             }
-            LineKind::Http(base) => self.runtime.block_on(beside(upload, &tick, self.push(&base, upload))),
+            Line::Http(base) => self.runtime.block_on(beside(upload, &tick, self.push(&base, upload))),
         }?;
         // What is done is done: giving up comes too late.
         let _ = tick();

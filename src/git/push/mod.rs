@@ -17,8 +17,8 @@ use std::path::Path;
 
 use super::known::RawRef;
 use super::remote::{Order, Remote};
-use super::server::{self, Server};
-use super::transport::{Line, LineKind, Service};
+use super::server::Server;
+use super::transport::{Line, Service};
 use crate::error::{Error, Kind, Result};
 use crate::net::Upload;
 use crate::ports::{RefUpdate, Side, Transfer, Updated};
@@ -99,8 +99,8 @@ fn objection(update: &RefUpdate, server: &Server) -> Option<&'static str> {
 
 impl Sides<'_> {
     fn greet(&self) -> Result<Greeted> {
-        let mut line = self.mirror.transport().connect(Service::ReceivePack)?;
-        if let LineKind::Http(base) = &line.kind
+        let (greeting, line) = self.mirror.transport().connect(Service::ReceivePack)?;
+        if let Line::Http(base) = &line
             && base.anonymous
         {
             let other = base.url.host_str().unwrap_or_default();
@@ -110,7 +110,6 @@ impl Sides<'_> {
             ))
             .remedy("name the address that it leads to, if it is meant"));
         }
-        let greeting = server::read(&mut line.greeting)?;
         if !["report-status", "report-status-v2"].iter().any(|report| greeting.server.has(report)) {
             let what = format!("{}: the git server does not say what becomes of a push", self.mirror.host());
             return Err(Error::bad_gateway(what));
@@ -168,7 +167,7 @@ impl Sides<'_> {
         let upload = Upload::new(commands::write(&server, updates, manner), file)
             .map_err(|cause| Error::internal("a git pack cannot be read").because(cause))?;
         let transport = self.mirror.transport();
-        let answer = transport.exchange(line.kind, &upload, steps)?;
+        let answer = transport.exchange(line, &upload, steps)?;
         let reworded = |text: &str| transport.client.without_secrets(text);
         let report = report::read(answer, server.has(commands::SIDE_BAND), &self.mirror.host(), &reworded)?;
         Ok((report.refused(updates), manner))

@@ -26,7 +26,7 @@ use tokio::runtime::Runtime;
 use self::origin::Origin;
 use self::server::{Serving, WebServer};
 use super::{Options, Repositories};
-use crate::net::{Client, InsteadOf, Settings, Trust};
+use crate::net::{Client, InsteadOf, Limits, Settings, Trust};
 use crate::ports::{Clock, Found, Repo};
 use crate::spec::info::ObjectId;
 
@@ -77,7 +77,7 @@ impl World {
                 replacement: to.replace("{web}", &web.url("")),
             })
             .collect();
-        let client = Client::new(Settings { instead_of, ..Settings::default() }).expect("a client");
+        let client = Client::new(Settings { instead_of, ..settings() }).expect("a client");
         let repositories = repositories(&store, &clock, &client, &runtime, options);
         World { origin, web, clock, store, client, runtime, repositories }
     }
@@ -116,6 +116,12 @@ fn repositories(
 ) -> Repositories {
     let clock: Arc<dyn Clock> = Arc::<HandClock>::clone(clock);
     Repositories::new(store.path().to_owned(), client.clone(), clock, runtime.handle().clone(), options)
+}
+
+/// One place at a host: a question that waits for another one of its own would wait until the time is over.
+fn settings() -> Settings {
+    let limits = Limits { per_host: 1, total: Duration::from_secs(20), ..Limits::default() };
+    Settings { limits, ..Settings::default() }
 }
 
 fn id(digits: &str) -> ObjectId {

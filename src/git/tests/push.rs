@@ -31,7 +31,7 @@ impl Both {
             mirror_web: WebServer::start(mirror.path(), serving),
             source,
             mirror,
-            client: Client::new(Settings::default()).expect("a client"),
+            client: Client::new(settings()).expect("a client"),
             ssh: SshOptions::default(),
             folder: tempfile::tempdir().expect("a folder"),
             runtime: Runtime::new().expect("a runtime"),

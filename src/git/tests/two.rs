@@ -35,7 +35,7 @@ impl Two {
                 replacement: to.replace("{source}", &webs[0].url("")),
             })
             .collect();
-        let client = Client::new(Settings { instead_of, ..Settings::default() }).expect("a client");
+        let client = Client::new(Settings { instead_of, ..settings() }).expect("a client");
         let repositories = of(&store, &client, &runtime, options);
         Two { source, mirror, webs, store, repositories, client, _runtime: runtime }
     }
