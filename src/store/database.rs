@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::eviction::Passed;
 use super::lock::Lock;
 use super::place::Places;
 use super::tables::{Row, Tables, Unopened, What};
@@ -66,6 +67,11 @@ impl Database {
     /// As `flush`, and they also outlive a loss of power.
     pub(super) fn persist(&self) -> Result<()> {
         self.current.read().persist()
+    }
+
+    /// To be called for each piece, so that pages of them leave memory.
+    pub(super) fn after_piece(&self, passed: Passed) -> Result<()> {
+        self.current.read().after_piece(passed)
     }
 
     /// Real bytes that the tables take on disk.
@@ -142,11 +148,6 @@ impl Table {
     /// As `get`, but what lies on a damaged page is absent.
     pub(super) fn get_sound(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
         self.current.read().get_sound(self.what, key)
-    }
-
-    /// Makes sled look whether it should evict something.
-    pub(super) fn help_evict(&self, key: &[u8]) -> Result<()> {
-        self.current.read().help_evict(self.what, key)
     }
 
     /// Gives the value that was there before.

@@ -8,6 +8,7 @@ mod bulk;
 mod compact;
 mod count;
 mod database;
+mod eviction;
 mod failure;
 mod files;
 mod intake;

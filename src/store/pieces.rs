@@ -1,4 +1,4 @@
-//! Blobs inside sled, in the one layout that it bears: pieces of 32 KiB, and its eviction helped along.
+//! Blobs inside sled, in the one layout that it bears: pieces of 32 KiB.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,17 +6,14 @@ use bytes::{Bytes, BytesMut};
 
 use super::Sha256;
 use super::database::Database;
+use super::eviction::Passed;
 use super::intake::Intake;
 use super::record::VALUE_LIMIT;
 use crate::error::{Error, Result};
 
 const PIECE: usize = VALUE_LIMIT;
 
-/// A leaf that splits at its 17th entry keeps eight.
-const PIECES_PER_PAGE: u32 = 8;
-
-/// What is written waits in memory until it is flushed: a segment's worth at most. With both, a blob of
-/// any size peaks at 100 MB; with the eviction alone one of 500 MB took 200 to 300.
+/// What is written waits in memory until it is flushed: a segment's worth at most.
 const PIECES_PER_FLUSH: u32 = 128;
 
 /// The pieces of blobs; which blobs are whole, the manifests say.
@@ -46,7 +43,7 @@ impl PieceTable {
         let mut number = 0;
         intake.each(PIECE, |piece| {
             self.database.pieces.insert(&key(sha256, number), piece)?;
-            self.help_evict(sha256, number)?;
+            self.database.after_piece(Passed::Written)?;
             number += 1;
             if number % PIECES_PER_FLUSH == 0 {
                 self.database.flush()?;
@@ -74,27 +71,19 @@ impl PieceTable {
         }
         to.extend_from_slice(&piece[start..end]);
         if end == piece.len() {
-            self.help_evict(sha256, number)?;
+            self.database.after_piece(Passed::Read)?;
         }
         Ok(true)
     }
 
     /// Removes whatever pieces of a blob there are.
     pub(super) fn remove(&self, sha256: &Sha256) -> Result<()> {
-        for (count, row) in self.database.pieces.scan(&prefix(sha256)).enumerate() {
+        for row in self.database.pieces.scan(&prefix(sha256)) {
             let (key, _) = row?;
             self.database.pieces.remove(&key)?;
-            self.help_evict(sha256, count as u32)?;
+            self.database.after_piece(Passed::Written)?;
         }
         Ok(())
-    }
-
-    /// After the last piece of a page, makes sled look whether it should evict something.
-    fn help_evict(&self, sha256: &Sha256, number: u32) -> Result<()> {
-        match number % PIECES_PER_PAGE == PIECES_PER_PAGE - 1 {
-            true => self.database.pieces.help_evict(&key(sha256, number)),
-            false => Ok(()),
-        }
     }
 
     /// The blobs that any piece is there of.

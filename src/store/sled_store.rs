@@ -18,7 +18,6 @@ use super::lock::{Lock, check_format};
 use super::reader::Reader;
 use super::recent::{Held, RECENT_LIMIT, Recent};
 use super::record::{INLINE_LIMIT, Record};
-use super::tables::Tables;
 use super::turns::Turns;
 use super::{Sha256, check};
 use crate::error::{Error, Result};
@@ -332,7 +331,6 @@ impl Store for SledStore {
             self.drop_reference(key, sha256)?;
         }
         self.blobs.release_doomed()?;
-        Tables::let_go();
         Ok(match kept {
             Kept::Held(stored) => stored,
             Kept::Opened(reader) => Stored { meta: record.meta, blob: reader.blob() },

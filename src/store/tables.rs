@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::eviction::{ACCESSES, Passed, SmallPages};
 use super::failure::{self, During};
 use super::rounds::Rounds;
 use crate::error::Result;
@@ -15,9 +16,6 @@ const SEGMENT: usize = 4 << 20;
 
 /// How long threads of a sled closed just before may hold its lock.
 const LINGER: Duration = Duration::from_secs(10);
-
-/// sled looks at what to evict only when 64 accesses of pages of one shard have come together.
-const ACCESSES: u32 = 64;
 
 /// sled writes a page anew after so many changes of it, and moves a page out of a half empty segment each time.
 const CHAIN: usize = 10;
@@ -81,6 +79,7 @@ pub(super) struct Tables {
     trees: [sled::Tree; 4],
     log: File,
     rounds: Rounds,
+    small_pages: SmallPages,
     sled: sled::Db,
     folder: PathBuf,
 }
@@ -103,6 +102,7 @@ impl Tables {
                 trees: [entries?, references?, manifests?, pieces?],
                 log: File::open(folder.join("db"))?,
                 rounds: Rounds::default(),
+                small_pages: SmallPages::open(sled::Tree::clone(&sled))?,
                 sled,
                 folder: folder.to_path_buf(),
             })
@@ -118,8 +118,8 @@ impl Tables {
 
     /// Closes them and waits until nobody holds on to their files any more; gives the folder.
     pub(super) fn close(self) -> Result<PathBuf> {
-        let Tables { trees, log, rounds: _, sled, folder } = self;
-        drop((trees, log, sled));
+        let Tables { trees, log, rounds: _, small_pages, sled, folder } = self;
+        drop((trees, log, small_pages, sled));
         await_lock(&folder.join("db")).during("close tables")?;
         Ok(folder)
     }
@@ -181,14 +181,13 @@ impl Tables {
         guarded(what.reading(), || (0..ACCESSES).try_for_each(|_| self.tree(what).contains_key(key).map(drop)))
     }
 
-    /// Lets sled free what this thread has replaced. Each thread keeps some dozen old pages and buffers of a segment for its
-    /// next turn, and sixty that have none for a while keep hundreds of megabytes.
-    pub(super) fn let_go() {
-        crossbeam_epoch::pin().flush();
+    /// To be called for each piece, so that pages of them leave memory.
+    pub(super) fn after_piece(&self, passed: Passed) -> Result<()> {
+        guarded(What::Piece.reading(), || self.small_pages.after_piece(passed))
     }
 
     /// Makes sled move pages out of segments that are half empty, about so many, so that these are used again. By itself it
-    /// empties one segment in half a second. The key is in sled's own tree, which nothing else uses.
+    /// empties one segment in half a second. The key is in sled's own tree, as are those of small pages.
     pub(super) fn help_clean(&self, pages: usize) -> Result<()> {
         guarded("write", || {
             (0..pages * CHAIN).try_for_each(|number| self.sled.insert(b"clean", &[number as u8]).map(drop))
@@ -274,8 +273,13 @@ enum Trouble {
 }
 
 /// Runs one call of sled; a panic in it means that it met what it never wrote.
+///
+/// Then sled may free what the call has replaced. By itself each thread keeps some dozen old pages and buffers of a segment
+/// for its next turn, and sixty threads that have none for a while keep hundreds of megabytes.
 fn attempt<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Trouble> {
-    match catch_unwind(AssertUnwindSafe(call)) {
+    let called = catch_unwind(AssertUnwindSafe(call));
+    crossbeam_epoch::pin().flush();
+    match called {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(sled::Error::Corruption { .. })) | Err(_) => Err(Trouble::Damaged),
         Ok(Err(error)) => Err(Trouble::Failed(error)),
