@@ -15,7 +15,7 @@ use measured::load::{Asked, Expected};
 use measured::process::{children, forget_peak, memory};
 use measured::swarm::{at_once, now_and_then};
 use measured::wire::Wire;
-use measured::{compare, middle};
+use measured::{compare, is_wanted, middle};
 use support::authority::Authority;
 use support::distant::Distant;
 use support::git_server::{Flavour, GitServer};
@@ -44,9 +44,6 @@ const REST: Duration = Duration::from_millis(10);
 const WARM: usize = 50;
 
 fn main() {
-    // What cargo says besides, such as `--bench`, is none of these.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
     if is_wanted("commit") {
         one_commit();
     }

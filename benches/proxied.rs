@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use measured::process::processor_time;
-use measured::{compare, middle};
+use measured::{compare, is_wanted, middle};
 use support::authority::Authority;
 use support::distant::Distant;
 use support::go::{Fresh, Go, run};
@@ -30,9 +30,6 @@ const PUBLIC: &str = include_str!("measured/set.mod");
 const TURNS: usize = 3;
 
 fn main() {
-    // What cargo says besides, such as `--bench`, is none of these.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
     if is_wanted("far") {
         far_away();
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use measured::broad::{Broad, MANY, NESTED, WIDE};
 use measured::process::{children, memory, processor_time};
 use measured::wire::Wire;
-use measured::{compare, compare_bytes, middle};
+use measured::{compare, compare_bytes, is_wanted, middle};
 use support::git_server::{Flavour, GitServer};
 use support::go::{Go, run};
 use support::h1;
@@ -34,22 +34,20 @@ fn main() {
         let (files, bytes) = broad.size(repository, "refs/heads/main");
         println!("count  {module}: {files} files, {} MB", bytes / 1_000_000);
     }
-    // As with the other benches: a word chooses what is run.
-    let chosen = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    if "mod".contains(&chosen) {
+    if is_wanted("mod") {
         go_mods(&broad, &server);
         without_filters(&broad);
     }
-    if "zip".contains(&chosen) {
+    if is_wanted("zip") {
         zips(&server, "a zip of 5,000 files and 300 MB", WIDE, &broad.commit("broad", 7));
     }
-    if "many".contains(&chosen) {
+    if is_wanted("many") {
         zips(&server, "a zip of 20,000 small files and 4 large ones", MANY, &broad.commit("many", 0));
     }
-    if "next".contains(&chosen) {
+    if is_wanted("next") {
         next_version(&broad, &server);
     }
-    if "herd".contains(&chosen) {
+    if is_wanted("herd") {
         at_once(&broad, &server);
     }
 }

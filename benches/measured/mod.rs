@@ -13,6 +13,7 @@ pub mod nginx;
 pub mod peer;
 pub mod process;
 pub mod rule;
+pub mod server;
 pub mod swarm;
 pub mod wire;
 

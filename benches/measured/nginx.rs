@@ -1,7 +1,8 @@
 //! nginx handing out the same bytes from files: the yardstick for warm answers. It comes from the system's packages; a bench
 //! that does not find it says so and leaves the comparison out.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,13 +60,20 @@ impl Nginx {
         Some(nginx)
     }
 
+    /// Until it answers: the master listens before there is a worker, and the workers are what is measured.
     fn wait(&self) {
         let until = Instant::now() + PATIENCE;
-        while std::net::TcpStream::connect(self.address).is_err() {
+        while !self.answers() {
             let errors = std::fs::read_to_string(self.folder.path().join("errors.log")).unwrap_or_default();
             assert!(Instant::now() < until, "nginx does not listen: {errors}");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(self.address) else { return false };
+        let asked = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.write_all(b"GET / HTTP/1.0\r\n\r\n"));
+        asked.is_ok() && stream.read(&mut [0]).is_ok_and(|length| length > 0)
     }
 
     pub fn address(&self) -> SocketAddr {
