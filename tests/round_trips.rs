@@ -7,21 +7,11 @@ use std::time::Duration;
 use support::authority::Authority;
 use support::client;
 use support::distant::Distant;
-use support::modvet::{Home, Modvet, escaped};
+use support::modvet::{Modvet, escaped};
 use support::release::Release;
 
 const MODULE: &str = "example.test/Far/m";
 const PSEUDO: &str = "v0.0.0-20190101000000-0123456789ab";
-
-/// modvet before this upstream, trusting the authority.
-fn before(distant: &Distant, authority: &Authority) -> Modvet {
-    let home = Home::new();
-    home.configure(&distant.settings("far"));
-    home.write("authority.pem", &authority.pem());
-    let mut serve = home.command(&["serve", "--config", "modvet.toml"]);
-    serve.env("SSL_CERT_FILE", home.path().join("authority.pem"));
-    home.serve_by(serve)
-}
 
 #[test]
 fn each_file_of_a_version_costs_one_request_on_one_connection_of_http2() {
@@ -29,7 +19,7 @@ fn each_file_of_a_version_costs_one_request_on_one_connection_of_http2() {
     let distant = Distant::start_tls(Duration::ZERO, &authority, &["h2", "http/1.1"]);
     let releases = ["v1.0.0", "v1.1.0", PSEUDO].map(|version| Release::new(MODULE, version));
     releases.iter().for_each(|release| distant.add(release));
-    let modvet = before(&distant, &authority);
+    let modvet = distant.modvet_before(&authority);
     // Whatever comes first brings nothing else along.
     let orders = [["mod", "zip", "info"], ["zip", "info", "mod"], ["info", "mod", "zip"]];
     let mut expected = Vec::new();
@@ -78,7 +68,7 @@ fn a_burst_is_bounded_and_goes_over_few_connections() {
             format!("/{}/@v/v1.0.0.zip", escaped(&release.module))
         })
         .collect();
-    let modvet = before(&distant, &authority);
+    let modvet = distant.modvet_before(&authority);
     std::thread::scope(|scope| {
         for path in &paths {
             let address = modvet.address();

@@ -73,7 +73,7 @@ impl Nginx {
     fn answers(&self) -> bool {
         let Ok(mut stream) = TcpStream::connect(self.address) else { return false };
         let asked = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.write_all(b"GET / HTTP/1.0\r\n\r\n"));
-        asked.is_ok() && stream.read(&mut [0]).is_ok_and(|length| length > 0)
+        asked.is_ok() && stream.read_exact(&mut [0]).is_ok()
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -135,11 +135,6 @@ impl Modvet {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// The process's number.
-    pub fn process(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Asks for `/MODULE/TAIL`, the module path escaped.
     pub fn get(&self, module: &str, tail: &str) -> Answered {
         client::get(self.address, &format!("/{}/{tail}", escaped(module)))
@@ -190,6 +185,11 @@ pub fn over_git(git: &str, mode: &str, instead_of: &str) -> String {
         "[pseudo_versions]\nmode = \"{mode}\"\n\n[git]\nallow_insecure = [\"127.0.0.1\"]\n\n\
          [git.instead_of]\n{instead}{instead_of}\n[[upstream]]\nname = \"git\"\nkind = \"git\"\n"
     )
+}
+
+/// Settings with a proxy as an upstream of this name, to which further lines may be added.
+pub fn over_proxy(name: &str, url: &str) -> String {
+    format!("[[upstream]]\nname = \"{name}\"\nkind = \"proxy\"\nurl = \"{url}\"\n")
 }
 
 /// Scheme and address in `listening on http://127.0.0.1:PORT`.
