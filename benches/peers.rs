@@ -7,11 +7,12 @@ mod measured;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use measured::deep::{git, run};
+use measured::deep::{data, file, git, import, person};
 use measured::load::{Asked, Expected};
 use measured::peer::{self, Peer};
 use measured::server::Server;
@@ -45,7 +46,8 @@ fn main() {
         warm(&modvet, &peer, &release);
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a writable folder");
-    let hash = history(folder.path());
+    import(folder.path(), "cold", history, &[], &[]);
+    let hash = tip(&folder.path().join("cold"));
     let server = GitServer::start(folder.path(), Flavour::Filters);
     for known in peers {
         cold(known, &server, &hash);
@@ -115,10 +117,8 @@ fn cold(known: peer::Known, server: &GitServer, hash: &str) {
         took.0.push(ours_took);
         took.1.push(theirs_took);
         drop((modvet, peer));
-        let (modvet, Some(peer)) = (Modvet::over_git(&server.url(), "rewrite"), known.start("direct", &gitconfig))
-        else {
-            return;
-        };
+        let modvet = Modvet::over_git(&server.url(), "rewrite");
+        let Some(peer) = known.start("direct", &gitconfig) else { return };
         let (ours, ours_took) = asked(modvet.address(), list);
         let (theirs, theirs_took) = asked(peer.address(), list);
         assert_eq!(trimmed(&ours), trimmed(&theirs), "{list}");
@@ -138,29 +138,25 @@ fn asked(server: SocketAddr, path: &str) -> (Vec<u8>, Duration) {
     (body.to_vec(), took)
 }
 
-/// A repository `cold` of one line of commits with a tag on each hundredth; gives the hash of its tip.
-fn history(folder: &Path) -> String {
-    run(git(folder).args(["init", "--quiet", "--bare", "--initial-branch=main", "cold"]));
-    let repository = folder.join("cold");
-    let mut text = String::new();
+/// One line of commits with a tag on each hundredth.
+fn history(out: &mut dyn Write) -> std::io::Result<()> {
     for number in 1..=COMMITS {
-        let time = 1_500_000_000 + number * 600;
-        text.push_str(&format!(
-            "commit refs/heads/main\nmark :{number}\ncommitter Nobody <nobody@example.com> {time} +0000\ndata 0\n"
-        ));
-        let go_mod = "module github.com/bench/cold\n";
-        text.push_str(&format!("M 100644 inline go.mod\ndata {}\n{go_mod}\n", go_mod.len()));
-        let file = format!("package cold // {number}\n").repeat(200);
-        text.push_str(&format!("M 100644 inline f{}.go\ndata {}\n{file}\n", number % 50, file.len()));
+        writeln!(out, "commit refs/heads/main\nmark :{number}")?;
+        person(out, number)?;
+        data(out, b"")?;
+        file(out, "go.mod", b"module github.com/bench/cold\n")?;
+        let text = format!("package cold // {number}\n").repeat(200);
+        file(out, &format!("f{}.go", number % 50), text.as_bytes())?;
         if number % 100 == 50 {
-            text.push_str(&format!("reset refs/tags/v1.{}.0\nfrom :{number}\n\n", number / 100));
+            writeln!(out, "reset refs/tags/v1.{}.0\nfrom :{number}\n", number / 100)?;
         }
     }
-    let file = folder.join("history");
-    std::fs::write(&file, text).expect("a writable folder");
-    let history = std::fs::File::open(&file).expect("it was written");
-    run(git(&repository).args(["fast-import", "--quiet"]).stdin(history));
-    run(git(&repository).args(["repack", "-a", "-d", "--quiet"]));
-    let output = git(&repository).args(["rev-parse", "refs/heads/main"]).output().expect("git is installed");
+    Ok(())
+}
+
+/// The hash of a repository's last commit.
+fn tip(repository: &Path) -> String {
+    let output = git(repository).args(["rev-parse", "refs/heads/main"]).output().expect("git is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

@@ -50,7 +50,7 @@ impl Rule {
     }
 }
 
-/// The module and the version with these numbers.
+/// The module with this number.
 pub fn module(number: usize) -> String {
     format!("bench.test/t{}/m{number}", number % 100)
 }
