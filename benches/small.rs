@@ -10,8 +10,6 @@ mod support;
 
 use std::io::{BufRead as _, BufReader};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use measured::is_wanted;
 use measured::load::{Asked, Expected};
 use measured::nginx::{Nginx, Setup};
@@ -150,10 +148,6 @@ fn serve(tree: &Tree) -> (Modvet, String) {
     let home = Home::new();
     // Within their validity lists come from memory, however long this machine takes for the turns.
     home.configure(&format!("{}list_validity = \"1h\"\n", tree.settings()));
-    let arguments = ["token", "create", "--config", "modvet.toml", "--scope", "read", "--label", "bench", "--json"];
-    let made = home.run(&arguments);
-    let said: serde_json::Value = serde_json::from_slice(&made.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&made.stderr)));
-    let secret = said["token"].as_str().expect("a token");
-    (home.serve(), format!("Basic {}", BASE64_STANDARD.encode(format!("any:{secret}"))))
+    let credentials = home.credentials("bench");
+    (home.serve(), credentials)
 }
