@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{ended, filled, free_address, home, megabytes, resident, until};
+use super::{ended, filled, home, megabytes, resident, until};
 use crate::measured::load::{Asked, Expected, load};
-use crate::measured::middle;
 use crate::measured::process::{forget_peak, memory, processor_time};
 use crate::measured::rule::{self, Rule};
 use crate::measured::wire::{Wire, answer};
+use crate::measured::{free_address, middle};
 use crate::support::modvet::{Home, Modvet};
 
 /// Different versions that are asked for: more than are held ready in memory.

@@ -18,6 +18,7 @@ pub mod swarm;
 pub mod wire;
 
 use std::cell::RefCell;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use criterion::{BenchmarkGroup, measurement::WallTime};
@@ -27,6 +28,12 @@ pub fn is_wanted(name: &str) -> bool {
     // What cargo says besides, such as `--bench`, is none of these.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     words.is_empty() || words.iter().any(|word| name.contains(word.as_str()))
+}
+
+/// An address that was free a moment ago: of a server that cannot say which one it got, or that is waited for from outside.
+pub fn free_address() -> SocketAddr {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    free.expect("a free port")
 }
 
 /// Times what `once` says it took, and gives the median of all its runs: `None` if none was selected.

@@ -2,7 +2,7 @@
 //! that does not find it says so and leaves the comparison out.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -47,9 +47,7 @@ impl Nginx {
             std::fs::write(file, bytes).expect("a writable folder");
         }
         open_to_workers(folder.path());
-        // A port that was free a moment ago: nginx cannot say which one it got.
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        let address = free.expect("a free port");
+        let address = super::free_address();
         std::fs::write(folder.path().join("nginx.conf"), configuration(address, setup, more))
             .expect("a writable folder");
         let mut command = Command::new("nginx");
