@@ -10,20 +10,20 @@ mod measured;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use measured::is_wanted;
+
 /// Versions in each store; the larger is the smaller one, filled on.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 const REPOSITORIES: [usize; 3] = [10, 100, 1_000];
 
 fn main() {
-    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let is_asked = |name: &str| asked.is_empty() || asked.iter().any(|one| one == name);
-    if is_asked("versions") {
+    if is_wanted("versions") {
         growing::versions::measure(&SIZES);
     }
-    if is_asked("unknown") {
+    if is_wanted("unknown") {
         growing::unknown::measure();
     }
-    if is_asked("repositories") {
+    if is_wanted("repositories") {
         growing::repositories::measure(&REPOSITORIES);
     }
 }

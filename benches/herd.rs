@@ -15,7 +15,7 @@ use measured::load::{Asked, Expected};
 use measured::process::{children, forget_peak, memory};
 use measured::swarm::{at_once, now_and_then};
 use measured::wire::Wire;
-use measured::{compare, middle};
+use measured::{compare, is_wanted, middle};
 use support::authority::Authority;
 use support::distant::Distant;
 use support::git_server::{Flavour, GitServer};
@@ -32,7 +32,7 @@ const TURNS: usize = 3;
 const VERSIONS: usize = 300;
 const DELAY: Duration = Duration::from_millis(200);
 const ZIP: usize = 200 << 10;
-/// What all of them may take, and the memory that it may need.
+/// What all of them may take.
 const IN_ALL: Duration = Duration::from_secs(5);
 /// What modvet may take of memory meanwhile. It should be 100 MB, and is not yet: docs/performance.md says why.
 const PEAK: u64 = 256 << 20;
@@ -44,9 +44,6 @@ const REST: Duration = Duration::from_millis(10);
 const WARM: usize = 50;
 
 fn main() {
-    // What cargo says besides, such as `--bench`, is none of these.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
     if is_wanted("commit") {
         one_commit();
     }
@@ -59,7 +56,7 @@ fn main() {
 struct Run {
     took: Duration,
     requests: u64,
-    questions: usize,
+    questions: u64,
 }
 
 fn one_commit() {
@@ -73,10 +70,17 @@ fn one_commit() {
             one.push(herd(&server, &asked, 1));
             many.push(herd(&server, &asked, HERD));
         }
-        let counts = |runs: &[Run]| runs.iter().map(|run| (run.requests, run.questions)).max().expect("it ran");
-        let (single, herd) = (counts(&one), counts(&many));
-        println!("count  {name}: requests to git, and answers made, for 1 client {single:?}, for {HERD} {herd:?}");
-        assert!(herd <= single, "{name}: more for {HERD} clients than for one");
+        let most = |of: fn(&Run) -> u64| {
+            let among = |runs: &[Run]| runs.iter().map(of).max().expect("it ran");
+            (among(&one), among(&many))
+        };
+        for (what, (single, herd)) in
+            [("requests to git", most(|run| run.requests)), ("answers made", most(|run| run.questions))]
+        {
+            println!("count  {name}, {what}: for 1 client {single}, for {HERD} {herd}");
+            assert!(single > 0, "{name}, {what}: none were counted");
+            assert!(herd <= single, "{name}, {what}: more for {HERD} clients than for one");
+        }
         let times = |runs: Vec<Run>| middle(runs.iter().map(|run| run.took).collect());
         let what = format!("{HERD} clients after one cold {name}, to one client (target 1.2)");
         compare(&what, times(many), times(one));
@@ -118,7 +122,7 @@ fn herd(server: &GitServer, asked: &Asked, clients: usize) -> Run {
     let took = at_once(modvet.address(), vec![vec![asked.clone()]; clients]);
     assert!(children(modvet.id()).is_empty(), "modvet runs no processes");
     let requests = server.counts().requests() - before;
-    Run { took, requests, questions: modvet.log().matches(" asking ").count() }
+    Run { took, requests, questions: modvet.log().matches(" asking ").count() as u64 }
 }
 
 fn many_versions() {
@@ -126,7 +130,7 @@ fn many_versions() {
     let distant = Distant::start_tls(DELAY, &authority, &["h2", "http/1.1"]);
     let releases: Vec<Release> = (0..VERSIONS + WARM).map(release).collect();
     releases.iter().for_each(|release| distant.add(release));
-    let modvet = before(&distant, &authority);
+    let modvet = distant.modvet_before(&authority);
     let (warm, cold) = releases.split_at(WARM);
     at_once(modvet.address(), warm.iter().map(files).collect());
     let infos: Vec<Asked> = warm.iter().map(|release| files(release).swap_remove(0)).collect();
@@ -158,12 +162,7 @@ fn many_versions() {
 
 /// A version whose zip does not shrink.
 fn release(number: usize) -> Release {
-    let mut seed = 0x9e37_79b9_u32.wrapping_mul(number as u32 + 1);
-    let text = std::iter::repeat_with(|| {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        char::from(b'!' + (seed >> 24) as u8 % 90)
-    });
-    Release::new(&format!("bench.test/m{number}"), "v1.0.0").file("noise.txt", &text.take(ZIP).collect::<String>())
+    Release::new(&format!("bench.test/m{number}"), "v1.0.0").noise("noise.txt", number as u32, ZIP)
 }
 
 /// Its files in the order in which the go command wants them.
@@ -173,15 +172,6 @@ fn files(release: &Release) -> Vec<Asked> {
         expected: Expected::Bytes(content),
     };
     release.endings().into_iter().map(asked).collect()
-}
-
-fn before(distant: &Distant, authority: &Authority) -> Modvet {
-    let home = Home::new();
-    home.configure(&distant.settings("far"));
-    home.write("authority.pem", &authority.pem());
-    let mut serve = home.command(&["serve", "--config", "modvet.toml"]);
-    serve.env("SSL_CERT_FILE", home.path().join("authority.pem"));
-    home.serve_by(serve)
 }
 
 /// Does something while others get warm answers, and gives the times of those answers.

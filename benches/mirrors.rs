@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use measured::forge::Forge;
-use measured::process::processor_time;
+use measured::process::{memory, processor_time};
 use serde_json::Value;
 use support::client::control;
 use support::git_server::{Flavour, GitServer};
@@ -39,24 +39,21 @@ fn main() {
     repositories(folder.path());
     let (forge, git) = (Forge::start(REFS), GitServer::start(folder.path(), Flavour::Filters));
     let tree = Tree::new();
-    let bare = memory(&Modvet::start(&tree.settings()));
+    let bare = memory(Modvet::start(&tree.settings()).id());
     let (settings, expected) = mirrors(&forge.url(), &git.url());
     let modvet = Modvet::start(&format!("{}{settings}", tree.settings()));
     // Histories are fetched once.
-    let (first, _) = round(&modvet, &expected);
+    let first = round(&modvet, &expected);
     println!("time   the first check of {MIRRORS} mirrors: {first:.2?}");
     let (asked, spent) = (forge.counts(), processor_time(modvet.id()));
-    let rounds: Vec<(Duration, usize)> = (0..ROUNDS).map(|_| round(&modvet, &expected)).collect();
+    let rounds: Vec<Duration> = (0..ROUNDS).map(|_| round(&modvet, &expected)).collect();
     let (after, spent) = (forge.counts(), processor_time(modvet.id()).zip(spent).map(|(after, before)| after - before));
     let in_sync = count(&expected, "in_sync") - OF_EACH;
     let (refused, unreachable) = (count(&expected, "refused"), count(&expected, "unreachable"));
     // Greeting and refs of each side; a side that refuses says so at the greeting, and its source is asked all the same.
     let expected_requests = 4 * in_sync + 3 * refused + 2 * unreachable;
     let (requests, bytes) = (after.0 - asked.0, after.1 - asked.1);
-    println!(
-        "time   a later check of all of them: {:.2?}",
-        rounds.iter().map(|(took, _)| *took).min().expect("rounds")
-    );
+    println!("time   a later check of all of them: {:.2?}", rounds.iter().min().expect("rounds"));
     let refs_only = in_sync + refused + unreachable;
     println!("count  mirrors of refs only: {refs_only}, {requests} requests and {bytes} bytes in {ROUNDS} checks");
     if let Some(spent) = spent {
@@ -64,11 +61,10 @@ fn main() {
         let share = (spent / ROUNDS).as_secs_f64() / PERIOD.as_secs_f64();
         println!("cpu    a check: {each:.2?}; {MIRRORS} mirrors every 15 minutes: {:.3} % of a core", share * 100.0);
     }
-    let watching = memory(&modvet);
-    if let (Some(bare), Some(watching)) = (bare, watching) {
-        let each = watching.now.saturating_sub(bare.now) / MIRRORS as u64;
-        println!("memory without mirrors: {} KiB, {} at most", bare.now, bare.peak);
-        println!("memory with {MIRRORS}: {} KiB, {} at most; {each} KiB a mirror", watching.now, watching.peak);
+    if let (Some((bare, bare_peak)), Some((now, peak))) = (bare, memory(modvet.id())) {
+        let each = (now.saturating_sub(bare) / MIRRORS as u64) >> 10;
+        println!("memory without mirrors: {} KiB, {} at most", bare >> 10, bare_peak >> 10);
+        println!("memory with {MIRRORS}: {} KiB, {} at most; {each} KiB a mirror", now >> 10, peak >> 10);
         assert!(each < 200, "what is kept of a mirror in memory is small");
     }
     assert!(requests <= u64::from(ROUNDS) * expected_requests as u64, "two requests for each side");
@@ -105,7 +101,7 @@ fn mirrors(forge: &str, git: &str) -> (String, BTreeMap<String, &'static str>) {
 }
 
 /// Has all mirrors checked, looks at what was found, and says how long it took.
-fn round(modvet: &Modvet, expected: &BTreeMap<String, &str>) -> (Duration, usize) {
+fn round(modvet: &Modvet, expected: &BTreeMap<String, &str>) -> Duration {
     let start = Instant::now();
     let answered = control(&modvet.home().store(), "POST", "/api/v1/mirrors/check", "{}");
     let took = start.elapsed();
@@ -120,24 +116,7 @@ fn round(modvet: &Modvet, expected: &BTreeMap<String, &str>) -> (Duration, usize
     for (name, condition) in expected {
         assert_eq!(found.get(name).map(String::as_str), Some(*condition), "{name}: {}", modvet.log());
     }
-    (took, found.len())
-}
-
-/// KiB of memory.
-#[derive(Clone, Copy)]
-struct Memory {
-    now: u64,
-    peak: u64,
-}
-
-/// `None` where the system does not tell.
-fn memory(modvet: &Modvet) -> Option<Memory> {
-    let text = std::fs::read_to_string(format!("/proc/{}/status", modvet.id())).ok()?;
-    let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse().ok()
-    };
-    Some(Memory { now: field("VmRSS:")?, peak: field("VmHWM:")? })
+    took
 }
 
 /// A source, and mirrors of it: the same, behind, and with a commit of its own.

@@ -7,14 +7,15 @@ mod measured;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use measured::deep::{git, run};
-use measured::load::{Asked, Expected, Took, load};
+use measured::deep::{data, file, git, import, person};
+use measured::load::{Asked, Expected};
 use measured::peer::{self, Peer};
-use measured::process::processor_time;
+use measured::server::Server;
 use measured::wire::Wire;
 use measured::{compare, middle};
 use support::double::Double;
@@ -45,7 +46,8 @@ fn main() {
         warm(&modvet, &peer, &release);
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a writable folder");
-    let hash = history(folder.path());
+    import(folder.path(), "cold", history, &[], &[]);
+    let hash = tip(&folder.path().join("cold"));
     let server = GitServer::start(folder.path(), Flavour::Filters);
     for known in peers {
         cold(known, &server, &hash);
@@ -62,43 +64,29 @@ fn warm(modvet: &Modvet, peer: &Peer, release: &Release) {
     for (file, body, times) in files {
         let path = format!("/{MODULE}/{file}");
         let expected = [same(modvet.address(), &path, file, &body), same(peer.address(), &path, file, &body)];
-        let [ours, theirs] = expected.map(|body| [Asked { path: path.clone(), expected: Expected::Bytes(body) }]);
-        let mut turns = (Vec::new(), Vec::new());
+        let asked = expected.map(|body| [Asked { path: path.clone(), expected: Expected::Bytes(body) }]);
+        let mut servers = [
+            Server::new("modvet", modvet.address(), vec![modvet.id()]),
+            Server::new(peer.name, peer.address(), vec![peer.id()]),
+        ];
         for _ in 0..TURNS {
-            turns.0.push(turn(modvet.address(), modvet.id(), &ours, times));
-            turns.1.push(turn(peer.address(), peer.id(), &theirs, times));
+            for (server, asked) in servers.iter_mut().zip(&asked) {
+                server.turn(asked, "", CLIENTS, times);
+            }
         }
-        let rate = |turns: &[(Took, Option<Duration>)]| {
-            let mut rates: Vec<f64> = turns.iter().map(|turn| turn.0.rate()).collect();
-            rates.sort_by(f64::total_cmp);
-            rates[rates.len() / 2]
-        };
-        let (ours, theirs) = (rate(&turns.0), rate(&turns.1));
-        println!(
-            "ratio  {file}, warm, requests a second, to {}: {:.2} ({ours:.0} to {theirs:.0})",
-            peer.name,
-            ours / theirs
-        );
-        let late = |turns: &[(Took, Option<Duration>)]| middle(turns.iter().map(|turn| turn.0.within(0.99)).collect());
-        compare(&format!("{file}, warm, p99, to {}", peer.name), late(&turns.0), late(&turns.1));
-        let spent = |turns: &[(Took, Option<Duration>)]| {
-            let all: Option<Duration> = turns.iter().map(|turn| turn.1).sum();
-            all.map(|all| all * 10_000 / (TURNS * CLIENTS * times) as u32)
-        };
-        compare(&format!("{file}, processor time of 10,000, to {}", peer.name), spent(&turns.0), spent(&turns.1));
+        let [ours, theirs] = &servers;
+        ours.compare_requests(&format!("{file}, warm"), theirs);
     }
 }
 
-/// The answer, once it is the one that there must be: `.info` says the same, all else is the same to the byte.
+/// The answer, once it is the one that there must be: `.info` says the same, all else is the same but for a last line break.
 fn same(server: SocketAddr, path: &str, file: &str, body: &[u8]) -> Vec<u8> {
     let mut wire = Wire::connect(server);
     let (status, answer) = wire.get(path);
     assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(answer));
     match file.ends_with(".info") {
         true => assert_eq!(info(answer), info(body), "{path}"),
-        false => {
-            assert!(answer.strip_suffix(b"\n") == Some(body) || answer == body || answer == trimmed(body), "{path}")
-        }
+        false => assert!(trimmed(answer) == trimmed(body), "{path}"),
     }
     answer.to_vec()
 }
@@ -114,12 +102,6 @@ fn info(answer: &[u8]) -> (String, String) {
     (field("Version"), field("Time"))
 }
 
-fn turn(server: SocketAddr, process: u32, asked: &[Asked], times: usize) -> (Took, Option<Duration>) {
-    let before = processor_time(process);
-    let took = load(server, asked, "", CLIENTS, times);
-    (took, processor_time(process).zip(before).map(|(after, before)| after - before))
-}
-
 /// A hash and a list that nobody has asked for, each time before servers with empty folders.
 fn cold(known: peer::Known, server: &GitServer, hash: &str) {
     let mut took = (Vec::new(), Vec::new());
@@ -127,12 +109,7 @@ fn cold(known: peer::Known, server: &GitServer, hash: &str) {
     let (by_hash, list) = (format!("/github.com/bench/cold/@v/{hash}.info"), "/github.com/bench/cold/@v/list");
     let gitconfig = format!("[url \"{}\"]\n\tinsteadOf = https://github.com/bench/\n", server.url());
     for _ in 0..3 {
-        let settings = format!(
-            "[git]\nallow_insecure = [\"127.0.0.1\"]\n\n[git.instead_of]\n\"https://github.com/bench/\" = \"{}\"\n\n\
-             [[upstream]]\nname = \"git\"\nkind = \"git\"\n",
-            server.url()
-        );
-        let modvet = Modvet::start(&settings);
+        let modvet = Modvet::over_git(&server.url(), "rewrite");
         let Some(peer) = known.start("direct", &gitconfig) else { return };
         let (ours, ours_took) = asked(modvet.address(), &by_hash);
         let (theirs, theirs_took) = asked(peer.address(), &by_hash);
@@ -140,7 +117,8 @@ fn cold(known: peer::Known, server: &GitServer, hash: &str) {
         took.0.push(ours_took);
         took.1.push(theirs_took);
         drop((modvet, peer));
-        let (modvet, Some(peer)) = (Modvet::start(&settings), known.start("direct", &gitconfig)) else { return };
+        let modvet = Modvet::over_git(&server.url(), "rewrite");
+        let Some(peer) = known.start("direct", &gitconfig) else { return };
         let (ours, ours_took) = asked(modvet.address(), list);
         let (theirs, theirs_took) = asked(peer.address(), list);
         assert_eq!(trimmed(&ours), trimmed(&theirs), "{list}");
@@ -160,29 +138,25 @@ fn asked(server: SocketAddr, path: &str) -> (Vec<u8>, Duration) {
     (body.to_vec(), took)
 }
 
-/// A repository `cold` of one line of commits with a tag on each hundredth; gives the hash of its tip.
-fn history(folder: &Path) -> String {
-    run(git(folder).args(["init", "--quiet", "--bare", "--initial-branch=main", "cold"]));
-    let repository = folder.join("cold");
-    let mut text = String::new();
+/// One line of commits with a tag on each hundredth.
+fn history(out: &mut dyn Write) -> std::io::Result<()> {
     for number in 1..=COMMITS {
-        let time = 1_500_000_000 + number * 600;
-        text.push_str(&format!(
-            "commit refs/heads/main\nmark :{number}\ncommitter Nobody <nobody@example.com> {time} +0000\ndata 0\n"
-        ));
-        let go_mod = "module github.com/bench/cold\n";
-        text.push_str(&format!("M 100644 inline go.mod\ndata {}\n{go_mod}\n", go_mod.len()));
-        let file = format!("package cold // {number}\n").repeat(200);
-        text.push_str(&format!("M 100644 inline f{}.go\ndata {}\n{file}\n", number % 50, file.len()));
+        writeln!(out, "commit refs/heads/main\nmark :{number}")?;
+        person(out, number)?;
+        data(out, b"")?;
+        file(out, "go.mod", b"module github.com/bench/cold\n")?;
+        let text = format!("package cold // {number}\n").repeat(200);
+        file(out, &format!("f{}.go", number % 50), text.as_bytes())?;
         if number % 100 == 50 {
-            text.push_str(&format!("reset refs/tags/v1.{}.0\nfrom :{number}\n\n", number / 100));
+            writeln!(out, "reset refs/tags/v1.{}.0\nfrom :{number}\n", number / 100)?;
         }
     }
-    let file = folder.join("history");
-    std::fs::write(&file, text).expect("a writable folder");
-    let history = std::fs::File::open(&file).expect("it was written");
-    run(git(&repository).args(["fast-import", "--quiet"]).stdin(history));
-    run(git(&repository).args(["repack", "-a", "-d", "--quiet"]));
-    let output = git(&repository).args(["rev-parse", "refs/heads/main"]).output().expect("git is installed");
+    Ok(())
+}
+
+/// The hash of a repository's last commit.
+fn tip(repository: &Path) -> String {
+    let output = git(repository).args(["rev-parse", "refs/heads/main"]).output().expect("git is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

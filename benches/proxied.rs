@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use measured::process::processor_time;
-use measured::{compare, middle};
+use measured::{compare, is_wanted, middle};
 use support::authority::Authority;
 use support::distant::Distant;
 use support::go::{Fresh, Go, run};
@@ -30,9 +30,6 @@ const PUBLIC: &str = include_str!("measured/set.mod");
 const TURNS: usize = 3;
 
 fn main() {
-    // What cargo says besides, such as `--bench`, is none of these.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| word == name);
     if is_wanted("far") {
         far_away();
     }
@@ -130,11 +127,7 @@ fn far_away() {
     let files = distant.asked().len();
     let start = || {
         distant.forget();
-        let home = Home::new();
-        home.configure(&distant.settings("far"));
-        let mut serve = home.command(&["serve", "--config", "modvet.toml"]);
-        let_out(&mut serve);
-        home.serve_by(serve)
+        distant.modvet_before(&authority)
     };
     let each = |modvet: &Modvet| {
         let (asked, connections) = (distant.asked(), distant.connections());
@@ -153,16 +146,10 @@ fn release(number: usize) -> Release {
         1..=4 => 200_000,
         _ => 20_000,
     };
-    let mut seed = 0x9e37_79b9_u32.wrapping_mul(number as u32 + 1);
-    let mut release = Release::new(&format!("bench.test/m{number}"), "v1.0.0");
-    for file in 0..10 {
-        let text = std::iter::repeat_with(|| {
-            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            char::from(b'!' + (seed >> 24) as u8 % 90)
-        });
-        release = release.file(&format!("noise{file}.txt"), &text.take(size / 10).collect::<String>());
-    }
-    release
+    let release = Release::new(&format!("bench.test/m{number}"), "v1.0.0");
+    (0..10).fold(release, |release, file| {
+        release.noise(&format!("noise{file}.txt"), (number * 10 + file) as u32, size / 10)
+    })
 }
 
 fn outside() {

@@ -2,23 +2,20 @@
 //! modvet with token check, headers, metrics, request log and audit log on; nginx with a log, as it comes, and without
 //! one and with its files held open, as a sceptic would set it up.
 //!
-//! `cargo bench --bench small`; the rows of docs/performance.md are made of what it prints.
+//! `cargo bench --bench small`, or one of `each`, `many` behind it; the rows of docs/performance.md are made of what it prints.
 
 mod measured;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
-use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use measured::load::{Asked, Expected, Took, load};
+use measured::is_wanted;
+use measured::load::{Asked, Expected};
 use measured::nginx::{Nginx, Setup};
-use measured::process::{children, processor_times};
+use measured::process::children;
+use measured::server::Server;
 use measured::wire::Wire;
-use measured::{compare, middle};
 use support::modvet::{Home, Modvet};
 use support::tree::Tree;
 
@@ -36,8 +33,6 @@ const VERSIONS: usize = 10;
 const SCEPTICAL: &str = "  open_file_cache max=20000 inactive=1h;\n  open_file_cache_valid 1h;\n";
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| name.contains(wanted.as_str()));
     if is_wanted("each") {
         each();
     }
@@ -58,9 +53,7 @@ fn each() {
         let asked = [asked(&modvet, &credentials, path)];
         let before = upstream_requests(&modvet, &credentials);
         let lines = lines(&modvet);
-        if !beside_nginx(file, &modvet, &asked, &headers) {
-            return;
-        }
+        beside_nginx(file, &modvet, &asked, &headers);
         let renewed = upstream_requests(&modvet, &credentials) - before;
         println!("count  {file}, requests to the upstream: {renewed}");
         assert_eq!(renewed, 0, "nothing warm is asked of anybody");
@@ -98,20 +91,20 @@ fn many() {
     beside_nginx(&format!("{} addresses in turn, without token", asked.len()), &modvet, &asked, "");
 }
 
-/// Asks all three in turn; `false` where there is no nginx.
-fn beside_nginx(what: &str, modvet: &Modvet, asked: &[Asked], headers: &str) -> bool {
+/// Asks modvet in turn with nginx, where there is one.
+fn beside_nginx(what: &str, modvet: &Modvet, asked: &[Asked], headers: &str) {
     let files: Vec<(&str, &[u8])> = asked.iter().map(|asked| (asked.path.as_str(), bytes(asked))).collect();
-    let Some(logging) = Nginx::start(&files, Setup { sendfile: true, log: true }) else { return false };
-    let sceptical = Nginx::start_with(&files, Setup { sendfile: false, log: false }, SCEPTICAL).expect("it is there");
-    let (mut ours, mut theirs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..TURNS {
-        ours.push(turn(modvet.address(), &[modvet.id()], asked, headers));
-        theirs.push(turn(logging.address(), &logging.workers(), asked, headers));
-        bare.push(turn(sceptical.address(), &sceptical.workers(), asked, headers));
+    let logging = Nginx::start(&files, Setup { sendfile: true, log: true });
+    let sceptical = Nginx::start_with(&files, Setup { sendfile: false, log: false }, SCEPTICAL);
+    let mut servers = vec![Server::new("modvet", modvet.address(), vec![modvet.id()])];
+    for (name, nginx) in [("nginx", &logging), ("nginx without log, files held open", &sceptical)] {
+        servers.extend(nginx.as_ref().map(|nginx| Server::new(name, nginx.address(), nginx.workers())));
     }
-    say(what, "nginx", &ours, &theirs);
-    say(what, "nginx without log, files held open", &ours, &bare);
-    true
+    for _ in 0..TURNS {
+        servers.iter_mut().for_each(|server| server.turn(asked, headers, CLIENTS, TIMES));
+    }
+    let (ours, theirs) = servers.split_first().expect("modvet is the first");
+    theirs.iter().for_each(|theirs| ours.compare_requests(what, theirs));
 }
 
 fn bytes(asked: &Asked) -> &[u8] {
@@ -150,43 +143,11 @@ fn is_request(line: &[u8]) -> bool {
     String::from_utf8_lossy(line).contains(" INFO request method=GET ")
 }
 
-/// What one turn took, and the processor time of the server.
-fn turn(server: SocketAddr, processes: &[u32], asked: &[Asked], headers: &str) -> (Took, Option<Duration>) {
-    let before = processor_times(processes);
-    let took = load(server, asked, headers, CLIENTS, TIMES);
-    (took, processor_times(processes).zip(before).map(|(after, before)| after - before))
-}
-
-fn say(what: &str, other: &str, ours: &[(Took, Option<Duration>)], theirs: &[(Took, Option<Duration>)]) {
-    let rate = |turns: &[(Took, Option<Duration>)]| {
-        let mut rates: Vec<f64> = turns.iter().map(|turn| turn.0.rate()).collect();
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    };
-    println!(
-        "ratio  {what}, requests a second beside {other}: {:.2} ({:.0} to {:.0})",
-        rate(ours) / rate(theirs),
-        rate(ours),
-        rate(theirs)
-    );
-    let late = |turns: &[(Took, Option<Duration>)]| middle(turns.iter().map(|turn| turn.0.within(0.99)).collect());
-    compare(&format!("{what}, p99 beside {other}"), late(ours), late(theirs));
-    let spent = |turns: &[(Took, Option<Duration>)]| {
-        let all: Option<Duration> = turns.iter().map(|turn| turn.1).sum();
-        all.map(|all| all * 10_000 / (turns.len() * CLIENTS * TIMES) as u32)
-    };
-    compare(&format!("{what}, processor time of 10,000 beside {other}"), spent(ours), spent(theirs));
-}
-
 /// A server over the tree that asks for a token, and the credentials for it.
 fn serve(tree: &Tree) -> (Modvet, String) {
     let home = Home::new();
     // Within their validity lists come from memory, however long this machine takes for the turns.
     home.configure(&format!("{}list_validity = \"1h\"\n", tree.settings()));
-    let arguments = ["token", "create", "--config", "modvet.toml", "--scope", "read", "--label", "bench", "--json"];
-    let made = home.run(&arguments);
-    let said: serde_json::Value = serde_json::from_slice(&made.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&made.stderr)));
-    let secret = said["token"].as_str().expect("a token");
-    (home.serve(), format!("Basic {}", BASE64_STANDARD.encode(format!("any:{secret}"))))
+    let credentials = home.credentials("bench");
+    (home.serve(), credentials)
 }

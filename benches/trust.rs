@@ -9,8 +9,6 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use criterion::Criterion;
 use measured::process::processor_time;
 use measured::wire::Wire;
@@ -34,13 +32,13 @@ fn main() {
     tree.add(MODULE, "v1.0.0", 1000);
     let (plain, _) = serve(&tree, "[audit]\nenabled = false\n", false);
     let rules: String = (0..RULES).map(rule).collect();
-    let (trusting, token) = serve(&tree, &rules, true);
+    let (trusting, credentials) = serve(&tree, &rules, true);
     let mut group = criterion.benchmark_group("trust");
     for file in ["info", "mod"] {
         let path = format!("/{MODULE}/@v/v1.0.0.{file}");
-        let basic = format!("Basic {token}");
         let mut without: Vec<Wire> = (0..CLIENTS).map(|_| Wire::connect(plain.address())).collect();
-        let mut with: Vec<Wire> = (0..CLIENTS).map(|_| Wire::connect(trusting.address()).bearing(&basic)).collect();
+        let mut with: Vec<Wire> =
+            (0..CLIENTS).map(|_| Wire::connect(trusting.address()).bearing(&credentials)).collect();
         let expected = {
             let (status, body) = without[0].get(&path);
             assert_eq!(status, 200, "{}", plain.log());
@@ -82,20 +80,12 @@ fn rule(number: usize) -> String {
     format!("[[rule]]\nname = 'rule-{number}'\naction = '{action}'\nmodules = ['{modules}']\nversions = '>=0.1.0'\n")
 }
 
-/// A server, and a token for it in base64 as basic credentials bear it.
+/// A server, and credentials for it if it wants any.
 fn serve(tree: &Tree, settings: &str, guarded: bool) -> (Modvet, String) {
     let home = Home::new();
     home.configure(&format!("{settings}{}", tree.settings()));
-    let mut token = String::new();
-    if guarded {
-        let arguments = ["token", "create", "--config", "modvet.toml", "--scope", "read", "--label", "bench", "--json"];
-        let made = home.run(&arguments);
-        let said: serde_json::Value = serde_json::from_slice(&made.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&made.stderr)));
-        let secret = said["token"].as_str().expect("a token");
-        token = BASE64_STANDARD.encode(format!("any:{secret}"));
-    }
-    (home.serve(), token)
+    let credentials = if guarded { home.credentials("bench") } else { String::new() };
+    (home.serve(), credentials)
 }
 
 /// So many clients that no core rests: on a virtual machine it costs more to wake a core than to answer.

@@ -13,7 +13,7 @@ use criterion::{Criterion, Throughput};
 use measured::bare::{self, Bare};
 use measured::deep::{COMMITS, Deep};
 use measured::process::processor_time;
-use measured::wire::{Wire, storm};
+use measured::wire::{Wire, answer, storm};
 use measured::{compare, median};
 use support::git_server::{Flavour, GitServer};
 use support::modvet::Modvet;
@@ -105,10 +105,4 @@ fn large(criterion: &mut Criterion, modvet: &Modvet) {
     let (ours, theirs) = (one("modvet", modvet.address()), one("bare hyper", bare.address()));
     compare("warm zip of 10 MB, modvet from its store to bare hyper from memory", ours, theirs);
     group.finish();
-}
-
-fn answer(server: SocketAddr, path: &str) -> (u16, Vec<u8>) {
-    let mut wire = Wire::connect(server);
-    let (status, body) = wire.get(path);
-    (status, body.to_vec())
 }

@@ -1,20 +1,21 @@
 //! A tree of 300 MB in 5,000 files: what its go.mod costs, and how long its zip takes, beside the go command in direct
 //! mode. And a tree of many small files and a few large ones; and four zips at once.
 //!
-//! `cargo bench --bench wide`, or one of `mod`, `zip`, `many`, `next`, `herd` behind it; the rows of docs/performance.md are made of what it prints.
+//! `cargo bench --bench wide`, or one of `mod`, `zip`, `many`, `next`, `herd` behind it; the rows of docs/performance.md are
+//! made of what it prints.
 
 mod measured;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use measured::broad::{Broad, MANY, NESTED, WIDE};
 use measured::process::{children, memory, processor_time};
 use measured::wire::Wire;
-use measured::{compare, compare_bytes, middle};
+use measured::{compare, compare_bytes, is_wanted, middle};
 use support::git_server::{Flavour, GitServer};
-use support::go::{Go, run};
+use support::go::{Download, Fresh, Go, run};
 use support::h1;
 use support::modvet::Modvet;
 
@@ -34,22 +35,20 @@ fn main() {
         let (files, bytes) = broad.size(repository, "refs/heads/main");
         println!("count  {module}: {files} files, {} MB", bytes / 1_000_000);
     }
-    // As with the other benches: a word chooses what is run.
-    let chosen = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    if "mod".contains(&chosen) {
+    if is_wanted("mod") {
         go_mods(&broad, &server);
         without_filters(&broad);
     }
-    if "zip".contains(&chosen) {
+    if is_wanted("zip") {
         zips(&server, "a zip of 5,000 files and 300 MB", WIDE, &broad.commit("broad", 7));
     }
-    if "many".contains(&chosen) {
+    if is_wanted("many") {
         zips(&server, "a zip of 20,000 small files and 4 large ones", MANY, &broad.commit("many", 0));
     }
-    if "next".contains(&chosen) {
+    if is_wanted("next") {
         next_version(&broad, &server);
     }
-    if "herd".contains(&chosen) {
+    if is_wanted("herd") {
         at_once(&broad, &server);
     }
 }
@@ -88,9 +87,9 @@ fn go_mods(broad: &Broad, server: &GitServer) {
         assert!(cold < MOD_BYTES, "a go.mod {name} costs less than {MOD_BYTES} bytes");
         assert!(largest(&modvet) < MOD_BYTES, "no zip and no pack of files is kept for a go.mod");
         assert!(children(modvet.id()).is_empty(), "modvet runs no processes");
-        let (download, _cache) = go_mod_by_go(&go, server, module, &version);
-        assert_eq!(sum, download.1, "{name}: the go command's go.mod");
-        compare_bytes(&format!("bytes of a go.mod {name}, modvet to go list -m"), cold, download.0);
+        let (fetched, sum_of_go) = go_mod_by_go(&go, server, module, &version);
+        assert_eq!(sum, sum_of_go, "{name}: the go command's go.mod");
+        compare_bytes(&format!("bytes of a go.mod {name}, modvet to go list -m"), cold, fetched);
     }
     let modvet = Modvet::over_git(&server.url(), "rewrite");
     let mut wire = Wire::connect(modvet.address());
@@ -105,7 +104,7 @@ fn go_mods(broad: &Broad, server: &GitServer) {
 }
 
 /// What the go command fetches for a go.mod alone, and the sum of it.
-fn go_mod_by_go(go: &Go, server: &GitServer, module: &str, version: &str) -> ((u64, String), support::go::Fresh) {
+fn go_mod_by_go(go: &Go, server: &GitServer, module: &str, version: &str) -> (u64, String) {
     let cache = go.fresh();
     let before = server.counts().bytes();
     let output = run(go.command(&cache).args(["list", "-m", "-json", &format!("{module}@{version}")]));
@@ -113,7 +112,13 @@ fn go_mod_by_go(go: &Go, server: &GitServer, module: &str, version: &str) -> ((u
     let listed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("go list prints JSON");
     let path = listed["GoMod"].as_str().expect("a go.mod").to_owned();
     let go_mod = std::fs::read(path).expect("go keeps it");
-    ((bytes, h1::of_go_mod(&go_mod)), cache)
+    (bytes, h1::of_go_mod(&go_mod))
+}
+
+/// What the go command makes of a version with what this cache holds.
+fn download(go: &Go, cache: &Fresh, module: &str, query: &str) -> Download {
+    let output = run(go.command(cache).args(["mod", "download", "-json", &format!("{module}@{query}")]));
+    serde_json::from_slice(&output.stdout).expect("go prints JSON")
 }
 
 /// The size of the largest file below the store, logs and tables apart.
@@ -169,10 +174,9 @@ fn zips(server: &GitServer, name: &str, module: &str, hash: &str) {
         let before = server.counts().bytes();
         let cache = go.fresh();
         let start = Instant::now();
-        let output = run(go.command(&cache).args(["mod", "download", "-json", &format!("{module}@{hash}")]));
+        let download = download(&go, &cache, module, hash);
         theirs.push(start.elapsed());
         of_go = server.counts().bytes() - before;
-        let download: support::go::Download = serde_json::from_slice(&output.stdout).expect("go prints JSON");
         assert_eq!(download.version, version, "{}", download.error);
         println!("time   {name}: {:.2?} to {:.2?}, modvet's processor time {used:.2?}", ours[turn], theirs[turn]);
         println!("memory {name}: {} MB at most", peak >> 20);
@@ -204,10 +208,9 @@ fn next_version(broad: &Broad, server: &GitServer) {
         let fetched = server.counts().bytes() - before;
         let before = server.counts().bytes();
         let start = Instant::now();
-        let output = run(go.command(&cache).args(["mod", "download", "-json", &format!("{WIDE}@{hash}")]));
+        let download = download(&go, &cache, WIDE, &hash);
         let theirs = start.elapsed();
         let of_go = server.counts().bytes() - before;
-        let download: support::go::Download = serde_json::from_slice(&output.stdout).expect("go prints JSON");
         let path = format!("/{WIDE}/@v/{version}.zip");
         assert_eq!(h1::of_zip(wire.get(&path).1).as_deref(), Ok(download.sum.as_str()), "{path}");
         if number > 0 {
@@ -230,7 +233,7 @@ fn at_once(broad: &Broad, server: &GitServer) {
             scope.spawn(move || assert_eq!(wire.drain(&format!("/{WIDE}/@v/{version}.zip")).0, 200));
         }
     });
-    let took: Duration = start.elapsed();
+    let took = start.elapsed();
     let peak = memory(modvet.id()).map_or(0, |(_, peak)| peak);
     println!("time   {HERD} zips of versions of one repository at once: {took:.2?}");
     println!("memory {HERD} zips at once: {} MB at most", peak >> 20);

@@ -7,12 +7,12 @@ mod measured;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use measured::is_wanted;
 use measured::load::{Asked, Expected, load};
 use measured::nginx::{Nginx, Setup};
-use measured::process::{children, forget_peak, memory, processor_times};
-use measured::wire::Wire;
-use std::net::SocketAddr;
-use std::time::Duration;
+use measured::process::{children, forget_peak, memory};
+use measured::server::Server;
+use measured::wire::{Wire, answer};
 use support::modvet::{Home, Modvet};
 use support::tree::Tree;
 
@@ -28,7 +28,7 @@ const TURNS: usize = 5;
 const LONG: usize = 2_000_000_000;
 const FEW_TURNS: usize = 3;
 
-/// Modules in the store whose memory at start is looked at; each has three entries, and a zip.
+/// Modules in the store whose memory at start is looked at; each has three entries, one of them a zip.
 const MODULES: usize = 1_000;
 const MOST_AT_START: u64 = 40_000_000;
 const MOST_UNDER_LOAD: u64 = 150_000_000;
@@ -36,9 +36,7 @@ const MOST_UNDER_LOAD: u64 = 150_000_000;
 const MOST_STALLED: u64 = 1 << 20;
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let wants = |row: &str| wanted.is_empty() || wanted.iter().any(|word| row.contains(word.as_str()));
-    if wants("start") {
+    if is_wanted("start") {
         at_start();
     }
     let tree = Tree::new();
@@ -55,12 +53,12 @@ fn main() {
     for zip in &zips {
         for clients in CLIENTS {
             let row = format!("{} MB, {clients} clients", zip.name);
-            if wants(&row) {
+            if is_wanted(&row) {
                 compare(&row, zip, clients, &modvet, copying.as_ref(), sending.as_ref());
             }
         }
     }
-    if wants("stalled") {
+    if is_wanted("stalled") {
         stalled(&modvet, &zips[3]);
     }
     assert!(children(modvet.id()).is_empty(), "modvet runs no processes");
@@ -81,43 +79,6 @@ impl Zip {
     }
 }
 
-/// A server under test: its address and its processes.
-struct Server {
-    name: &'static str,
-    address: SocketAddr,
-    processes: Vec<u32>,
-    rates: Vec<f64>,
-    spent: Duration,
-    bytes: u64,
-}
-
-impl Server {
-    fn new(name: &'static str, address: SocketAddr, processes: Vec<u32>) -> Server {
-        Server { name, address, processes, rates: Vec::new(), spent: Duration::ZERO, bytes: 0 }
-    }
-
-    fn turn(&mut self, asked: &[Asked], clients: usize, times: usize) {
-        let before = processor_times(&self.processes);
-        let took = load(self.address, asked, "", clients, times);
-        let spent = processor_times(&self.processes).zip(before).map(|(after, before)| after - before);
-        self.rates.push(took.megabytes());
-        self.spent += spent.unwrap_or_default();
-        self.bytes += took.bytes;
-    }
-
-    /// MB a second, the median of all turns.
-    fn rate(&self) -> f64 {
-        let mut rates = self.rates.clone();
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    }
-
-    /// Seconds of processor time for a GB.
-    fn cost(&self) -> f64 {
-        self.spent.as_secs_f64() / (self.bytes as f64 / 1e9)
-    }
-}
-
 fn compare(row: &str, zip: &Zip, clients: usize, modvet: &Modvet, copying: Option<&Nginx>, sending: Option<&Nginx>) {
     let length = zip.bytes.len();
     let asked = [Asked { path: zip.path.clone(), expected: Expected::Length(length as u64) }];
@@ -129,24 +90,10 @@ fn compare(row: &str, zip: &Zip, clients: usize, modvet: &Modvet, copying: Optio
     }
     forget_peak(modvet.id());
     for _ in 0..turns {
-        servers.iter_mut().for_each(|server| server.turn(&asked, clients, times));
+        servers.iter_mut().for_each(|server| server.turn(&asked, "", clients, times));
     }
     let (ours, theirs) = servers.split_first().expect("modvet is the first");
-    for theirs in theirs {
-        let (our_rate, their_rate) = (ours.rate(), theirs.rate());
-        println!(
-            "ratio  {row}, MB a second to {}: {:.2} ({our_rate:.0} to {their_rate:.0})",
-            theirs.name,
-            our_rate / their_rate
-        );
-        println!(
-            "ratio  {row}, processor seconds for a GB to {}: {:.2} ({:.3} to {:.3})",
-            theirs.name,
-            ours.cost() / theirs.cost(),
-            ours.cost(),
-            theirs.cost()
-        );
-    }
+    theirs.iter().for_each(|theirs| ours.compare_bytes(row, theirs));
     if let Some((_, peak)) = memory(modvet.id()) {
         println!("memory {row}, modvet's peak: {:.1} MB (target for 69 MB: 150)", peak as f64 / 1e6);
         let bound = zip.name == SIZES[3].0;
@@ -215,10 +162,4 @@ fn serve(settings: &str) -> Modvet {
     let home = Home::new();
     home.configure(settings);
     home.serve()
-}
-
-fn answer(server: SocketAddr, path: &str) -> (u16, Vec<u8>) {
-    let mut wire = Wire::connect(server);
-    let (status, body) = wire.get(path);
-    (status, body.to_vec())
 }

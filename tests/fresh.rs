@@ -55,10 +55,23 @@ fn questions(world: &World) -> Vec<(String, u16)> {
 
 /// modvet over the repository; `more` are further keys of its upstream.
 fn world(more: &str) -> World {
-    World::with(&[mono()], |git| serving(&git.url(), more, Home::new()))
+    World::with(&[mono()], |git| serving(&git.url(), more))
 }
 
-fn serving(git: &str, more: &str, home: Home) -> Modvet {
+/// The same with a relay between the two.
+fn relayed(more: &str) -> (World, Relay) {
+    let mut relay = None;
+    let world = World::with(&[mono()], |git| {
+        let through = Relay::to(git.address());
+        let modvet = serving(&through.url(), more);
+        relay = Some(through);
+        modvet
+    });
+    (world, relay.expect("it was started"))
+}
+
+fn serving(git: &str, more: &str) -> Modvet {
+    let home = Home::new();
     home.write("secret", SECRET);
     let secret = home.path().join("secret").display().to_string();
     let api = format!("[api]\nrefresh_secret_file = '{secret}'\n\n");
@@ -127,14 +140,7 @@ fn modules_of_a_repository_come_to_an_end_together_and_one_listing_renews_them()
 
 #[test]
 fn while_the_upstream_hangs_old_lists_are_given_at_once_and_one_look_is_under_way() {
-    let mut relay = None;
-    let world = World::with(&[mono()], |git| {
-        let through = Relay::to(git.address());
-        let modvet = serving(&through.url(), "list_validity = '1s'", Home::new());
-        relay = Some(through);
-        modvet
-    });
-    let relay = relay.expect("it was started");
+    let (world, relay) = relayed("list_validity = '1s'");
     let all = modules();
     all.iter().for_each(|module| _ = list(&world.modvet, module));
     relay.set(Passage::Stalled);
@@ -259,14 +265,7 @@ fn hooks_that_come_to_no_end_take_the_places_of_hooks_alone() {
 
 #[test]
 fn however_many_ask_the_refs_are_looked_at_twice_and_the_last_one_knows_all() {
-    let mut relay = None;
-    let world = World::with(&[mono()], |git| {
-        let through = Relay::to(git.address());
-        let modvet = serving(&through.url(), "list_validity = '1h'", Home::new());
-        relay = Some(through);
-        modvet
-    });
-    let relay = relay.expect("it was started");
+    let (world, relay) = relayed("list_validity = '1h'");
     list(&world.modvet, ROOT);
     let (before, store) = (listings(&world), world.modvet.home().store());
     relay.set(Passage::Stalled);

@@ -197,7 +197,7 @@ fn a_store_that_another_process_holds_is_refused_and_its_holder_named() {
     modvet.get(MODULE, "@v/list");
     let second = modvet.home().run(&["serve", "--config", "modvet.toml"]);
     let message = message(&second);
-    let expected = format!("store is held by process {} since 20", modvet.process());
+    let expected = format!("store is held by process {} since 20", modvet.id());
     assert!(message.contains(&expected), "{message} (expected {expected})");
     assert!(message.contains("end that process, or use another folder"), "{message}");
     assert_eq!(second.status.code(), Some(2));

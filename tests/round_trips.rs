@@ -7,21 +7,11 @@ use std::time::Duration;
 use support::authority::Authority;
 use support::client;
 use support::distant::Distant;
-use support::modvet::{Home, Modvet, escaped};
+use support::modvet::{Modvet, escaped};
 use support::release::Release;
 
 const MODULE: &str = "example.test/Far/m";
 const PSEUDO: &str = "v0.0.0-20190101000000-0123456789ab";
-
-/// modvet before this upstream, trusting the authority.
-fn before(distant: &Distant, authority: &Authority) -> Modvet {
-    let home = Home::new();
-    home.configure(&distant.settings("far"));
-    home.write("authority.pem", &authority.pem());
-    let mut serve = home.command(&["serve", "--config", "modvet.toml"]);
-    serve.env("SSL_CERT_FILE", home.path().join("authority.pem"));
-    home.serve_by(serve)
-}
 
 #[test]
 fn each_file_of_a_version_costs_one_request_on_one_connection_of_http2() {
@@ -29,7 +19,7 @@ fn each_file_of_a_version_costs_one_request_on_one_connection_of_http2() {
     let distant = Distant::start_tls(Duration::ZERO, &authority, &["h2", "http/1.1"]);
     let releases = ["v1.0.0", "v1.1.0", PSEUDO].map(|version| Release::new(MODULE, version));
     releases.iter().for_each(|release| distant.add(release));
-    let modvet = before(&distant, &authority);
+    let modvet = distant.modvet_before(&authority);
     // Whatever comes first brings nothing else along.
     let orders = [["mod", "zip", "info"], ["zip", "info", "mod"], ["info", "mod", "zip"]];
     let mut expected = Vec::new();
@@ -66,27 +56,38 @@ fn plain_http_stays_on_its_connection() {
     assert_eq!((distant.asked().len(), distant.connections()), (60, 1));
 }
 
-#[test]
-fn a_burst_is_bounded_and_goes_over_few_connections() {
-    const CLIENTS: usize = 200;
-    let authority = Authority::new();
-    let distant = Distant::start_tls(Duration::from_millis(100), &authority, &["h2", "http/1.1"]);
-    let paths: Vec<String> = (0..CLIENTS)
+/// So many clients at once, each after the zip of another module.
+fn burst(distant: &Distant, modvet: &Modvet, clients: usize) {
+    let paths: Vec<String> = (0..clients)
         .map(|number| {
             let release = Release::new(&format!("example.test/burst/m{number}"), "v1.0.0");
             distant.add(&release);
             format!("/{}/@v/v1.0.0.zip", escaped(&release.module))
         })
         .collect();
-    let modvet = before(&distant, &authority);
     std::thread::scope(|scope| {
         for path in &paths {
             let address = modvet.address();
             scope.spawn(move || assert_eq!(client::get(address, path).status, 200, "{path}"));
         }
     });
-    assert_eq!(distant.count(".zip"), CLIENTS, "each is asked for once");
-    assert_eq!(distant.asked().len(), CLIENTS, "and nothing else is");
+    assert_eq!(distant.count(".zip"), clients, "each is asked for once");
+    assert_eq!(distant.asked().len(), clients, "and nothing else is");
+}
+
+#[test]
+fn a_burst_is_bounded_and_goes_over_few_connections() {
+    let authority = Authority::new();
+    let distant = Distant::start_tls(Duration::from_millis(100), &authority, &["h2", "http/1.1"]);
+    burst(&distant, &distant.modvet_before(&authority), 200);
     assert!((2..=64).contains(&distant.most_at_once()), "{} at once", distant.most_at_once());
     assert!(distant.connections() <= 4, "{} connections", distant.connections());
+}
+
+#[test]
+fn no_more_requests_are_under_way_than_the_upstream_s_setting_says() {
+    let distant = Distant::start(Duration::from_millis(100));
+    let modvet = Modvet::start(&format!("{}requests = 3\n", distant.settings("far")));
+    burst(&distant, &modvet, 20);
+    assert!((2..=3).contains(&distant.most_at_once()), "{} at once", distant.most_at_once());
 }

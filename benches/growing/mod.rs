@@ -5,7 +5,6 @@ pub mod repositories;
 pub mod unknown;
 pub mod versions;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,12 +13,6 @@ use crate::support::modvet::{Home, Modvet};
 
 /// How long it may take until a condition holds.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// An address that was free a moment ago: who waits for a listener has to know it before.
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    listener.expect("a free port")
-}
 
 /// A server with these settings on a store that lies elsewhere.
 pub fn home(store: &Path, address: &str, settings: &str) -> Home {

@@ -7,7 +7,7 @@ use super::{ended, home, megabytes, resident};
 use crate::measured::deep::{git, run};
 use crate::measured::wire::Wire;
 use crate::support::git_server::{Flavour, GitServer};
-use crate::support::modvet::Modvet;
+use crate::support::modvet::{Modvet, over_git};
 
 const CLIENTS: usize = 16;
 
@@ -37,11 +37,7 @@ fn repositories(folder: &Path, number: usize) {
 fn one(number: usize, server: &GitServer) {
     println!("--- {number} repositories");
     let store = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a writable folder");
-    let settings = format!(
-        "[git]\nallow_insecure = [\"127.0.0.1\"]\n\n[git.instead_of]\n\"https://github.com/bench/\" = \"{}\"\n\n\
-         [[upstream]]\nname = \"git\"\nkind = \"git\"\nlist_validity = \"1s\"\n",
-        server.url()
-    );
+    let settings = format!("{}list_validity = \"1s\"\n", over_git(&server.url(), "rewrite", ""));
     let modvet = home(store.path(), "127.0.0.1:0", &settings).serve();
     let before = resident(modvet.id());
     let (first, asked) = (all(&modvet, number), server.counts().requests());

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{ended, filled, free_address, home, megabytes, resident, until};
+use super::{ended, filled, home, megabytes, resident, until};
 use crate::measured::load::{Asked, Expected, load};
-use crate::measured::middle;
 use crate::measured::process::{forget_peak, memory, processor_time};
 use crate::measured::rule::{self, Rule};
-use crate::measured::wire::Wire;
+use crate::measured::wire::{Wire, answer};
+use crate::measured::{free_address, middle};
 use crate::support::modvet::{Home, Modvet};
 
 /// Different versions that are asked for: more than are held ready in memory.
@@ -49,12 +49,7 @@ fn opened(size: usize, home: Home, address: SocketAddr) -> Modvet {
         let listens = until("a listener", &mut || std::net::TcpStream::connect(address).is_ok());
         let ready = until("ready", &mut || Wire::connect(address).drain("/readyz").0 == 200);
         let path = rule::path(size / 2, "info");
-        let (status, body) = {
-            let mut wire = Wire::connect(address);
-            let (status, body) = wire.get(&path);
-            (status, body.to_vec())
-        };
-        assert_eq!((status, body), (200, rule::body(size / 2, "info")), "{path}");
+        assert_eq!(answer(address, &path), (200, rule::body(size / 2, "info")), "{path}");
         (listens, listens + ready, start.elapsed())
     });
     let modvet = home.serve();

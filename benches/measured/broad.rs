@@ -3,11 +3,11 @@
 //!
 //! They are made once and kept below cargo's folder for such files, which `cargo clean` empties.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use super::deep::{Random, annotated, data, file, git, person, run};
+use super::deep::{Random, annotated, data, file, git, import, person};
 
 pub const WIDE: &str = "github.com/bench/broad";
 /// A module in a folder of the same repository.
@@ -37,8 +37,9 @@ impl Broad {
         if !folder.is_dir() {
             println!("making trees of 300 MB and of {SMALL} files, once");
             let half = tempfile::tempdir_in(top).expect("a writable folder");
-            import(half.path(), "broad", wide);
-            import(half.path(), "many", many);
+            // A forge looks for deltas among all files; git's importer only holds each against the one before.
+            import(half.path(), "broad", wide, &["--depth=0"], &["-f"]);
+            import(half.path(), "many", many, &["--depth=0"], &["-f"]);
             std::fs::rename(half.keep(), &folder).expect("nobody else makes it");
         }
         Broad { folder }
@@ -67,22 +68,6 @@ impl Broad {
         assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("digits and paths").trim().to_owned()
     }
-}
-
-/// Makes a bare repository packed as a forge keeps it: deltas are looked for among all files, where git's importer only
-/// holds each against the one before.
-fn import(folder: &Path, name: &str, history: fn(&mut dyn Write) -> std::io::Result<()>) {
-    let repository = folder.join(name);
-    run(git(folder).args(["init", "--quiet", "--bare", "--initial-branch=main", name]));
-    let mut command = git(&repository);
-    command.args(["fast-import", "--quiet", "--depth=0"]).stdin(Stdio::piped());
-    let mut child = command.spawn().expect("git is installed");
-    let mut out = BufWriter::new(child.stdin.take().expect("stdin is piped"));
-    history(&mut out).and_then(|()| out.flush()).expect("git reads all");
-    drop(out);
-    assert!(child.wait().expect("git ends").success(), "git fast-import refused the history");
-    run(git(&repository).args(["repack", "-a", "-d", "-f", "--quiet", "--write-bitmap-index"]));
-    run(git(&repository).args(["pack-refs", "--all"]));
 }
 
 fn wide(out: &mut dyn Write) -> std::io::Result<()> {

@@ -41,8 +41,8 @@ impl Deep {
         if !folder.is_dir() {
             println!("making a history of {COMMITS} commits, once");
             let half = tempfile::tempdir_in(top).expect("a writable folder");
-            import(half.path(), "deep", deep);
-            import(half.path(), "wide", wide);
+            import(half.path(), "deep", deep, &["--export-marks=marks"], &[]);
+            import(half.path(), "wide", wide, &[], &[]);
             std::fs::rename(half.keep(), &folder).expect("nobody else makes it");
         }
         let marks = std::fs::read_to_string(folder.join("deep/marks")).expect("marks were written");
@@ -204,21 +204,21 @@ pub fn data(out: &mut dyn Write, bytes: &[u8]) -> std::io::Result<()> {
     writeln!(out)
 }
 
-/// Makes a bare repository of what `history` writes, packed as a forge keeps it.
-fn import(folder: &Path, name: &str, history: fn(&mut dyn Write) -> std::io::Result<()>) {
+/// Writes a history as git's importer reads it.
+pub type History = fn(&mut dyn Write) -> std::io::Result<()>;
+
+/// Makes a bare repository of a history, packed as a forge keeps it; with further arguments of git's importer and packer.
+pub fn import(folder: &Path, name: &str, history: History, importing: &[&str], packing: &[&str]) {
     let repository = folder.join(name);
     run(git(folder).args(["init", "--quiet", "--bare", "--initial-branch=main", name]));
-    let mut import = git(&repository);
-    let mut child = import
-        .args(["fast-import", "--quiet", "--export-marks=marks"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("git is installed");
+    let mut command = git(&repository);
+    command.args(["fast-import", "--quiet"]).args(importing).stdin(Stdio::piped());
+    let mut child = command.spawn().expect("git is installed");
     let mut out = BufWriter::new(child.stdin.take().expect("stdin is piped"));
     history(&mut out).and_then(|()| out.flush()).expect("git reads all");
     drop(out);
     assert!(child.wait().expect("git ends").success(), "git fast-import refused the history");
-    run(git(&repository).args(["repack", "-a", "-d", "--quiet", "--write-bitmap-index"]));
+    run(git(&repository).args(["repack", "-a", "-d", "--quiet", "--write-bitmap-index"]).args(packing));
     run(git(&repository).args(["pack-refs", "--all"]));
 }
 

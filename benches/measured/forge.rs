@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +14,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+
+use crate::support::listener;
 
 const GREETING: &str = "001e# service=git-upload-pack\n0000000eversion 2\n0015agent=git/2.39.5\n0013ls-refs=unborn\n\
                         0019fetch=shallow filter\n0017object-format=sha1\n0000";
@@ -36,10 +38,7 @@ pub struct Forge {
 impl Forge {
     /// Repositories of so many refs each.
     pub fn start(refs: usize) -> Forge {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.expect("a runtime needs threads only");
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let (runtime, listener, address) = listener(1);
         let counts = Arc::new(Counts::default());
         runtime.spawn(serve(listener, refs, counts.clone()));
         Forge { address, counts, _runtime: runtime }

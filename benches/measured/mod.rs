@@ -1,4 +1,4 @@
-//! What the benches share: a deep history, a client that keeps its connection, a bare server to compare with, and how
+//! What the benches share: repositories made by rule, clients that keep their connections, servers to compare with, and how
 //! numbers are taken and said. Absolute numbers are the machine's; what counts are the ratios of one run.
 
 // Every file in benches/ is a crate of its own and uses a part of this.
@@ -13,13 +13,28 @@ pub mod nginx;
 pub mod peer;
 pub mod process;
 pub mod rule;
+pub mod server;
 pub mod swarm;
 pub mod wire;
 
 use std::cell::RefCell;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use criterion::{BenchmarkGroup, measurement::WallTime};
+
+/// Whether a part of a bench is to run: a word behind `cargo bench --bench NAME` is found in its name, or there is no word.
+pub fn is_wanted(name: &str) -> bool {
+    // What cargo says besides, such as `--bench`, is none of these.
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    words.is_empty() || words.iter().any(|word| name.contains(word.as_str()))
+}
+
+/// An address that was free a moment ago: of a server that cannot say which one it got, or that is waited for from outside.
+pub fn free_address() -> SocketAddr {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    free.expect("a free port")
+}
 
 /// Times what `once` says it took, and gives the median of all its runs: `None` if none was selected.
 pub fn median(

@@ -1,7 +1,8 @@
 //! nginx handing out the same bytes from files: the yardstick for warm answers. It comes from the system's packages; a bench
 //! that does not find it says so and leaves the comparison out.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -46,9 +47,7 @@ impl Nginx {
             std::fs::write(file, bytes).expect("a writable folder");
         }
         open_to_workers(folder.path());
-        // A port that was free a moment ago: nginx cannot say which one it got.
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        let address = free.expect("a free port");
+        let address = super::free_address();
         std::fs::write(folder.path().join("nginx.conf"), configuration(address, setup, more))
             .expect("a writable folder");
         let mut command = Command::new("nginx");
@@ -59,13 +58,20 @@ impl Nginx {
         Some(nginx)
     }
 
+    /// Until it answers: the master listens before there is a worker, and the workers are what is measured.
     fn wait(&self) {
         let until = Instant::now() + PATIENCE;
-        while std::net::TcpStream::connect(self.address).is_err() {
+        while !self.answers() {
             let errors = std::fs::read_to_string(self.folder.path().join("errors.log")).unwrap_or_default();
             assert!(Instant::now() < until, "nginx does not listen: {errors}");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(self.address) else { return false };
+        let asked = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.write_all(b"GET / HTTP/1.0\r\n\r\n"));
+        asked.is_ok() && stream.read_exact(&mut [0]).is_ok()
     }
 
     pub fn address(&self) -> SocketAddr {

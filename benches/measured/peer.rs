@@ -1,7 +1,7 @@
 //! Other module proxies, built from their own sources by the go command and started on the loopback with an empty folder.
 //! Where the environment's GOPROXY does not serve one it is left out, and said so.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -95,9 +95,7 @@ impl Known {
             std::fs::create_dir(folder.path().join(name)).expect("a writable folder");
         }
         std::fs::write(folder.path().join("gitconfig"), gitconfig).expect("a writable folder");
-        // A port that was free a moment ago: not all of them can say which one they got.
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        let address = free.expect("a free port");
+        let address = super::free_address();
         let mut command = closed(&program, folder.path());
         command.env("GIT_CONFIG_GLOBAL", folder.path().join("gitconfig")).current_dir(folder.path());
         (self.set_up)(&mut command, address, upstream, folder.path());

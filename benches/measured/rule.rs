@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io::{Cursor, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use zip::CompressionMethod;
 use zip::write::SimpleFileOptions;
+
+use crate::support::listener;
 
 /// Versions of each module.
 pub const VERSIONS: usize = 10;
@@ -30,10 +32,7 @@ pub struct Rule {
 
 impl Rule {
     pub fn start() -> Rule {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.expect("a runtime needs threads only");
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let (runtime, listener, address) = listener(1);
         let requests = Arc::new(AtomicU64::new(0));
         runtime.spawn(serve(listener, requests.clone()));
         Rule { address, requests, _runtime: runtime }
@@ -50,7 +49,7 @@ impl Rule {
     }
 }
 
-/// The module and the version with these numbers.
+/// The module with this number.
 pub fn module(number: usize) -> String {
     format!("bench.test/t{}/m{number}", number % 100)
 }

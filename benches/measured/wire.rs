@@ -84,6 +84,13 @@ impl Wire {
     }
 }
 
+/// The status and the body, on a connection of its own.
+pub fn answer(server: SocketAddr, path: &str) -> (u16, Vec<u8>) {
+    let mut wire = Wire::connect(server);
+    let (status, body) = wire.get(path);
+    (status, body.to_vec())
+}
+
 /// How long `clients` connections take to ask for a path `times` times each, all answered 200.
 pub fn storm(server: SocketAddr, path: &str, clients: usize, times: usize) -> Duration {
     let mut wires: Vec<Wire> = (0..clients).map(|_| Wire::connect(server)).collect();

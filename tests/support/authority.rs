@@ -1,4 +1,4 @@
-//! An authority of the tests' own, the certificates that it issues, and clients that trust it.
+//! An authority of the tests' own, the certificates that it issues, clients that trust it, and servers that show them.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, IpAddr, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, IpAddr, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 
 use super::client::{self, Answered};
 
@@ -105,6 +106,19 @@ impl Authority {
         let chain = secured.conn.peer_certificates().expect("servers show a certificate");
         chain[0].clone().into_owned()
     }
+}
+
+/// What a server speaks that shows this certificate; both are PEM.
+pub fn server(certificate: &str, key: &str) -> ServerConfig {
+    let chain = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key)
+        .expect("certificate and key belong together")
 }
 
 impl Issued {

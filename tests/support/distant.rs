@@ -3,8 +3,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,13 +16,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use percent_encoding::percent_decode_str;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::authority::Authority;
+use super::authority::{self, Authority};
+use super::modvet::{self, Home, Modvet};
 use super::release::Release;
 
 /// A request that came.
@@ -62,27 +59,13 @@ impl Distant {
     /// Over TLS, with a certificate of an authority; it offers these protocols, `h2` and `http/1.1`.
     pub fn start_tls(delay: Duration, authority: &Authority, protocols: &[&str]) -> Distant {
         let issued = authority.issue();
-        let chain = CertificateDer::from_pem_slice(issued.certificate.as_bytes()).expect("a certificate");
-        let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("a key");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![chain], key)
-            .expect("certificate and key belong together");
+        let mut config = authority::server(&issued.certificate, &issued.key);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Distant::run(delay, Some(TlsAcceptor::from(Arc::new(config))))
     }
 
     fn run(delay: Duration, tls: Option<TlsAcceptor>) -> Distant {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime needs threads only");
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let (runtime, listener, address) = super::listener(1);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let shared = Arc::new(Shared::default());
         let served = shared.clone();
@@ -114,14 +97,24 @@ impl Distant {
 
     /// Settings of an upstream of this name, to which further lines may be added.
     pub fn settings(&self, name: &str) -> String {
-        format!("[[upstream]]\nname = \"{name}\"\nkind = \"proxy\"\nurl = \"{}\"\n", self.url())
+        modvet::over_proxy(name, &self.url())
+    }
+
+    /// modvet before this upstream alone, trusting the authority.
+    pub fn modvet_before(&self, authority: &Authority) -> Modvet {
+        let home = Home::new();
+        home.configure(&self.settings("far"));
+        home.write("authority.pem", &authority.pem());
+        let mut serve = home.command(&["serve", "--config", "modvet.toml"]);
+        serve.env("SSL_CERT_FILE", home.path().join("authority.pem"));
+        home.serve_by(serve)
     }
 
     /// Adds a version.
     pub fn add(&self, release: &Release) {
         let folder = release.folder();
         for (ending, content) in release.endings() {
-            self.put(&format!("{folder}/{}.{ending}", super::modvet::escaped(&release.version)), content);
+            self.put(&format!("{folder}/{}.{ending}", modvet::escaped(&release.version)), content);
         }
         let path = format!("{folder}/list");
         let list = self.files().get(&path).cloned().unwrap_or_default();
@@ -131,22 +124,6 @@ impl Distant {
     /// Puts a file at a path.
     pub fn put(&self, path: &str, content: impl Into<Bytes>) {
         self.files().insert(path.to_owned(), content.into());
-    }
-
-    /// Takes up all files of a folder in GOPROXY layout, such as a module cache's `cache/download`.
-    pub fn put_all(&self, top: &Path) {
-        let mut folders = vec![top.to_path_buf()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).expect("a readable folder") {
-                let path = entry.expect("a readable folder").path();
-                if path.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                let name = path.strip_prefix(top).expect("a path below it").to_str().expect("text").to_owned();
-                self.put(&name, std::fs::read(&path).expect("a readable file"));
-            }
-        }
     }
 
     /// Every request so far, in order.

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::percent_decode_str;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::authority;
+use super::modvet;
 use super::release::Release;
 
 /// How long a request is waited for that has to come.
@@ -158,25 +157,13 @@ impl Double {
     /// Over TLS, with a certificate for 127.0.0.1 of the authority `testdata/net/authority.pem`.
     pub fn start_tls() -> Double {
         let folder = super::top().join("testdata/net");
-        let chain = CertificateDer::from_pem_file(folder.join("server.pem")).expect("a certificate");
-        let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).expect("a key");
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![chain], key)
-            .expect("certificate and key belong together");
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file of the tree");
+        let config = authority::server(&read("server.pem"), &read("server.key"));
         Double::run(Some(TlsAcceptor::from(Arc::new(config))))
     }
 
     fn run(tls: Option<TlsAcceptor>) -> Double {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime needs threads only");
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let (runtime, listener, address) = super::listener(1);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let state = State {
             files: BTreeMap::new(),
@@ -219,14 +206,14 @@ impl Double {
 
     /// Settings of an upstream of this name, to which further lines may be added.
     pub fn settings(&self, name: &str) -> String {
-        format!("[[upstream]]\nname = \"{name}\"\nkind = \"proxy\"\nurl = \"{}\"\n", self.url())
+        modvet::over_proxy(name, &self.url())
     }
 
     /// Adds a version; one that was there already has other content from now on.
     pub fn add(&self, release: &Release) {
         let folder = release.folder();
         for (ending, content) in release.endings() {
-            self.put(&format!("{folder}/{}.{ending}", super::modvet::escaped(&release.version)), content);
+            self.put(&format!("{folder}/{}.{ending}", modvet::escaped(&release.version)), content);
         }
         let list = self.shared.lock().files.get(&format!("{folder}/list")).map(|file| file.content.clone());
         let mut list = String::from_utf8(list.unwrap_or_default()).expect("versions are text");

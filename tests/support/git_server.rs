@@ -3,7 +3,7 @@
 //! `/ANYTHING/NAME`, with or without `.git`, is the repository `NAME` of the folder served.
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -128,13 +128,7 @@ impl GitServer {
     }
 
     fn run(folder: &Path, flavour: Flavour, ticket: Option<String>) -> GitServer {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("a runtime needs threads only");
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let (runtime, listener, address) = super::listener(2);
         let service = Arc::new(Service {
             folder: folder.to_owned(),
             flavour,

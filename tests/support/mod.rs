@@ -30,7 +30,11 @@ pub mod toolchain;
 pub mod tree;
 pub mod world;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 
 /// The top of the repository.
 pub fn top() -> &'static Path {
@@ -47,4 +51,13 @@ pub fn files_in(folder: &str, extension: &str) -> Vec<PathBuf> {
         .collect();
     files.sort();
     files
+}
+
+/// What a server of the tests runs on, and what it accepts at: a port of its own. Dropping the runtime ends the server.
+pub fn listener(threads: usize) -> (Runtime, TcpListener, SocketAddr) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime.expect("a runtime needs threads only");
+    let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+    let address = listener.local_addr().expect("a bound socket has an address");
+    (runtime, listener, address)
 }

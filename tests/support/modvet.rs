@@ -8,6 +8,8 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use tempfile::TempDir;
 
 use super::client::{self, Answered};
@@ -56,6 +58,16 @@ impl Home {
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().expect("the binary was built")
+    }
+
+    /// Makes a token that may read, and says what a client sends in `Authorization` that has it.
+    pub fn credentials(&self, label: &str) -> String {
+        let arguments = ["token", "create", "--config", "modvet.toml", "--scope", "read", "--label", label, "--json"];
+        let made = self.run(&arguments);
+        let said: serde_json::Value = serde_json::from_slice(&made.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&made.stderr)));
+        let token = said["token"].as_str().expect("a token");
+        format!("Basic {}", BASE64_STANDARD.encode(format!("any:{token}")))
     }
 
     /// Starts `modvet serve` with the configuration written before, and waits until it listens.
@@ -135,11 +147,6 @@ impl Modvet {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// The process's number.
-    pub fn process(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Asks for `/MODULE/TAIL`, the module path escaped.
     pub fn get(&self, module: &str, tail: &str) -> Answered {
         client::get(self.address, &format!("/{}/{tail}", escaped(module)))
@@ -190,6 +197,11 @@ pub fn over_git(git: &str, mode: &str, instead_of: &str) -> String {
         "[pseudo_versions]\nmode = \"{mode}\"\n\n[git]\nallow_insecure = [\"127.0.0.1\"]\n\n\
          [git.instead_of]\n{instead}{instead_of}\n[[upstream]]\nname = \"git\"\nkind = \"git\"\n"
     )
+}
+
+/// Settings with a proxy as an upstream of this name, to which further lines may be added.
+pub fn over_proxy(name: &str, url: &str) -> String {
+    format!("[[upstream]]\nname = \"{name}\"\nkind = \"proxy\"\nurl = \"{url}\"\n")
 }
 
 /// Scheme and address in `listening on http://127.0.0.1:PORT`.

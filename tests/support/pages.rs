@@ -1,10 +1,10 @@
 //! A server of the pages that say where a module's repository is; also a proxy that answers for their hosts itself.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 /// Pages on a port of its own; dropping it ends it.
 pub struct Pages {
@@ -21,13 +21,7 @@ impl Pages {
             tags.iter().map(|tag| format!("<meta name=\"go-import\" content=\"{tag}\">\n")).collect()
         };
         let pages: Vec<(String, String)> = pages.iter().map(|(path, tags)| ((*path).to_owned(), page(tags))).collect();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime needs threads only");
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let (runtime, listener, address) = super::listener(1);
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (pages, log) = (Arc::new(pages), asked.clone());
         runtime.spawn(async move {

@@ -1,11 +1,11 @@
 //! A relay of TCP connections that can cut them, stall them and let them go again.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 /// What becomes of the bytes.
@@ -31,13 +31,7 @@ pub struct Relay {
 
 impl Relay {
     pub fn to(server: SocketAddr) -> Relay {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime needs threads only");
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let (runtime, listener, address) = super::listener(1);
         let (passage, watched) = watch::channel(Passage::Open);
         let connections = Arc::new(AtomicU64::new(0));
         let counter = connections.clone();

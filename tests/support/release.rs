@@ -45,6 +45,16 @@ impl Release {
         self
     }
 
+    /// The same with one more file: a text of this many bytes that does not shrink, another one for another seed.
+    pub fn noise(self, name: &str, seed: u32, size: usize) -> Release {
+        let mut state = 0x9e37_79b9_u32.wrapping_mul(seed.wrapping_add(1));
+        let letters = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'!' + (state >> 24) as u8 % 90)
+        });
+        self.file(name, &letters.take(size).collect::<String>())
+    }
+
     pub fn info(&self) -> Vec<u8> {
         format!("{{\"Version\":\"{}\",\"Time\":\"{}\"}}", self.version, self.time).into_bytes()
     }

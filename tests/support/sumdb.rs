@@ -3,7 +3,7 @@
 //! It stands alone (`URL/lookup/…`), is handed through like a proxy does (`URL/sumdb/NAME/lookup/…`), and can stand in
 //! front of another server, which then gets all that is not about it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::{h1, modvet};
 
@@ -83,13 +83,7 @@ impl Database {
     }
 
     fn run(name: &str, before: Option<SocketAddr>) -> Database {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime needs threads only");
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
+        let (runtime, listener, address) = super::listener(1);
         let shared =
             Arc::new(Shared { name: name.to_owned(), before, state: Mutex::default(), changed: Condvar::new() });
         let serving = shared.clone();
