@@ -42,7 +42,7 @@ impl SmallPages {
     pub(super) fn open(tree: sled::Tree) -> sled::Result<SmallPages> {
         // The last one is made last: a kill before it leaves the rest to be made again.
         if !tree.contains_key(key(PAGES * ROWS_PER_PAGE - 1))? {
-            (0..PAGES * ROWS_PER_PAGE).try_for_each(|number| tree.insert(key(number), &[]).map(drop))?;
+            (0..PAGES * ROWS_PER_PAGE).try_for_each(|number| tree.insert(key(number), "").map(drop))?;
         }
         Ok(SmallPages { tree, passed: AtomicUsize::new(0) })
     }
@@ -68,7 +68,7 @@ impl SmallPages {
         let times = ACCESSES.div_ceil(ROWS_PER_PAGE - 1);
         (0..PAGES * ROWS_PER_PAGE).try_for_each(|number| {
             let key = key(number);
-            (0..times).try_for_each(|_| self.tree.contains_key(&key).map(drop))
+            (0..times).try_for_each(|_| self.tree.contains_key(key).map(drop))
         })
     }
 }
