@@ -125,7 +125,7 @@ impl Desk {
                 response
             }
             // On the heap: else every request would move the room that these need.
-            Ok(Led::Elsewhere(route)) => Box::pin(self.led(route, query, asked, body, turn, &mut line)).await,
+            Ok(Led::Elsewhere(route)) => Box::pin(self.elsewhere(route, query, asked, body, turn, &mut line)).await,
             Err(refusal) => {
                 line.refused(&refusal);
                 respond::not_followed(&refusal, asked)
@@ -147,8 +147,8 @@ impl Desk {
         }
     }
 
-    /// A route of an address that is not one of a registry's files.
-    async fn led(
+    /// What is no file of a registry.
+    async fn elsewhere(
         &self,
         route: Route,
         query: &str,

@@ -41,6 +41,7 @@ impl Contents {
         }
     }
 
+    /// All of the bytes, in memory.
     pub fn plain(self) -> Result<Bytes> {
         match self {
             Contents::Plain(bytes) => Ok(bytes),
