@@ -151,6 +151,9 @@ mod tests {
             plain.add(name, &bytes).expect(name);
         }
         let (zip, sums) = taken.finish().expect("memory");
+        let written = zip.get_ref();
+        let expected = (written.len() as u64, <[u8; 32]>::from(Sha256::digest(written)));
+        assert_eq!((sums.size, sums.sha256), expected, "what the store goes by");
         let verified = verify(zip, &module, &version).expect("a go command takes it");
         assert_eq!((verified.files, &verified.h1), (4, &sums.h1));
         assert_eq!(plain.finish().expect("memory").1.h1, sums.h1);
