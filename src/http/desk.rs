@@ -124,7 +124,7 @@ impl Desk {
                 }
                 response
             }
-            // On the heap: else every request would move the room that these need.
+            // Boxed: what this takes would else be part of the state of every request, those for files too.
             Ok(Led::Elsewhere(route)) => Box::pin(self.elsewhere(route, query, asked, body, turn, &mut line)).await,
             Err(refusal) => {
                 line.refused(&refusal);

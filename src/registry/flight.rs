@@ -69,7 +69,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         }
         let (land, landing) = watch::channel(None);
         running.insert(key.to_owned(), landing.clone());
-        // A runtime that is being shut down drops the task, and with it the guard, right here.
+        // A runtime that is being shut down drops the task as it is spawned, and its guard takes this lock.
         drop(running);
         let guard = Guard { running: self.running.clone(), key: key.to_owned() };
         let work = work();

@@ -1,5 +1,5 @@
 //! Work that must begin after it was asked for: who comes while it runs waits for the next round, and all of them for
-//! the same one. However many ask, it is done twice at most: once for the first, and once for everybody else.
+//! the same one. However many ask meanwhile, it is done twice: once for the first, and once for everybody else.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
