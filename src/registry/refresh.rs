@@ -330,3 +330,61 @@ impl Renewal {
         tracing::info!(upstream, %module, modules = modules.len(), added, renewed, failed, "asked anew");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(versions: &[&str]) -> Vec<String> {
+        versions.iter().map(|version| (*version).to_owned()).collect()
+    }
+
+    fn known(list: &[&str], latest: Option<&str>) -> Known {
+        Known { list: Some(texts(list).into_iter().collect()), latest: latest.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_lists_gained_and_lost_is_told_in_the_order_of_versions() {
+        let before = BTreeMap::from([
+            ("example.com/a".to_owned(), known(&["v1.9.0", "v1.10.0"], Some("v1.10.0"))),
+            ("example.com/gone".to_owned(), known(&["v1.0.0"], None)),
+        ]);
+        let after = BTreeMap::from([
+            ("example.com/a".to_owned(), known(&["v1.9.0", "v1.11.0", "v1.2.0"], Some("v1.11.0"))),
+            ("example.com/new".to_owned(), known(&["v2.0.0"], None)),
+        ]);
+        let expected = [
+            ModuleChanges {
+                module: "example.com/a".to_owned(),
+                versions: Some(3),
+                versions_before: Some(2),
+                added: texts(&["v1.2.0", "v1.11.0"]),
+                removed: texts(&["v1.10.0"]),
+                latest: Some("v1.11.0".to_owned()),
+                latest_before: Some("v1.10.0".to_owned()),
+            },
+            ModuleChanges {
+                module: "example.com/gone".to_owned(),
+                versions_before: Some(1),
+                removed: texts(&["v1.0.0"]),
+                ..ModuleChanges::default()
+            },
+            // No list was kept, so nobody knows what of it is new.
+            ModuleChanges { module: "example.com/new".to_owned(), versions: Some(1), ..ModuleChanges::default() },
+        ];
+        assert_eq!(changes(&before, &after), expected);
+    }
+
+    #[test]
+    fn heads_and_tags_are_counted_and_what_head_means_is_not() {
+        let refs = |pairs: &[(&str, u8)]| {
+            Arc::new(Refs::new(pairs.iter().map(|(name, id)| ((*name).to_owned(), ObjectId([*id; 20])))))
+        };
+        let before = refs(&[("HEAD", 1), ("refs/heads/main", 1), ("refs/heads/old", 2), ("refs/tags/v1.0.0", 3)]);
+        let after = refs(&[("HEAD", 4), ("refs/heads/main", 4), ("refs/tags/v1.0.0", 3), ("refs/tags/v1.1.0", 4)]);
+        let heard = Heard { root: "example.com/m".to_owned(), before: Some(before), after };
+        assert_eq!(RefChanges::of(&heard), RefChanges { count: 3, added: 1, moved: 1, removed: 1 });
+        let first = Heard { before: None, ..heard };
+        assert_eq!(RefChanges::of(&first), RefChanges { count: 3, added: 3, moved: 0, removed: 0 });
+    }
+}
