@@ -10,8 +10,7 @@ use hyper::header::VIA;
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::admin::Secrets;
-use super::admission::{self, Admission, Need, refuse_foreign, refuse_foreign_form};
+use super::admission::{self, Admission, Need, Secrets, refuse_foreign, refuse_foreign_form};
 use super::api::{self, Access, ApiRoute, Call, Query, Reply};
 use super::audited;
 use super::body::Body;
