@@ -171,7 +171,7 @@ fn lane<'b>(raw: &Receiver<Raw<'b>>, done: &SyncSender<Result<Ready<'b>>>) {
 }
 
 fn taken_over(packed: Packed, compressor: &mut Compressor, inflater: &mut Inflater) -> Result<Form> {
-    match inflater.inspect(packed.reader(0), packed.size()) {
+    match inflater.inspect(packed.reader(), packed.size()) {
         Ok(inflated) => Ok(Form::Packed(inflated, packed)),
         // Longer than it need be; if it is damaged, it is found out here.
         Err(_) if packed.size() <= ANEW => Ok(Form::Deflated(compressor.compress(&Contents::Packed(packed).plain()?))),
@@ -190,8 +190,41 @@ fn append<W: Write>(
         let name = name(listing, *at);
         match &ready.form {
             Form::Deflated(deflated) => zip.append(name, deflated)?,
-            Form::Packed(inflated, packed) => zip.append_inflated(name, inflated, packed.reader(0))?,
+            Form::Packed(inflated, packed) => zip.append_inflated(name, inflated, packed.reader())?,
         }
     }
     zip.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flate2::Compression;
+    use flate2::write::ZlibEncoder;
+
+    use super::*;
+
+    const TEXT: &[u8] = b"package m\n";
+
+    /// What becomes of a file of so many bytes that lies in a pack as this stream.
+    fn form(stream: &[u8], size: u64) -> Result<Form> {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(stream).expect("written");
+        taken_over(Packed::new(Arc::new(file), 0, size), &mut Compressor::default(), &mut Inflater::default())
+    }
+
+    #[test]
+    fn a_stream_is_taken_over_unless_it_is_longer_than_it_need_be_or_damaged() {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(6));
+        encoder.write_all(TEXT).expect("memory");
+        let mut stream = encoder.finish().expect("memory");
+        assert!(matches!(form(&stream, 10), Ok(Form::Packed(..))));
+        assert!(form(&stream, 11).is_err(), "another size");
+        *stream.last_mut().expect("a checksum") ^= 1;
+        assert!(form(&stream, 10).is_err(), "another checksum");
+        // Stored blocks of no bytes, then the end of an empty file and its checksum.
+        let long = [b"\x78\x9c".as_slice(), &b"\0\0\0\xff\xff".repeat(1000), b"\x03\0\0\0\0\x01"].concat();
+        assert!(matches!(form(&long, 0), Ok(Form::Deflated(_))));
+    }
 }
