@@ -9,8 +9,7 @@ use super::serve::named;
 use super::wiring::{self, Works};
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::http::admin::Secrets;
-use crate::http::admission::Admission;
+use crate::http::admission::{Admission, Secrets};
 use crate::http::site::{Reload, Reloaded};
 
 /// Reads the configuration again, as it was read at the start.

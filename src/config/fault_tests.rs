@@ -10,7 +10,7 @@ fn faults_with(text: &str, given: Given) -> Vec<String> {
     }
 }
 
-fn faults(text: &str) -> Vec<String> {
+pub(super) fn faults(text: &str) -> Vec<String> {
     faults_with(text, Given::default())
 }
 

@@ -17,6 +17,8 @@ mod rules;
 pub mod schema;
 mod secure;
 pub mod settings;
+#[cfg(test)]
+mod value_tests;
 
 pub use api::ApiSettings;
 pub use mirror::MirrorSettings;

@@ -167,10 +167,9 @@ impl GitRepo {
             Err(Failure::Failed(error)) => Err(error),
             // A ref may have moved since the refs were asked for.
             Err(Failure::Refused(_)) => {
-                let asked = {
-                    let _asking = self.shared.asking();
-                    self.ask()?
-                };
+                // Whoever waits for a turn meanwhile is told what comes of it.
+                let asking = self.shared.asking();
+                let asked = asking.note(self.ask())?;
                 self.view_of(&asked).map_err(|failure| failure.into_error(&self.route.host()))
             }
         }

@@ -1,6 +1,6 @@
 //! Whose turn it is to ask a server for its refs; who waited for a turn learns what came of the one before.
 //! Must not know how anybody asks.
-//! Rules: docs/reliability.md, a failed upstream is left alone for those who wait for it.
+//! Rules: docs/reliability.md, "How long at once".
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use git2::{ErrorCode, ObjectType, Odb};
 
-use super::heads::{Heads, are_too_many};
+use super::heads::{Heads, are_too_many_parents};
 use super::history::{History, Tag};
 use super::objects::{TagHead, commit_head, tag_head};
 use crate::error::{Error, Result};
@@ -164,7 +164,7 @@ impl<'a> Growing<'a> {
             self.parents.push(number);
         }
         self.ends.push(self.parents.len() as u32);
-        match are_too_many(self.parents.len(), self.seconds.len()) {
+        match are_too_many_parents(self.parents.len(), self.seconds.len()) {
             true => Err(Error::bad_gateway("commits of a git history have too many parents")),
             false => Ok(()),
         }

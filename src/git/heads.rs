@@ -27,8 +27,8 @@ pub struct Head<'a> {
 }
 
 /// Whether somebody means to fill memory with them: a delta of a few bytes makes a commit of a hundred thousand parents.
-pub fn are_too_many(parents: usize, commits: usize) -> bool {
-    parents > (1 << 20) + 16 * commits
+pub fn are_too_many_parents(parents: usize, of_commits: usize) -> bool {
+    parents > (1 << 20) + 16 * of_commits
 }
 
 impl Heads {
@@ -41,7 +41,7 @@ impl Heads {
                 self.seconds.push(head.seconds);
                 self.parents.extend(head.parents);
                 self.ends.push(self.parents.len() as u32);
-                if are_too_many(self.parents.len(), self.seconds.len()) {
+                if are_too_many_parents(self.parents.len(), self.seconds.len()) {
                     return Err(Odd);
                 }
             }
@@ -61,5 +61,40 @@ impl Heads {
 
     pub fn tag(&self, id: ObjectId) -> Option<TagHead> {
         self.tags.get(&id).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(parents: usize) -> Vec<u8> {
+        let (tree, parent) = ("0".repeat(40), format!("parent {}\n", "1".repeat(40)));
+        format!("tree {tree}\n{}committer C <c> 7 +0000\n\nx", parent.repeat(parents)).into_bytes()
+    }
+
+    #[test]
+    fn each_commit_has_its_own_parents_and_only_commits_and_tags_are_taken() {
+        let mut heads = Heads::default();
+        for parents in 0..4 {
+            let id = ObjectId([parents; 20]);
+            assert_eq!(heads.add(id, ObjectType::Commit, &commit(usize::from(parents))), Ok(()));
+        }
+        for parents in 0..4 {
+            let head = heads.commit(ObjectId([parents; 20])).expect("added");
+            assert_eq!((head.parents.len(), head.seconds), (usize::from(parents), 7));
+        }
+        assert!(heads.commit(ObjectId([4; 20])).is_none());
+        assert_eq!(heads.add(ObjectId([4; 20]), ObjectType::Blob, b"x"), Err(Odd));
+        assert_eq!(heads.add(ObjectId([4; 20]), ObjectType::Commit, b"x"), Err(Odd));
+    }
+
+    #[test]
+    fn parents_that_would_fill_memory_are_refused() {
+        let (mut heads, many) = (Heads::default(), commit(1 << 16));
+        for number in 0..16 {
+            assert_eq!(heads.add(ObjectId([number; 20]), ObjectType::Commit, &many), Ok(()), "{number}");
+        }
+        assert_eq!(heads.add(ObjectId([16; 20]), ObjectType::Commit, &many), Err(Odd));
     }
 }

@@ -11,11 +11,11 @@ use tempfile::NamedTempFile;
 
 use super::folder::TEMPORARY;
 use super::heads::Heads;
-use super::pack::{FEW, PackFile, Taken};
+use super::pack::{FEW, PackFile, Taken, unwritable};
 use super::pack_index;
 use super::recent::KEPT;
 use super::unpack::{Odd, Unpack};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Nobody changes what is named after its content.
 const READ_ONLY: u32 = 0o444;
@@ -123,8 +123,4 @@ fn keep(pack: NamedTempFile, sum: &str, index: &[u8], repository: &Path) -> Resu
         Ok(())
     };
     put().map_err(unwritable)
-}
-
-fn unwritable(cause: std::io::Error) -> Error {
-    Error::internal("a git pack cannot be written").because(cause)
 }

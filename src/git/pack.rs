@@ -128,8 +128,7 @@ impl PackFile {
                 for end in ["pack", "idx"] {
                     let file = format!("pack-{name}.{end}");
                     let to = self.repository.join("objects/pack").join(&file);
-                    std::fs::rename(folder.path().join("pack").join(&file), to)
-                        .map_err(|cause| Error::internal("a git pack cannot be written").because(cause))?;
+                    std::fs::rename(folder.path().join("pack").join(&file), to).map_err(unwritable)?;
                 }
                 Ok(Taken::Pack)
             }
@@ -150,7 +149,7 @@ impl State {
 fn large(repository: &Path) -> Result<State> {
     let folder = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(repository);
     let folder = folder.and_then(|folder| std::fs::create_dir(folder.path().join("pack")).map(|()| folder));
-    let folder = folder.map_err(|cause| Error::internal("a git pack cannot be written").because(cause))?;
+    let folder = folder.map_err(unwritable)?;
     Ok(State::Large(indexer(&folder.path().join("pack"))?, folder))
 }
 
@@ -211,8 +210,12 @@ fn indexer(folder: &Path) -> Result<Indexer<'static>> {
 fn index(indexer: &mut Indexer<'static>, bytes: &[u8]) -> Result<()> {
     indexer.write_all(bytes).map_err(|cause| match cause.downcast::<git2::Error>() {
         Ok(cause) => failure(cause),
-        Err(cause) => Error::internal("a git pack cannot be written").because(cause),
+        Err(cause) => unwritable(cause),
     })
+}
+
+pub fn unwritable(cause: std::io::Error) -> Error {
+    Error::internal("a git pack cannot be written").because(cause)
 }
 
 /// Whose fault it is: the disk's, or that of whoever sent the pack.

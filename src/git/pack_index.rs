@@ -30,3 +30,47 @@ pub fn index(mut pack: Unpacked) -> Result<Vec<u8>> {
     bytes.extend_from_slice(sum.as_ref());
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::ZlibEncoder;
+
+    use super::*;
+    use crate::git::unpack::Unpack;
+
+    /// A pack of blobs of up to 15 bytes, read to its end.
+    fn unpacked(blobs: &[&[u8]]) -> Unpacked {
+        const BLOB: u8 = 3 << 4;
+        let mut pack = [b"PACK\0\0\0\x02".as_slice(), &(blobs.len() as u32).to_be_bytes()].concat();
+        for blob in blobs {
+            pack.push(BLOB | blob.len() as u8);
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(blob).expect("memory");
+            pack.extend(encoder.finish().expect("memory"));
+        }
+        let sum = digest(&SHA1_FOR_LEGACY_USE_ONLY, &pack);
+        pack.extend_from_slice(sum.as_ref());
+        let mut unpack = Unpack::new(0);
+        let older = |_: u64, _: &mut [u8]| Ok(());
+        unpack.write(&pack, &older, &mut |_, _, _| Ok(())).expect("a pack");
+        unpack.finish().expect("a whole pack")
+    }
+
+    #[test]
+    fn a_pack_that_holds_an_object_twice_has_no_index() {
+        assert!(index(unpacked(&[b"one", b"two"])).is_ok());
+        assert_eq!(index(unpacked(&[b"one", b"two", b"one"])), Err(Odd));
+    }
+
+    #[test]
+    fn a_pack_whose_objects_lie_far_behind_its_beginning_has_no_index() {
+        for (offset, is_near) in [(FAR - 1, true), (FAR, false)] {
+            let mut pack = unpacked(&[b"one"]);
+            pack.entries[0].offset = offset;
+            assert_eq!(index(pack).is_ok(), is_near, "{offset}");
+        }
+    }
+}

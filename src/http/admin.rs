@@ -2,16 +2,6 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::hook::HookSecret;
-
-/// What the configuration names to open parts of the interface with.
-#[derive(Clone, Default)]
-pub struct Secrets {
-    pub token: Option<AdminToken>,
-    /// What forges sign their hooks with.
-    pub hook: Option<HookSecret>,
-}
-
 /// A token that cannot be printed: only its hash is kept.
 #[derive(Clone)]
 pub struct AdminToken([u8; 32]);

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 
-use super::admin::Secrets;
+use super::admin::AdminToken;
 use super::hook::HookSecret;
 use super::refusal::Refusal;
 use super::respond::{Asked, Peer};
@@ -28,6 +28,14 @@ pub enum Need<'a> {
     /// Who may change what concerns this registry alone.
     AdminOf(&'a str),
     Admin,
+}
+
+/// What the configuration names to open parts of the interface with.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    pub token: Option<AdminToken>,
+    /// What forges sign their hooks with.
+    pub hook: Option<HookSecret>,
 }
 
 /// The door: it knows how strict it is, and nothing of registries.

@@ -1,4 +1,4 @@
-//! Bodies of answers: in memory, or read from a blob a few frames ahead of the client.
+//! Bodies of answers: in memory, or read from a blob no more than one frame ahead of the client.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -65,8 +65,8 @@ impl From<Bytes> for Body {
     }
 }
 
-/// A blob on its way to a client. What its store has at hand goes out at once: a thread to wait on is asked only for what
-/// has to come from the disk, and while that is so for one frame ahead of the client.
+/// A blob on its way to a client. What its store has at hand goes out at once. What has to come from the disk is read on
+/// a thread that may block, and the next frame is asked for as soon as one came that way.
 struct Reads {
     blob: Blob,
     /// What was read so far, up to the frame that is next.

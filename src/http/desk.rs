@@ -10,8 +10,7 @@ use hyper::header::VIA;
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::admin::Secrets;
-use super::admission::{self, Admission, Need, refuse_foreign, refuse_foreign_form};
+use super::admission::{self, Admission, Need, Secrets, refuse_foreign, refuse_foreign_form};
 use super::api::{self, Access, ApiRoute, Call, Query, Reply};
 use super::audited;
 use super::body::Body;
@@ -124,8 +123,8 @@ impl Desk {
                 }
                 response
             }
-            // On the heap: else every request would move the room that these need.
-            Ok(Led::Elsewhere(route)) => Box::pin(self.led(route, query, asked, body, turn, &mut line)).await,
+            // Boxed: what this takes would else be part of the state of every request, those for files too.
+            Ok(Led::Elsewhere(route)) => Box::pin(self.elsewhere(route, query, asked, body, turn, &mut line)).await,
             Err(refusal) => {
                 line.refused(&refusal);
                 respond::not_followed(&refusal, asked)
@@ -147,8 +146,8 @@ impl Desk {
         }
     }
 
-    /// A route of an address that is not one of a registry's files.
-    async fn led(
+    /// What is no file of a registry.
+    async fn elsewhere(
         &self,
         route: Route,
         query: &str,

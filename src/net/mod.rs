@@ -1,6 +1,6 @@
 //! The one way out: every request to somebody else goes through [`Client`], under one policy.
 //! Must not know what is asked for: no modules, no git, only addresses, headers and bytes.
-//! Rules: docs/architecture.md, "The way out"; `cmd/go/internal/web` and `cmd/go/internal/auth` of the go command.
+//! Rules: docs/outgoing.md; `cmd/go/internal/web` and `cmd/go/internal/auth` of the go command.
 
 mod address;
 #[cfg(test)]

@@ -41,6 +41,7 @@ impl Contents {
         }
     }
 
+    /// All of the bytes, in memory.
     pub fn plain(self) -> Result<Bytes> {
         match self {
             Contents::Plain(bytes) => Ok(bytes),
@@ -58,14 +59,14 @@ impl Packed {
         self.size
     }
 
-    /// The zlib stream from its byte `from` on.
-    pub fn reader(&self, from: u64) -> PackedReader {
-        PackedReader { packed: self.clone(), position: self.offset + from }
+    /// The zlib stream from its beginning, and what follows it.
+    pub fn reader(&self) -> PackedReader {
+        PackedReader { packed: self.clone(), position: self.offset }
     }
 
     fn inflate(&self) -> Result<Bytes> {
         let mut bytes = Vec::with_capacity(self.size as usize);
-        let read = flate2::read::ZlibDecoder::new(self.reader(0)).take(self.size + 1).read_to_end(&mut bytes);
+        let read = flate2::read::ZlibDecoder::new(self.reader()).take(self.size + 1).read_to_end(&mut bytes);
         match read {
             Ok(_) if bytes.len() as u64 == self.size => Ok(bytes.into()),
             Ok(length) => Err(unreadable(format!("{length} bytes, not {}", self.size))),

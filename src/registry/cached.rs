@@ -221,7 +221,7 @@ impl Cached {
         let now = inner.clock.now();
         match inner.hot(key, now).or_else(|| inner.at_hand(key)) {
             Some(kept) if inner.standing(&kept, now) == Standing::Fresh => Ok((kept, Freshness::Fresh)),
-            // On the heap: else every answer would move the room that these need.
+            // Boxed: what this takes would else be part of the state of every answer, the fresh ones too.
             hot => Box::pin(self.found_out(hot, key, module, question, reach)).await,
         }
     }
@@ -338,7 +338,7 @@ impl Inner {
     /// A large body that the store has open, for which nothing has to be waited for.
     fn at_hand(&self, key: &str) -> Option<Arc<Kept>> {
         let stored = self.store.at_hand(key)?;
-        // Of others more is read than the meta.
+        // Of a small one, and of an `.info`, the body is read as well, for which one may have to wait.
         if stored.blob.size() <= SMALL || key.ends_with(".info") {
             return None;
         }

@@ -162,7 +162,7 @@ impl Source for Direct {
             buffered
                 .into_inner()
                 .map_err(|error| Error::internal("the zip cannot be written").because(error.into_error()))?;
-            let what = Content { body: Body::File(file), h1: Some(sums.h1) };
+            let what = Content { body: Body::Hashed(file, sums.sha256), h1: Some(sums.h1) };
             Ok(Told::new(what, made_of(&resolution)))
         })
         .await

@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 
-type Landing<T> = watch::Receiver<Option<Result<T>>>;
+/// Where the result of some work will be.
+pub(super) type Landing<T> = watch::Receiver<Option<Result<T>>>;
 
 /// The work under way, the same for all clones.
 pub struct Flights<T> {
@@ -34,10 +35,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let mut landing = self.board(key, work);
-        let landed = landing.wait_for(Option::is_some).await.map(|landed| landed.clone());
-        // Without a result the task panicked; its guard has freed the key.
-        landed.ok().flatten().unwrap_or_else(|| Err(Error::internal("the work on this request was cut short")))
+        landed(self.board(key, work)).await
     }
 
     /// The same, but of a flight that starts from now on: one under way may have asked too early.
@@ -71,7 +69,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         }
         let (land, landing) = watch::channel(None);
         running.insert(key.to_owned(), landing.clone());
-        // A runtime that is being shut down drops the task, and with it the guard, right here.
+        // A runtime that is being shut down drops the task as it is spawned, and its guard takes this lock.
         drop(running);
         let guard = Guard { running: self.running.clone(), key: key.to_owned() };
         let work = work();
@@ -82,6 +80,12 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         });
         landing
     }
+}
+
+/// Waits for a result. Where none comes the task panicked, or the runtime dropped it.
+pub(super) async fn landed<T: Clone>(mut landing: Landing<T>) -> Result<T> {
+    let landed = landing.wait_for(Option::is_some).await.map(|landed| landed.clone());
+    landed.ok().flatten().unwrap_or_else(|| Err(Error::internal("the work on this request was cut short")))
 }
 
 /// Takes a flight off the board, also when its task panics.

@@ -1,6 +1,6 @@
 //! The refs of a repository are heard once for all modules in it and all who ask; nobody has a thread while they wait.
 //! Must not know what anybody wants of the refs.
-//! Rules: docs/cache.md, one listing for a repository and a validity period.
+//! Rules: docs/reliability.md, "How long at once".
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,7 +17,7 @@ use super::walk::Registry;
 use super::{Question, Reach};
 use crate::error::{Error, Result};
 use crate::ports::{Examiner, Heard};
-use crate::spec::info::Info;
+use crate::spec::info::{Info, ObjectId};
 use crate::spec::path::{self, ModulePath};
 use crate::spec::refs::Refs;
 use crate::spec::version::Version;
@@ -129,8 +129,12 @@ struct Row {
     question: Question,
 }
 
-/// What a list or `latest` says: so many versions, or one.
-type Known = BTreeMap<(String, bool), BTreeSet<String>>;
+/// What is kept of a module's list, and of its latest version.
+#[derive(Default)]
+struct Known {
+    list: Option<BTreeSet<String>>,
+    latest: Option<String>,
+}
 
 impl Round {
     async fn run(self, module: &ModulePath) -> Result<Renewal> {
@@ -199,26 +203,24 @@ impl Round {
         (is_own, error)
     }
 
-    /// What is kept of lists and latest versions.
-    async fn known(&self, rows: &[Row]) -> Result<Known> {
-        let told = |row: &&Row| matches!(row.question, Question::List | Question::Latest);
-        let rows: Vec<(String, String, bool)> = rows
-            .iter()
-            .filter(told)
-            .map(|row| (row.key.clone(), row.module.to_string(), row.question == Question::List))
-            .collect();
+    /// What is kept of lists and latest versions, by module.
+    async fn known(&self, rows: &[Row]) -> Result<BTreeMap<String, Known>> {
+        let rows = rows.to_vec();
         let inner = self.inner.clone();
         blocking(move || {
-            let mut known = Known::new();
-            for (key, module, is_list) in rows {
+            let mut known: BTreeMap<String, Known> = BTreeMap::new();
+            for Row { key, module, question } in rows {
+                if !matches!(question, Question::List | Question::Latest) {
+                    continue;
+                }
                 let Some(kept) = inner.read(&key)? else { continue };
                 let bytes = kept.blob.read_all(LARGEST)?;
                 let text = String::from_utf8_lossy(&bytes);
-                let versions = match is_list {
-                    true => text.lines().map(str::to_owned).collect(),
-                    false => serde_json::from_str::<Info>(&text).into_iter().map(|info| info.version).collect(),
-                };
-                known.insert((module, is_list), versions);
+                let module = known.entry(module.to_string()).or_default();
+                match question {
+                    Question::List => module.list = Some(text.lines().map(str::to_owned).collect()),
+                    _ => module.latest = serde_json::from_str::<Info>(&text).ok().map(|info| info.version),
+                }
             }
             Ok(known)
         })
@@ -266,27 +268,34 @@ fn is_below(key: &str, prefix: &str, is_whole: bool) -> bool {
     key.strip_prefix(prefix).is_some_and(|rest| rest.starts_with("/@") || (is_whole && rest.starts_with('/')))
 }
 
-fn changes(before: &Known, after: &Known) -> Vec<ModuleChanges> {
-    let mut modules: BTreeMap<&str, ModuleChanges> = BTreeMap::new();
-    let keys: BTreeSet<&(String, bool)> = before.keys().chain(after.keys()).collect();
-    for at @ (module, is_list) in keys {
-        let changes =
-            modules.entry(module).or_insert_with(|| ModuleChanges { module: module.clone(), ..Default::default() });
-        let (was, is) = (before.get(at), after.get(at));
-        if *is_list {
-            let (none, lost) =
-                (BTreeSet::new(), |one: &BTreeSet<String>, other: &BTreeSet<String>| sorted(one.difference(other)));
-            (changes.versions, changes.versions_before) = (is.map(BTreeSet::len), was.map(BTreeSet::len));
-            if let Some(was) = was {
-                let is = is.unwrap_or(&none);
-                (changes.added, changes.removed) = (lost(is, was), lost(was, is));
-            }
-        } else {
-            let only = |versions: Option<&BTreeSet<String>>| versions.and_then(|versions| versions.first().cloned());
-            (changes.latest, changes.latest_before) = (only(is), only(was));
+fn changes(before: &BTreeMap<String, Known>, after: &BTreeMap<String, Known>) -> Vec<ModuleChanges> {
+    let nothing = Known::default();
+    let modules: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let changes = |module: &String| {
+        let (was, is) = (before.get(module).unwrap_or(&nothing), after.get(module).unwrap_or(&nothing));
+        was.changes(is, module)
+    };
+    modules.into_iter().map(changes).collect()
+}
+
+impl Known {
+    /// How this differs from what is known of the module afterwards.
+    fn changes(&self, after: &Known, module: &str) -> ModuleChanges {
+        let none = BTreeSet::new();
+        let (added, removed) = match (&self.list, after.list.as_ref().unwrap_or(&none)) {
+            (Some(was), is) => (sorted(is.difference(was)), sorted(was.difference(is))),
+            (None, _) => (Vec::new(), Vec::new()),
+        };
+        ModuleChanges {
+            module: module.to_owned(),
+            versions: after.list.as_ref().map(BTreeSet::len),
+            versions_before: self.list.as_ref().map(BTreeSet::len),
+            added,
+            removed,
+            latest: after.latest.clone(),
+            latest_before: self.latest.clone(),
         }
     }
-    modules.into_values().collect()
 }
 
 /// As a list of the protocol has them.
@@ -300,13 +309,18 @@ impl RefChanges {
     fn of(heard: &Heard) -> RefChanges {
         let none = Refs::default();
         let (before, after) = (heard.before.as_deref().unwrap_or(&none), &*heard.after);
-        let named = |refs: &Refs| refs.iter().filter(|(name, _)| *name != "HEAD").count();
-        let added = after.iter().filter(|(name, _)| *name != "HEAD" && before.get(name).is_none()).count();
-        let moved = after.iter().filter(|(name, id)| before.get(name).is_some_and(|was| was != *id));
-        let removed = before.iter().filter(|(name, _)| *name != "HEAD" && after.get(name).is_none()).count();
-        let moved = moved.filter(|(name, _)| *name != "HEAD").count();
-        RefChanges { count: named(after), added, moved, removed }
+        RefChanges {
+            count: named(after).count(),
+            added: named(after).filter(|(name, _)| before.get(name).is_none()).count(),
+            moved: named(after).filter(|(name, id)| before.get(name).is_some_and(|was| was != *id)).count(),
+            removed: named(before).filter(|(name, _)| after.get(name).is_none()).count(),
+        }
     }
+}
+
+/// Heads and tags; `HEAD` only says which of them is meant.
+fn named(refs: &Refs) -> impl Iterator<Item = (&str, ObjectId)> {
+    refs.iter().filter(|(name, _)| *name != "HEAD")
 }
 
 impl Renewal {
@@ -314,5 +328,63 @@ impl Renewal {
         let added: usize = self.modules.iter().map(|module| module.added.len()).sum();
         let Renewal { modules, renewed, failed, .. } = self;
         tracing::info!(upstream, %module, modules = modules.len(), added, renewed, failed, "asked anew");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(versions: &[&str]) -> Vec<String> {
+        versions.iter().map(|version| (*version).to_owned()).collect()
+    }
+
+    fn known(list: &[&str], latest: Option<&str>) -> Known {
+        Known { list: Some(texts(list).into_iter().collect()), latest: latest.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_lists_gained_and_lost_is_told_in_the_order_of_versions() {
+        let before = BTreeMap::from([
+            ("example.com/a".to_owned(), known(&["v1.9.0", "v1.10.0"], Some("v1.10.0"))),
+            ("example.com/gone".to_owned(), known(&["v1.0.0"], None)),
+        ]);
+        let after = BTreeMap::from([
+            ("example.com/a".to_owned(), known(&["v1.9.0", "v1.11.0", "v1.2.0"], Some("v1.11.0"))),
+            ("example.com/new".to_owned(), known(&["v2.0.0"], None)),
+        ]);
+        let expected = [
+            ModuleChanges {
+                module: "example.com/a".to_owned(),
+                versions: Some(3),
+                versions_before: Some(2),
+                added: texts(&["v1.2.0", "v1.11.0"]),
+                removed: texts(&["v1.10.0"]),
+                latest: Some("v1.11.0".to_owned()),
+                latest_before: Some("v1.10.0".to_owned()),
+            },
+            ModuleChanges {
+                module: "example.com/gone".to_owned(),
+                versions_before: Some(1),
+                removed: texts(&["v1.0.0"]),
+                ..ModuleChanges::default()
+            },
+            // No list was kept, so nobody knows what of it is new.
+            ModuleChanges { module: "example.com/new".to_owned(), versions: Some(1), ..ModuleChanges::default() },
+        ];
+        assert_eq!(changes(&before, &after), expected);
+    }
+
+    #[test]
+    fn heads_and_tags_are_counted_and_what_head_means_is_not() {
+        let refs = |pairs: &[(&str, u8)]| {
+            Arc::new(Refs::new(pairs.iter().map(|(name, id)| ((*name).to_owned(), ObjectId([*id; 20])))))
+        };
+        let before = refs(&[("HEAD", 1), ("refs/heads/main", 1), ("refs/heads/old", 2), ("refs/tags/v1.0.0", 3)]);
+        let after = refs(&[("HEAD", 4), ("refs/heads/main", 4), ("refs/tags/v1.0.0", 3), ("refs/tags/v1.1.0", 4)]);
+        let heard = Heard { root: "example.com/m".to_owned(), before: Some(before), after };
+        assert_eq!(RefChanges::of(&heard), RefChanges { count: 3, added: 1, moved: 1, removed: 1 });
+        let first = Heard { before: None, ..heard };
+        assert_eq!(RefChanges::of(&first), RefChanges { count: 3, added: 3, moved: 0, removed: 0 });
     }
 }

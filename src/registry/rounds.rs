@@ -1,5 +1,5 @@
 //! Work that must begin after it was asked for: who comes while it runs waits for the next round, and all of them for
-//! the same one. However many ask, it is done twice at most: once for the first, and once for everybody else.
+//! the same one. However many ask meanwhile, it is done twice: once for the first, and once for everybody else.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,19 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::error::{Error, Result};
+use super::flight::{Landing, landed};
+use crate::error::Result;
 
-type Landing<T> = watch::Receiver<Option<Result<T>>>;
 type Work<T> = Box<dyn FnOnce() -> BoxFuture<'static, Result<T>> + Send>;
+
+/// What goes on for a key has a row, with the round that comes next if anybody waits for one.
+type Running<T> = Arc<Mutex<HashMap<String, Option<Round<T>>>>>;
 
 /// The rounds under way.
 pub struct Rounds<T> {
-    running: Arc<Mutex<HashMap<String, Running<T>>>>,
-}
-
-/// What goes on for a key.
-struct Running<T> {
-    next: Option<Round<T>>,
+    running: Running<T>,
 }
 
 /// What begins when the round before it has ended.
@@ -42,22 +40,20 @@ impl<T: Clone + Send + Sync + 'static> Rounds<T> {
         key: &str,
         work: impl FnOnce() -> BoxFuture<'static, Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let mut landing = self.board(key, Box::new(work));
-        let landed = landing.wait_for(Option::is_some).await.map(|landed| landed.clone());
-        landed.ok().flatten().unwrap_or_else(|| Err(Error::internal("the work on this request was cut short")))
+        landed(self.board(key, Box::new(work))).await
     }
 
     fn board(&self, key: &str, work: Work<T>) -> Landing<T> {
         let mut all = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(next) = all.get(key).and_then(|running| running.next.as_ref()) {
+        if let Some(Some(next)) = all.get(key) {
             return next.landing.clone();
         }
         let (land, landing) = watch::channel(None);
         let round = Round { work, land, landing: landing.clone() };
         match all.get_mut(key) {
-            Some(running) => running.next = Some(round),
+            Some(next) => *next = Some(round),
             None => {
-                all.insert(key.to_owned(), Running { next: None });
+                all.insert(key.to_owned(), None);
                 // A runtime that is being shut down drops the task right here, and what ends the round takes the lock.
                 drop(all);
                 begin(self.running.clone(), key.to_owned(), round);
@@ -68,11 +64,7 @@ impl<T: Clone + Send + Sync + 'static> Rounds<T> {
 }
 
 /// Runs a round as a task of its own, and then the one that waits for it, also where this one panics.
-fn begin<T: Clone + Send + Sync + 'static>(
-    running: Arc<Mutex<HashMap<String, Running<T>>>>,
-    key: String,
-    round: Round<T>,
-) {
+fn begin<T: Clone + Send + Sync + 'static>(running: Running<T>, key: String, round: Round<T>) {
     let Round { work, land, .. } = round;
     let after = After { running, key };
     let work = work();
@@ -86,7 +78,7 @@ fn begin<T: Clone + Send + Sync + 'static>(
 
 /// Begins the next round when it goes.
 struct After<T: Clone + Send + Sync + 'static> {
-    running: Arc<Mutex<HashMap<String, Running<T>>>>,
+    running: Running<T>,
     key: String,
 }
 
@@ -94,7 +86,7 @@ impl<T: Clone + Send + Sync + 'static> Drop for After<T> {
     fn drop(&mut self) {
         let next = {
             let mut all = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            let next = all.get_mut(&self.key).and_then(|running| running.next.take());
+            let next = all.get_mut(&self.key).and_then(Option::take);
             if next.is_none() {
                 all.remove(&self.key);
             }

@@ -93,6 +93,7 @@ impl Registry {
     /// Asks the members until one is not absent; what the rules do not let pass is refused, and left out of lists.
     pub async fn answer(&self, module: &ModulePath, question: &Question, reach: Reach) -> Result<Answer> {
         let Some(gate) = self.gate(module, reach) else { return self.unruled(module, question, reach).await };
+        // Boxed: what a gate takes would else be part of the state of every answer.
         let rule = Box::pin(gate.before(question)).await?;
         let answer = self.unruled(module, question, reach).await?;
         Box::pin(gate.after(question, Answer { rule, ..answer })).await

@@ -1,5 +1,5 @@
-//! Reads a blob that was found whole: from its file, or from its pieces through the few frames of those that are kept
-//! in memory. What the system has in memory anyway is read at once; only what has to come from the disk waits.
+//! Reads a blob that was found whole: from its file, or from its pieces by frames, the last of which are kept in memory.
+//! What is in memory, ours or the system's, is there at once; only what has to come from the disk is waited for.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;

@@ -70,8 +70,8 @@ pub(super) struct Protocol<F> {
     pub files: F,
     pub scratch: PathBuf,
     pub limits: Limits,
-    /// Unpacking and hashing a zip takes a processor for itself: no more than there are do it at once, so that those who
-    /// answer from the cache meanwhile are not one among hundreds.
+    /// Unpacking and hashing a zip takes a processor for itself: of one upstream no more are checked at once than there are
+    /// processors, so that those who answer from the cache meanwhile are not one among hundreds.
     checks: Semaphore,
 }
 

@@ -24,8 +24,8 @@ const WAITING: usize = 16;
 /// Up to so many bytes a file is deflated anew whose stream is not fit for a zip; its memory is not taken from the budget.
 const ANEW: u64 = 1 << 20;
 
-/// What goes into a zip.
-struct Chosen {
+/// The module's files as the tree has them; not all of them need go into the zip.
+struct Listing {
     root: Root,
     files: Vec<TreeFile>,
     /// The repository's own, for a module in a folder that has none.
@@ -63,24 +63,24 @@ pub fn module_zip<W: Write + Send>(
         let expected = suffix.expected();
         return Err(Error::not_found(format!("invalid version: should be {expected}, not {}", version.major())));
     }
-    let contents = contents(module, version)?;
-    let chosen = choose(module, &contents)?;
-    write(module, &contents, &chosen, ModuleZip::new(out, module.place.module(), version), budget)
+    let listing = list(module, version)?;
+    let chosen = choose(module, &listing)?;
+    write(module, &listing, &chosen, ModuleZip::new(out, module.place.module(), version), budget)
 }
 
-fn contents(module: &Module<'_>, version: &Version) -> Result<Chosen> {
+fn list(module: &Module<'_>, version: &Version) -> Result<Listing> {
     let root = module.root(version.as_str())?;
     let mut files = module.snapshot.repo.files(root.commit, &root.folder)?;
     // A submodule is an empty folder in what git archives.
     files.retain(|file| file.mode != FileMode::Submodule);
     let inherits = !root.folder.is_empty() && !files.iter().any(|file| file.path == LICENSE);
     let license = if inherits { module.read(root.commit, LICENSE)? } else { None };
-    Ok(Chosen { root, files, license })
+    Ok(Listing { root, files, license })
 }
 
 /// The files that go in, by their place in the tree's order; the inherited licence comes last.
-fn choose(module: &Module<'_>, contents: &Chosen) -> Result<Vec<usize>> {
-    let mut candidates: Vec<Candidate<'_>> = contents
+fn choose(module: &Module<'_>, listing: &Listing) -> Result<Vec<usize>> {
+    let mut candidates: Vec<Candidate<'_>> = listing
         .files
         .iter()
         .map(|file| Candidate {
@@ -89,33 +89,33 @@ fn choose(module: &Module<'_>, contents: &Chosen) -> Result<Vec<usize>> {
             size: file.size,
         })
         .collect();
-    if let Some(license) = &contents.license {
+    if let Some(license) = &listing.license {
         candidates.push(Candidate { path: LICENSE, kind: FileKind::Regular, size: license.len() as u64 });
     }
     // Which vendor rule holds is read from go.mod as it stands in the zip, attributes applied.
-    let go_mod = contents.files.iter().position(|file| file.path == "go.mod" && file.mode != FileMode::Symlink);
-    let small = |at: &usize| contents.files[*at].size <= zip::MAX_GO_MOD;
-    let go_mod = go_mod.filter(small).map(|at| content(module, contents, at)?.plain()).transpose()?;
+    let go_mod = listing.files.iter().position(|file| file.path == "go.mod" && file.mode != FileMode::Symlink);
+    let small = |at: &usize| listing.files[*at].size <= zip::MAX_GO_MOD;
+    let go_mod = go_mod.filter(small).map(|at| content(module, listing, at)?.plain()).transpose()?;
     let checked = zip::check(&candidates, go_mod.as_deref());
     checked.error().map_or(Ok(checked.valid), Err)
 }
 
-fn content(module: &Module<'_>, contents: &Chosen, at: usize) -> Result<Contents> {
-    match (contents.files.get(at), &contents.license) {
-        (Some(file), _) => module.snapshot.repo.content(contents.root.commit, &contents.root.folder, file),
+fn content(module: &Module<'_>, listing: &Listing, at: usize) -> Result<Contents> {
+    match (listing.files.get(at), &listing.license) {
+        (Some(file), _) => module.snapshot.repo.content(listing.root.commit, &listing.root.folder, file),
         (None, Some(license)) => Ok(Contents::Plain(license.clone())),
         (None, None) => Err(Error::internal("a file was chosen that is not in the tree")),
     }
 }
 
-fn name(contents: &Chosen, at: usize) -> &str {
-    contents.files.get(at).map_or(LICENSE, |file| &file.path)
+fn name(listing: &Listing, at: usize) -> &str {
+    listing.files.get(at).map_or(LICENSE, |file| &file.path)
 }
 
 /// Reads here, works on lanes in turn, writes in order on a thread of its own.
 fn write<W: Write + Send>(
     module: &Module<'_>,
-    contents: &Chosen,
+    listing: &Listing,
     chosen: &[usize],
     zip: ModuleZip<W>,
     budget: &Budget,
@@ -130,10 +130,10 @@ fn write<W: Write + Send>(
             to_lanes.push(to_lane);
             from_lanes.push(from_lane);
         }
-        let writing = scope.spawn(move || append(contents, chosen, zip, &from_lanes));
+        let writing = scope.spawn(move || append(listing, chosen, zip, &from_lanes));
         let mut read = Ok(());
         for (turn, at) in chosen.iter().enumerate() {
-            match raw(module, contents, *at, budget).map(|raw| to_lanes[turn % LANES].send(raw)) {
+            match raw(module, listing, *at, budget).map(|raw| to_lanes[turn % LANES].send(raw)) {
                 Ok(Ok(())) => {}
                 // The writer has stopped; what stopped it comes with it.
                 Ok(Err(_)) => break,
@@ -150,9 +150,9 @@ fn write<W: Write + Send>(
 }
 
 /// A file with its share of memory, which is waited for before it is read.
-fn raw<'b>(module: &Module<'_>, contents: &Chosen, at: usize, budget: &'b Budget) -> Result<Raw<'b>> {
-    let share = budget.take(contents.files.get(at).map_or(0, |file| file.size));
-    let contents = content(module, contents, at)?;
+fn raw<'b>(module: &Module<'_>, listing: &Listing, at: usize, budget: &'b Budget) -> Result<Raw<'b>> {
+    let share = budget.take(listing.files.get(at).map_or(0, |file| file.size));
+    let contents = content(module, listing, at)?;
     let share = if contents.held() > 0 { share } else { budget.take(0) };
     Ok(Raw { contents, share })
 }
@@ -171,7 +171,7 @@ fn lane<'b>(raw: &Receiver<Raw<'b>>, done: &SyncSender<Result<Ready<'b>>>) {
 }
 
 fn taken_over(packed: Packed, compressor: &mut Compressor, inflater: &mut Inflater) -> Result<Form> {
-    match inflater.inspect(packed.reader(0), packed.size()) {
+    match inflater.inspect(packed.reader(), packed.size()) {
         Ok(inflated) => Ok(Form::Packed(inflated, packed)),
         // Longer than it need be; if it is damaged, it is found out here.
         Err(_) if packed.size() <= ANEW => Ok(Form::Deflated(compressor.compress(&Contents::Packed(packed).plain()?))),
@@ -180,18 +180,51 @@ fn taken_over(packed: Packed, compressor: &mut Compressor, inflater: &mut Inflat
 }
 
 fn append<W: Write>(
-    contents: &Chosen,
+    listing: &Listing,
     chosen: &[usize],
     mut zip: ModuleZip<W>,
     lanes: &[Receiver<Result<Ready<'_>>>],
 ) -> Result<(W, Sums)> {
     for (turn, at) in chosen.iter().enumerate() {
         let ready = lanes[turn % LANES].recv().map_err(|_| Error::internal("compressing ended early"))??;
-        let name = name(contents, *at);
+        let name = name(listing, *at);
         match &ready.form {
             Form::Deflated(deflated) => zip.append(name, deflated)?,
-            Form::Packed(inflated, packed) => zip.append_inflated(name, inflated, packed.reader(0))?,
+            Form::Packed(inflated, packed) => zip.append_inflated(name, inflated, packed.reader())?,
         }
     }
     zip.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flate2::Compression;
+    use flate2::write::ZlibEncoder;
+
+    use super::*;
+
+    const TEXT: &[u8] = b"package m\n";
+
+    /// What becomes of a file of so many bytes that lies in a pack as this stream.
+    fn form(stream: &[u8], size: u64) -> Result<Form> {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(stream).expect("written");
+        taken_over(Packed::new(Arc::new(file), 0, size), &mut Compressor::default(), &mut Inflater::default())
+    }
+
+    #[test]
+    fn a_stream_is_taken_over_unless_it_is_longer_than_it_need_be_or_damaged() {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(6));
+        encoder.write_all(TEXT).expect("memory");
+        let mut stream = encoder.finish().expect("memory");
+        assert!(matches!(form(&stream, 10), Ok(Form::Packed(..))));
+        assert!(form(&stream, 11).is_err(), "another size");
+        *stream.last_mut().expect("a checksum") ^= 1;
+        assert!(form(&stream, 10).is_err(), "another checksum");
+        // Stored blocks of no bytes, then the end of an empty file and its checksum.
+        let long = [b"\x78\x9c".as_slice(), &b"\0\0\0\xff\xff".repeat(1000), b"\x03\0\0\0\0\x01"].concat();
+        assert!(matches!(form(&long, 0), Ok(Form::Deflated(_))));
+    }
 }

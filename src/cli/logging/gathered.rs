@@ -82,11 +82,12 @@ impl<W: io::Write> Gathered<W> {
         }
         let now = Instant::now();
         let follows = self.last.replace(now).is_some_and(|last| now.duration_since(last) < CLOSELY);
-        if !(may_wait && follows) && self.lines.is_empty() {
+        let waits = may_wait && follows;
+        if !waits && self.lines.is_empty() {
             return self.to.write_all(line);
         }
         self.lines.extend_from_slice(line);
-        match may_wait && follows && self.lines.len() < MOST {
+        match waits && self.lines.len() < MOST {
             true => Ok(()),
             false => self.write_down(),
         }

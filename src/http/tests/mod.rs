@@ -24,8 +24,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::admin::{AdminToken, Secrets};
-use super::admission::Admission;
+use super::admin::AdminToken;
+use super::admission::{Admission, Secrets};
 use super::desk::{Desk, Door};
 use super::serve::{Limits, serve};
 use super::site::{Counter, Site};

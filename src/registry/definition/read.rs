@@ -257,17 +257,6 @@ pub enum Home {
     Nobody(&'static str),
 }
 
-/// How many requests may be under way; a folder is asked for none.
-fn requests(kind: Option<&UpstreamKind>, requests: Option<u32>, faults: &mut Vec<Fault>) -> Option<u32> {
-    match (kind, requests?) {
-        (Some(UpstreamKind::Dir(_)), _) => {
-            note(Fault::other("requests", "a folder is sent none (expected no requests)"), faults)
-        }
-        (_, number @ 1..=MOST_REQUESTS) => Some(number),
-        (_, number) => note(Fault::wrong("requests", &number.to_string(), "a number from 1 to 1000"), faults),
-    }
-}
-
 impl Home {
     fn of(kind: Option<&UpstreamKind>) -> Home {
         match kind {
@@ -276,6 +265,17 @@ impl Home {
             Some(UpstreamKind::Git) => Home::Unsaid,
             None => Home::Unknown,
         }
+    }
+}
+
+/// How many requests may be under way; a folder is asked for none.
+fn requests(kind: Option<&UpstreamKind>, requests: Option<u32>, faults: &mut Vec<Fault>) -> Option<u32> {
+    match (kind, requests?) {
+        (Some(UpstreamKind::Dir(_)), _) => {
+            note(Fault::other("requests", "a folder is sent none (expected no requests)"), faults)
+        }
+        (_, number @ 1..=MOST_REQUESTS) => Some(number),
+        (_, number) => note(Fault::wrong("requests", &number.to_string(), "a number from 1 to 1000"), faults),
     }
 }
 

@@ -100,6 +100,10 @@ fn what_no_upstream_may_have_is_named_by_its_key() {
             proxy(json!({ "list_validity": "soon" })),
             "list_validity: \"soon\" (expected a duration such as 30s, 1m or 24h)",
         ),
+        (
+            json!({ "name": "a", "kind": "dir", "path": "/srv/modules", "requests": 1 }),
+            "requests: a folder is sent none (expected no requests)",
+        ),
         (proxy(json!({ "requests": 0 })), "requests: \"0\" (expected a number from 1 to 1000)"),
         (proxy(json!({ "requests": 1001 })), "requests: \"1001\" (expected a number from 1 to 1000)"),
         (proxy(json!({ "timeouts": { "total": "0s" } })), "timeouts.total: \"0s\" (expected more than no time)"),

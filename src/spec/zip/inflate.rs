@@ -21,10 +21,13 @@ fn longest(size: u64) -> u64 {
     size.saturating_add(size / 8).saturating_add(1024 + HEAD + TAIL)
 }
 
-/// A deflated file that was inflated once: it is what it claims. With the checksum of its whole stream, which is read
-/// once more when it is copied.
+/// A deflated file that was inflated once: it is what it claims.
 #[derive(Debug, Clone)]
-pub struct Inflated(pub(super) Summary, pub(super) u32);
+pub struct Inflated {
+    pub(super) summary: Summary,
+    /// Of the whole stream, which is read once more when it is copied.
+    pub(super) stream_crc32: u32,
+}
 
 /// Inflates one stream after the other.
 pub struct Inflater {
@@ -76,7 +79,8 @@ impl Inflater {
             return Err(damaged());
         }
         let sha256 = sha256.finalize().into();
-        Ok(Inflated(Summary { method: DEFLATED, crc32: crc.sum(), size, compressed, sha256 }, packed.sum()))
+        let summary = Summary { method: DEFLATED, crc32: crc.sum(), size, compressed, sha256 };
+        Ok(Inflated { summary, stream_crc32: packed.sum() })
     }
 }
 
@@ -124,7 +128,7 @@ mod tests {
             let mut stream = packed(&bytes);
             let deflated = stream.len() as u64 - HEAD - TAIL;
             stream.extend(b"the next object of the pack");
-            let Inflated(found, _) = inflater.inspect(&stream[..], bytes.len() as u64).expect(name);
+            let found = inflater.inspect(&stream[..], bytes.len() as u64).expect(name).summary;
             assert_eq!((found.size, found.compressed), (bytes.len() as u64, deflated), "{name}");
             assert_eq!(found.sha256, <[u8; 32]>::from(Sha256::digest(&bytes)), "{name}");
             let mut crc = flate2::Crc::new();
@@ -147,6 +151,9 @@ mod tests {
             plain.add(name, &bytes).expect(name);
         }
         let (zip, sums) = taken.finish().expect("memory");
+        let written = zip.get_ref();
+        let expected = (written.len() as u64, <[u8; 32]>::from(Sha256::digest(written)));
+        assert_eq!((sums.size, sums.sha256), expected, "what the store goes by");
         let verified = verify(zip, &module, &version).expect("a go command takes it");
         assert_eq!((verified.files, &verified.h1), (4, &sums.h1));
         assert_eq!(plain.finish().expect("memory").1.h1, sums.h1);

@@ -132,26 +132,28 @@ impl<W: Write> ModuleZip<W> {
 
     /// Adds a file as the zlib stream has it that was inspected before; the same limits.
     pub fn append_inflated(&mut self, path: &str, file: &Inflated, mut stream: impl Read) -> Result<()> {
-        let name = self.begin(path, &file.0)?;
-        let mut buffer = vec![0; usize::try_from(file.0.compressed + HEAD + TAIL).unwrap_or(STRIDE).min(STRIDE)];
+        let Inflated { summary, stream_crc32 } = file;
+        let name = self.begin(path, summary)?;
+        let mut buffer = vec![0; usize::try_from(summary.compressed + HEAD + TAIL).unwrap_or(STRIDE).min(STRIDE)];
         let mut crc = flate2::Crc::new();
-        let (head, tail) = (HEAD as usize, TAIL as usize);
-        stream.read_exact(&mut buffer[..head]).map_err(unwritable)?;
-        crc.update(&buffer[..head]);
-        let mut left = file.0.compressed;
+        let mut read = |piece: &mut [u8]| -> Result<()> {
+            stream.read_exact(piece).map_err(unwritable)?;
+            crc.update(piece);
+            Ok(())
+        };
+        read(&mut buffer[..HEAD as usize])?;
+        let mut left = summary.compressed;
         while left > 0 {
             let piece = buffer.len().min(usize::try_from(left).unwrap_or(STRIDE));
-            stream.read_exact(&mut buffer[..piece]).map_err(unwritable)?;
-            crc.update(&buffer[..piece]);
+            read(&mut buffer[..piece])?;
             self.write(&buffer[..piece])?;
             left -= piece as u64;
         }
-        stream.read_exact(&mut buffer[..tail]).map_err(unwritable)?;
-        crc.update(&buffer[..tail]);
-        if crc.sum() != file.1 {
+        read(&mut buffer[..TAIL as usize])?;
+        if crc.sum() != *stream_crc32 {
             return Err(Error::internal(format!("create zip: {path}: read twice, and not the same")));
         }
-        self.h1.add(name, file.0.sha256)
+        self.h1.add(name, summary.sha256)
     }
 
     /// Writes what stands before a file's bytes; gives its whole name.
