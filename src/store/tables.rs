@@ -93,6 +93,8 @@ impl Tables {
             let sled = match config.open() {
                 Err(sled::Error::Corruption { .. }) => {
                     drop_derived(folder)?;
+                    // A process that was started just now may have its lock until it is another program.
+                    await_lock(&folder.join("db"))?;
                     config.open()?
                 }
                 opened => opened?,
