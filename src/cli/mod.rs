@@ -19,6 +19,7 @@ mod explain;
 mod files;
 mod fix;
 mod go_env;
+mod heap;
 mod identity;
 mod logging;
 mod mirror;
@@ -91,6 +92,7 @@ fn program() -> clap::Command {
 
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {
+    heap::settle();
     let Arguments { command } = Arguments::parse();
     let done = match command {
         Command::Serve(arguments) => serve::run(arguments),

@@ -118,6 +118,8 @@ fn keep(pack: NamedTempFile, sum: &str, index: &[u8], repository: &Path) -> Resu
         index_file.write_all(index)?;
         for (file, kind) in [(pack, "pack"), (index_file, "idx")] {
             file.as_file().set_permissions(Permissions::from_mode(READ_ONLY))?;
+            // Its name would outlive a loss of power that its content does not.
+            file.as_file().sync_data()?;
             file.persist(folder.join(format!("pack-{sum}.{kind}")))?;
         }
         Ok(())

@@ -127,8 +127,11 @@ impl PackFile {
                 // The index comes last: without it the pack is none.
                 for end in ["pack", "idx"] {
                     let file = format!("pack-{name}.{end}");
+                    let from = folder.path().join("pack").join(&file);
+                    // Its name would outlive a loss of power that its content does not.
+                    std::fs::File::open(&from).and_then(|file| file.sync_data()).map_err(unwritable)?;
                     let to = self.repository.join("objects/pack").join(&file);
-                    std::fs::rename(folder.path().join("pack").join(&file), to).map_err(unwritable)?;
+                    std::fs::rename(from, to).map_err(unwritable)?;
                 }
                 Ok(Taken::Pack)
             }
