@@ -40,6 +40,9 @@ pub type OpenProxy = dyn Fn(&str) -> Result<Arc<dyn Source>> + Send + Sync;
 /// However old the refs are, they will do.
 const ANY_AGE: Duration = Duration::MAX;
 
+/// From refs older than this nobody is told that a revision is unknown, however long lists hold: it may just have been pushed.
+const UNKNOWN_AGE: Duration = Duration::from_secs(10);
+
 /// A `Source` over git repositories.
 pub struct Direct {
     /// Under which its verdicts are kept.
@@ -274,12 +277,11 @@ impl Direct {
         let list_validity = self.list_validity;
         self.job(place, at, max_age, move |module, repo| {
             let first = verdicts.resolve(module, &query);
-            let settled = first.as_ref().is_ok_and(Resolution::is_valid)
-                || first.as_ref().is_err_and(|error| !error.is_absence());
-            if settled || max_age == list_validity {
+            let enough = enough(module, &query, &first, list_validity);
+            if enough >= max_age {
                 return then(module, first?);
             }
-            let refs = repo.refs(list_validity)?;
+            let refs = repo.refs(enough)?;
             if refs == module.snapshot.refs {
                 return then(module, first?);
             }
@@ -288,6 +290,26 @@ impl Direct {
             then(&module, resolution)
         })
         .await
+    }
+}
+
+/// How old the refs may be from which this is told.
+fn enough(module: &Module<'_>, query: &Query, told: &Result<Resolution>, list_validity: Duration) -> Duration {
+    let is_settled = match told {
+        Ok(resolution) => resolution.is_valid(),
+        Err(error) => !error.is_absence(),
+    };
+    if is_settled {
+        return ANY_AGE;
+    }
+    let found = match query {
+        Query::Version(version) => module.find(version.as_str()),
+        Query::Revision(name) => module.snapshot.find(name),
+        Query::Latest | Query::Prefix(_) => return list_validity,
+    };
+    match found {
+        Err(error) if error.is_absence() => list_validity.min(UNKNOWN_AGE),
+        _ => list_validity,
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Memory {
     commits: BTreeMap<ObjectId, Node>,
     blobs: BTreeMap<ObjectId, Bytes>,
     refs: Vec<(String, ObjectId)>,
+    /// Refs that came since, for whoever wants them no older than that.
+    newer: Vec<(Duration, String, ObjectId)>,
     signatures: BTreeMap<ObjectId, Signature>,
     time: i64,
 }
@@ -85,6 +87,12 @@ impl Memory {
         self
     }
 
+    /// A tag that came since: there for whoever wants refs no older than that.
+    pub fn tag_since(mut self, age: Duration, tag: &str, name: &str) -> Memory {
+        self.newer.push((age, format!("refs/tags/{tag}"), id(name)));
+        self
+    }
+
     pub fn branch(mut self, branch: &str, name: &str) -> Memory {
         self.refs.push((format!("refs/heads/{branch}"), id(name)));
         self
@@ -140,8 +148,10 @@ impl Repo for Memory {
         "https://git.example.com/m"
     }
 
-    fn refs(&self, _max_age: Duration) -> Result<Arc<Refs>> {
-        Ok(Arc::new(Refs::new(self.refs.iter().cloned())))
+    fn refs(&self, max_age: Duration) -> Result<Arc<Refs>> {
+        let newer = self.newer.iter().filter(|(age, ..)| max_age <= *age);
+        let newer = newer.map(|(_, name, id)| (name.clone(), *id));
+        Ok(Arc::new(Refs::new(self.refs.iter().cloned().chain(newer))))
     }
 
     fn hear(&self) -> Result<(Option<Arc<Refs>>, Arc<Refs>)> {

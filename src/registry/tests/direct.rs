@@ -99,6 +99,26 @@ async fn told(direct: &Direct, question: &Question) -> Validators {
     }
 }
 
+/// Tags that were pushed twenty and five seconds ago, seen from refs that hold for a minute.
+fn pushed_lately() -> Memory {
+    let since = Duration::from_secs;
+    pushed().tag_since(since(20), "v1.1.0", "two").tag_since(since(5), "v1.2.0", "two")
+}
+
+/// A build right after a push was told for a minute that its version does not exist.
+#[tokio::test]
+async fn nobody_is_told_from_refs_older_than_ten_seconds_that_a_revision_is_unknown() {
+    let direct = Direct { list_validity: Duration::from_secs(60), ..direct(&at(pushed_lately), &Drawer::new()) };
+    let path = module(PATH);
+    let info = direct.info(&path, &Query::parse("v1.1.0")).await.expect("pushed twenty seconds ago").what;
+    assert_eq!(info.right.version, "v1.1.0");
+    direct.zip(&path, &version("v1.1.0")).await.expect("its zip");
+    let error = direct.info(&path, &Query::parse("v1.2.0")).await.expect_err("pushed five seconds ago");
+    assert_eq!(error.kind(), Kind::NotFound, "{error}");
+    let versions = direct.list(&path).await.expect("a list").what;
+    assert_eq!(versions, [version("v1.0.0")], "a list holds for its minute");
+}
+
 #[tokio::test]
 async fn the_refs_say_whether_a_git_answer_still_holds() {
     let pseudo = format!("v1.0.0-20200101000000-{}", id("one").short());
