@@ -1,16 +1,19 @@
 //! modvet answers what the real go command answers in direct mode: version, time, origin, go.mod and zip of every fixture.
 //!
-//! What go says is read from `testdata/oracle/`; `tests/oracle_go.rs` keeps that true.
+//! What go says is read from `testdata/oracle/`; `tests/oracle_go.rs` keeps that true. Of histories made by rule go is asked here.
 
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use support::fixture::{self, Fixture};
 use support::git_server::{Flavour, GitServer};
 use support::h1;
+use support::histories;
 use support::modvet::{Modvet, escaped};
-use support::oracle::{self, Answer, ModuleRecord};
+use support::oracle::{self, Answer, ModuleRecord, Oracle};
 use tempfile::TempDir;
 
 #[test]
@@ -31,6 +34,39 @@ fn answers_are_gos_over_the_old_protocol() {
 #[test]
 fn strict_refusals_are_in_gos_words_and_name_the_right_version() {
     compare(Flavour::Filters, "strict", refused);
+}
+
+/// How many histories made by rule go is asked about; `HISTORIES` and `FIRST_HISTORY` ask about others and more.
+const HISTORIES: u64 = 6;
+/// How many of them at a time; each question starts a dozen processes.
+const WORKERS: usize = 3;
+
+#[test]
+fn answers_are_gos_for_histories_made_by_rule() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect(name));
+    let first = number("FIRST_HISTORY").unwrap_or(1);
+    let last = first + number("HISTORIES").unwrap_or(HISTORIES);
+    let (fixtures, texts): (Vec<Fixture>, Vec<String>) = (first..last).map(histories::by_rule).unzip();
+    let (_folder, server) = serve(&fixtures, Flavour::Filters);
+    let modvet = Modvet::over_git(&server.url(), "rewrite");
+    let oracle = Oracle::over(&fixtures, Flavour::Filters);
+    let (next, differences) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        let work = || {
+            let turns = std::iter::repeat_with(|| next.fetch_add(1, Ordering::SeqCst));
+            for (fixture, text) in turns.map_while(|turn| fixtures.get(turn).zip(texts.get(turn))) {
+                let record = oracle.ask(fixture);
+                let found: Vec<String> =
+                    record.modules.iter().flat_map(|module| about_module(&modvet, module, rewritten)).collect();
+                if !found.is_empty() {
+                    differences.lock().expect("no thread panics with it").push(format!("{}\n{text}", found.join("\n")));
+                }
+            }
+        };
+        (0..WORKERS).for_each(|_| drop(scope.spawn(work)));
+    });
+    let differences = differences.into_inner().expect("no thread panicked");
+    assert!(differences.is_empty(), "{} histories differ:\n{}", differences.len(), differences.join("\n"));
 }
 
 /// How a wrong pseudo-version is to be answered in the mode under test.

@@ -13,6 +13,7 @@ pub mod fixture;
 pub mod git_server;
 pub mod go;
 pub mod h1;
+pub mod histories;
 pub mod mirrored;
 pub mod modvet;
 pub mod openapi;
