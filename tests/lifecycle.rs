@@ -205,6 +205,20 @@ fn a_store_that_another_process_holds_is_refused_and_its_holder_named() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_made_is_named_with_the_way_out() {
+    let home = Home::new();
+    home.write("file", "");
+    for folder in ["file", "file/below"] {
+        let output = home.run(&["serve", "--listen", "127.0.0.1:0", "--upstream", "direct", "--store", folder]);
+        let message = message(&output);
+        assert!(message.starts_with(&format!("{folder}: the store's folder cannot be made: ")), "{message}");
+        let way_out = "\nuse another folder, or let this user make this one and write to it\n";
+        assert!(message.ends_with(way_out), "{message}");
+        assert_eq!(output.status.code(), Some(2), "{folder}");
+    }
+}
+
+#[test]
 fn a_list_that_names_itself_is_refused_by_its_address() {
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");
