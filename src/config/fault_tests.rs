@@ -78,6 +78,12 @@ const LISTS: &[Row] = &[
         ],
     ),
     (
+        "a rule, where the file has the default registry",
+        "[[upstream]]\nname = 'a'\nkind = 'git'\n[[registry]]\nname = 'default'\nupstreams = ['a']\n\
+             [[rule]]\nname = 'r'\naction = 'deny'\nregistries = ['cii']",
+        &["line 10: rule.registries: \"cii\" (expected registries of this file: default)"],
+    ),
+    (
         "a key that stands twice",
         "[[upstream]]\nname = 'a'\nkind = 'git'\nname = 'b'",
         &["line 4: duplicate key `name`"],
