@@ -205,6 +205,64 @@ fn a_store_that_another_process_holds_is_refused_and_its_holder_named() {
 }
 
 #[test]
+fn a_command_that_looks_into_a_store_that_is_not_there_refuses_it_and_makes_none() {
+    let home = Home::new();
+    std::fs::create_dir(home.path().join("empty")).expect("a writable folder");
+    let commands: [&[&str]; 7] = [
+        &["audit", "example.test/m"],
+        &["token", "list"],
+        &["token", "revoke", "00000000"],
+        &["cache", "stats"],
+        &["cache", "list"],
+        &["cache", "verify"],
+        &["mirror", "status"],
+    ];
+    let places: [(&str, &[&str]); 2] = [("modvet-data", &[]), ("empty", &["--store", "empty"])];
+    for arguments in commands {
+        for (folder, flags) in places {
+            let output = home.run(&[arguments, flags].concat());
+            let message = message(&output);
+            let expected = format!(
+                "/{folder}: there is no store (expected the server's)\n\
+                 name it as modvet serve was told: by --store FOLDER, or by --config FILE\n"
+            );
+            assert!(message.contains(&expected), "{arguments:?}: {message} (expected {expected})");
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+            let files = std::fs::read_dir(home.path().join("empty")).expect("a folder").count();
+            assert_eq!((home.path().join("modvet-data").exists(), files), (false, 0), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn a_command_that_makes_a_store_says_so_once() {
+    let home = Home::new();
+    let create = || {
+        let output = home.run(&["token", "create", "--scope", "read"]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let made = "/modvet-data was made: none was there\n";
+    let (first, second) = (create(), create());
+    assert!(first.contains(made) && !second.contains(made), "{first}{second}");
+    assert_eq!(home.run(&["token", "list"]).status.code(), Some(0), "now it is there");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named_with_the_way_out() {
+    let home = Home::new();
+    home.write("file", "");
+    for folder in ["file", "file/below"] {
+        let output = home.run(&["serve", "--listen", "127.0.0.1:0", "--upstream", "direct", "--store", folder]);
+        let message = message(&output);
+        assert!(message.starts_with(&format!("{folder}: the store's folder cannot be made: ")), "{message}");
+        let way_out = "\nuse another folder, or let this user make this one and write to it\n";
+        assert!(message.ends_with(way_out), "{message}");
+        assert_eq!(output.status.code(), Some(2), "{folder}");
+    }
+}
+
+#[test]
 fn a_list_that_names_itself_is_refused_by_its_address() {
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");

@@ -219,6 +219,10 @@ fn without_a_server_the_states_of_the_store_are_told_with_their_age() {
     let mirrored = Mirrored::new();
     let home = home(&mirrored, "check_every = \"1h\"");
     let output = mirror(&home, &["status"]);
+    assert_eq!(output.status.code(), Some(2), "there is no store yet: {}", said(&output));
+    assert!(said(&output).contains("there is no store") && !home.store().exists(), "{}", said(&output));
+    home.credentials("makes the store");
+    let output = mirror(&home, &["status"]);
     assert_eq!(output.status.code(), Some(3), "nobody looked yet: {}", said(&output));
     assert!(said(&output).contains("unchecked") && said(&output).contains("never"), "{}", said(&output));
     ends(&home, &["check"], 0);

@@ -242,14 +242,39 @@ fn a_broken_pair_at_the_start_is_exit_code_2_with_key_and_file() {
         assert!(said.contains(expected), "{expected} in {said}");
         let checked = home.run(&["config", "check", "modvet.toml"]);
         let said = String::from_utf8_lossy(&checked.stdout).into_owned();
-        assert!(said.contains(&format!("warning: {expected}")), "{said}");
+        assert!(said.starts_with(&format!("modvet.toml: {expected}")) && !said.contains("well"), "{said}");
+        assert_eq!(checked.status.code(), Some(2), "{said}");
     }
     let home = Home::new();
     home.configure(&settings(&tree, ""));
     let output = home.run(&["serve", "--config", "modvet.toml"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("tls.certificate: server.pem: cannot be read: No such file or directory"), "{said}");
+    let expected = "tls.certificate: server.pem: cannot be read: No such file or directory";
+    assert!(said.contains(expected), "{said}");
+    let checked = home.run(&["config", "check", "modvet.toml"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(said.starts_with(&format!("modvet.toml: {expected}")), "{said}");
+    assert_eq!(checked.status.code(), Some(2), "serve does not start with it either: {said}");
+}
+
+#[test]
+fn a_key_that_only_the_servers_user_may_read_is_warned_of_by_a_check() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let tree = Tree::new();
+    let home = Home::new();
+    Authority::new().issue().write(home.path());
+    home.configure(&settings(&tree, ""));
+    let key = home.path().join("server.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o000)).expect("our own file");
+    if std::fs::read(&key).is_ok() {
+        // Root reads all files.
+        return;
+    }
+    let checked = home.run(&["config", "check", "modvet.toml"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(said.starts_with("modvet.toml: warning: tls.key: server.key: cannot be read: "), "{said}");
+    assert_eq!(checked.status.code(), Some(0), "{said}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::cache::print::{Cell, Output};
-use super::control::{Control, Place, until_interrupted};
+use super::control::{Control, Missing, Place, until_interrupted};
 use super::exit::{Exit, Failure};
 use super::{logging, wiring};
 use crate::access::audit::Line;
@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let settings = arguments.place.settings().map_err(Failure::usage)?;
     let mut output = Output::new();
     let done = wiring::runtime()?.block_on(until_interrupted(async {
-        let control = Control::open(settings).await?;
+        let control = Control::open(settings, Missing::Refuse).await?;
         if arguments.json {
             each(&control, arguments, |line| output.json(line)).await?;
         } else {

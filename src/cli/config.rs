@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure};
 use super::serve::exposure;
 use super::tls;
 use crate::config::Settings;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::net::Secret;
 use crate::registry::catalog::Seal;
 use crate::registry::definition::SecretRef;
@@ -31,7 +31,8 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     /// Say all that is wrong with a file, each with its line; exit code 2 if anything is
     ///
-    /// Secrets that cannot be read here are warnings: they may well be there where the server runs.
+    /// Secrets that cannot be read here are warnings: they may well be there where the server runs. So are files of
+    /// `[tls]` that this user may not read; what else is wrong with them is a fault, as for modvet serve.
     #[command(after_help = "Example:\n  modvet config check /etc/modvet.toml")]
     Check {
         /// The file [default: what counts without one]
@@ -93,7 +94,10 @@ fn check(file: Option<&Path>) -> Result<Exit, Failure> {
         }
     }
     if let Some(Err(error)) = settings.tls.files().map(|named| tls::files(named).check()) {
-        println!("{name}: warning: {error}");
+        // A key may be there for the server's user alone, who is another one than the one that checks.
+        let is_hidden = error.kind() == Kind::Forbidden;
+        println!("{name}: {}{error}", if is_hidden { "warning: " } else { "" });
+        is_well &= is_hidden;
     }
     if let Some(error) = tls::missing_proxies(&settings) {
         println!("{name}: warning: {error}");

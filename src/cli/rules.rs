@@ -4,7 +4,7 @@ use clap::Subcommand;
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::control::{Control, Place, until_interrupted};
+use super::control::{Control, Missing, Place, until_interrupted};
 use super::exit::{Exit, Failure};
 use super::{logging, wiring};
 use crate::error::{Error, Kind};
@@ -60,7 +60,8 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
 }
 
 async fn judge(test: &Test) -> Result<Exit, Failure> {
-    let control = Control::open(test.place.settings().map_err(Failure::usage)?).await?;
+    // What the rules of a file say can be asked before there is a server.
+    let control = Control::open(test.place.settings().map_err(Failure::usage)?, Missing::Make).await?;
     let answer = match control.ask(Method::GET, &address(test), None::<&()>).await {
         Ok(answer) => answer,
         Err(error) => return Err(refused(&control, test, error).await),

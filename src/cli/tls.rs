@@ -40,7 +40,10 @@ impl Entrance {
             certificates = Some(Certificates::open(files(named), Arc::new(SystemClock)).await?);
             if let Some(address) = named.redirect {
                 let listener = bind(address).await.map_err(|error| error.about("tls.redirect"))?;
-                tracing::info!(address = ?listener.local_addr().ok(), "plain http is led to https");
+                tracing::info!(
+                    address = listener.local_addr().ok().map(tracing::field::display),
+                    "plain http is led to https"
+                );
                 redirect = Some(listener);
             }
         }

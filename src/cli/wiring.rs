@@ -293,7 +293,9 @@ fn seal(settings: &Settings) -> Result<Option<Seal>> {
 async fn open_store(folder: PathBuf, spill: u64, lock: Lock) -> Result<Arc<SledStore>> {
     let opening = move || {
         std::fs::create_dir_all(&folder).map_err(|error| {
-            Error::gone(format!("{}: the store's folder cannot be made", folder.display())).because(error)
+            Error::gone(format!("{}: the store's folder cannot be made", folder.display()))
+                .because(error)
+                .remedy("use another folder, or let this user make this one and write to it")
         })?;
         let (wait, on_wait) = match lock {
             Lock::Refuse => (Duration::ZERO, None),

@@ -32,11 +32,14 @@ impl Doubts {
         fault.keys().any(|key| self.cover(&place(above, key)))
     }
 
-    /// The names of a list's tables; `None` if some may be missing among them.
+    /// The names of a list's tables, each once; `None` if some may be missing among them.
     pub fn names<'a>(&self, list: &str, names: impl Iterator<Item = &'a Option<String>>) -> Option<Vec<String>> {
         let names: Vec<&Option<String>> = names.collect();
         // Behind the last one stands what was written below a misspelled key.
         let in_doubt = self.cover(&format!("{list}.{}", names.len()));
-        names.into_iter().cloned().collect::<Option<Vec<String>>>().filter(|_| !in_doubt)
+        let names = names.into_iter().cloned().collect::<Option<Vec<String>>>().filter(|_| !in_doubt)?;
+        // That two share a name is a fault of its own; who reads what is expected wants to read it once.
+        let mut told = HashSet::new();
+        Some(names.into_iter().filter(|name| told.insert(name.clone())).collect())
     }
 }

@@ -68,6 +68,26 @@ const LISTS: &[Row] = &[
             "line 9: unknown key `descripton` in [registry]\ndid you mean `description`?",
         ],
     ),
+    (
+        "two that share a name",
+        "[[upstream]]\nname = 'a'\nkind = 'git'\n[[upstream]]\nname = 'a'\nkind = 'git'\n\
+             [[registry]]\nname = 'ci'\nupstreams = ['b']",
+        &[
+            "line 5: upstream.name: \"a\" (expected a name that no other upstream has)",
+            "line 9: registry.upstreams: registry ci names the unknown upstream \"b\" (expected one of: a)",
+        ],
+    ),
+    (
+        "a rule, where the file has the default registry",
+        "[[upstream]]\nname = 'a'\nkind = 'git'\n[[registry]]\nname = 'default'\nupstreams = ['a']\n\
+             [[rule]]\nname = 'r'\naction = 'deny'\nregistries = ['cii']",
+        &["line 10: rule.registries: \"cii\" (expected registries of this file: default)"],
+    ),
+    (
+        "a key that stands twice",
+        "[[upstream]]\nname = 'a'\nkind = 'git'\nname = 'b'",
+        &["line 4: duplicate key `name`"],
+    ),
 ];
 
 const TABLES: &[Row] = &[

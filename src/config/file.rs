@@ -143,8 +143,17 @@ impl File {
     /// named beside the rest.
     pub fn parse(text: &str) -> Result<(File, Lines, Vec<Misfit>), Vec<Error>> {
         let malformed = |error: toml::de::Error| {
-            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            vec![Error::gone(format!("line {line}: {}", error.message().replace('\n', " ")))]
+            let span = error.span();
+            let start = span.as_ref().map_or(0, |span| span.start.min(text.len()));
+            let line = text[..start].matches('\n').count() + 1;
+            let mut what = error.message().replace('\n', " ");
+            // The parser says where it stands, and not which one it is.
+            if what == "duplicate key"
+                && let Some(key) = span.and_then(|span| text.get(span))
+            {
+                what.push_str(&format!(" `{key}`"));
+            }
+            vec![Error::gone(format!("line {line}: {what}"))]
         };
         let mut table = DeTable::parse(text).map_err(malformed)?;
         let lines = Lines::of(text, table.get_ref());

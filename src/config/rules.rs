@@ -72,7 +72,11 @@ pub fn read(
     registries: Option<Vec<String>>,
     mut note: impl FnMut(&str, &[Fault]),
 ) -> Rules {
-    let known = registries.map(|names| names.into_iter().chain([DEFAULT.to_owned()]).collect::<Vec<String>>());
+    let known = registries.map(|names| {
+        // It is there whether the file has it or not.
+        let named = names.into_iter().filter(|name| name != DEFAULT);
+        named.chain([DEFAULT.to_owned()]).collect::<Vec<String>>()
+    });
     let known = known.as_deref();
     let mut faults = Vec::new();
     let default = action("default", rules.default.as_deref().unwrap_or("allow"), &mut faults);

@@ -124,7 +124,7 @@ mod tests {
                 "line 4: tls.redirect: \":80\" (expected an address and a port such as 127.0.0.1:3000)",
             ),
             ("[tls]\ncert = 'c'\nkey = 'k'", "line 2: unknown key `cert` in [tls]\ndid you mean `certificate`?"),
-            ("tls = 'terminated'\n[tls]\nkey = 'k'", "line 2: duplicate key"),
+            ("tls = 'terminated'\n[tls]\nkey = 'k'", "line 2: duplicate key `tls`"),
             (
                 "trusted_proxies = ['10.0.0.0/8',\n'proxy.example']",
                 "line 2: trusted_proxies: \"proxy.example\" (expected an address or a range such as 10.0.0.0/8)",

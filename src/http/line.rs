@@ -62,7 +62,7 @@ impl Line {
             freshness = self.freshness,
             upstream = self.upstream,
             status = response.status().as_u16(),
-            kind = ?self.error.as_ref().map(Error::kind),
+            kind = self.error.as_ref().map(|error| tracing::field::display(error.kind().as_str())),
             error,
             ms = time.as_micros() as f64 / 1000.0,
             "request"

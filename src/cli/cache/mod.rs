@@ -12,7 +12,7 @@ use clap::Subcommand;
 use hyper::Method;
 use serde::Serialize;
 
-use super::control::{Control, Place, until_interrupted};
+use super::control::{Control, Missing, Place, until_interrupted};
 use super::exit::{Exit, Failure};
 use super::{logging, wiring};
 use crate::error::{Error, Kind, Result};
@@ -66,7 +66,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
 }
 
 async fn open(place: &Place) -> Result<Control, Failure> {
-    Control::open(place.settings().map_err(Failure::usage)?).await
+    Control::open(place.settings().map_err(Failure::usage)?, Missing::Refuse).await
 }
 
 /// Asks for work that tells how it goes.

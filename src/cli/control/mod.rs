@@ -42,7 +42,16 @@ enum Way {
     /// A server owns the store in this folder.
     Server(PathBuf),
     /// The store is open here.
-    Here { desk: Arc<Desk>, turns: Arc<Semaphore> },
+    Here { desk: Arc<Desk>, turns: Arc<Semaphore>, made: Option<PathBuf> },
+}
+
+/// What a command does about a store that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// It makes one: there is something to keep.
+    Make,
+    /// An empty one would answer what nobody asked: another store is meant.
+    Refuse,
 }
 
 /// Questions at a time where the store is open here.
@@ -54,16 +63,16 @@ const BETWEEN: Duration = Duration::from_millis(50);
 
 impl Control {
     /// Exit code 2 where another process holds the store and cannot be asked; who, is said.
-    pub async fn open(settings: Settings) -> Result<Control, Failure> {
-        Control::open_for(settings, || Purpose::Store).await
+    pub async fn open(settings: Settings, missing: Missing) -> Result<Control, Failure> {
+        Control::open_for(settings, missing, || Purpose::Store).await
     }
 
     /// The same for a command that is about mirrors.
-    pub async fn open_watch(settings: Settings) -> Result<Control, Failure> {
-        Control::open_for(settings, || Purpose::Mirrors).await
+    pub async fn open_watch(settings: Settings, missing: Missing) -> Result<Control, Failure> {
+        Control::open_for(settings, missing, || Purpose::Mirrors).await
     }
 
-    async fn open_for(settings: Settings, purpose: fn() -> Purpose) -> Result<Control, Failure> {
+    async fn open_for(settings: Settings, missing: Missing, purpose: fn() -> Purpose) -> Result<Control, Failure> {
         let folder = settings.store.path.clone();
         let identity = Identity::new(None);
         let started = Instant::now();
@@ -71,11 +80,16 @@ impl Control {
             if reaches(&folder).await.map_err(Failure::usage)? {
                 return Ok(Control { way: Way::Server(folder) });
             }
+            let is_missing = place::is_missing(&folder);
+            if is_missing && missing == Missing::Refuse {
+                return Err(Failure::usage(place::no_store(&folder)));
+            }
             match server::site(&identity, settings.clone(), purpose()).await {
                 Ok(site) => {
+                    let made = is_missing.then(|| folder.clone());
                     let (_, door) = watch::channel(Some(site));
                     let desk = Arc::new(Desk::new(door, Duration::ZERO, identity.pseudonym()));
-                    return Ok(Control { way: Way::Here { desk, turns: Arc::new(Semaphore::new(TURNS)) } });
+                    return Ok(Control { way: Way::Here { desk, turns: Arc::new(Semaphore::new(TURNS)), made } });
                 }
                 // A server that has just started opens its socket after it took the store; a command may soon be done.
                 Err(error) if error.kind() == Kind::Unavailable && started.elapsed() < STARTING => {
@@ -93,6 +107,13 @@ impl Control {
     /// Whether a server answers.
     pub fn is_server(&self) -> bool {
         matches!(self.way, Way::Server(_))
+    }
+
+    /// Says on standard error which store was made for what the command keeps, if one was.
+    pub fn tell_made(&self) {
+        if let Way::Here { made: Some(folder), .. } = &self.way {
+            eprintln!("{}", place::made(folder));
+        }
     }
 
     /// Asks and waits for the whole answer; `Value::Null` where there is nothing to say.
@@ -122,7 +143,7 @@ impl Control {
         let request = client::request(method, target, body);
         let answer = match &self.way {
             Way::Server(folder) => client::over_socket(folder, request).await?,
-            Way::Here { desk, turns } => client::here(desk, turns, request).await,
+            Way::Here { desk, turns, .. } => client::here(desk, turns, request).await,
         };
         answer.checked().await
     }

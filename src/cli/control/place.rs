@@ -1,10 +1,11 @@
 //! The flags that say which store a command is about.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::cli::environment::{self, Sources};
 use crate::config::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Which store, and what is configured around it: as for `modvet serve`.
 #[derive(clap::Args)]
@@ -27,4 +28,31 @@ impl Place {
         }
         Ok(settings)
     }
+}
+
+/// Whether there is no store in a folder: it is not there, or nothing is in it.
+pub(super) fn is_missing(folder: &Path) -> bool {
+    match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// What is said where a command would look into a store that is not there.
+pub(super) fn no_store(folder: &Path) -> Error {
+    Error::not_found(format!("{}: there is no store (expected the server's)", whole(folder).display()))
+        .remedy("name it as modvet serve was told: by --store FOLDER, or by --config FILE")
+        .remedy("modvet serve makes it when it starts for the first time")
+}
+
+/// What is said where a command made a store.
+pub(super) fn made(folder: &Path) -> String {
+    let folder = whole(folder);
+    let folder = folder.display();
+    format!("the store {folder} was made: none was there\na server of another store knows nothing of what is in it")
+}
+
+/// Who stands in another folder than was thought sees it in the whole path only.
+fn whole(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }

@@ -32,7 +32,7 @@ fn ways() -> Vec<Reached> {
     };
     let serving = serve_socket(served.path(), desk(), end).expect("a socket");
     let over = Control { way: Way::Server(served.path().to_owned()) };
-    let inside = Control { way: Way::Here { desk: desk(), turns: Arc::new(Semaphore::new(TURNS)) } };
+    let inside = Control { way: Way::Here { desk: desk(), turns: Arc::new(Semaphore::new(TURNS)), made: None } };
     vec![
         Reached { row: "server", control: over, _folder: served, end: Some((stop, serving)) },
         Reached { row: "here", control: inside, _folder: here, end: None },
@@ -99,12 +99,12 @@ async fn without_a_server_the_store_is_opened_here_and_the_next_one_is_told_who_
     // The client of the wiring insists on a TLS provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().expect("a folder");
-    let first = Control::open(settings(&folder)).await.expect("opened");
+    let first = Control::open(settings(&folder), Missing::Make).await.expect("opened");
     assert!(!first.is_server());
     let absent = first.send(Method::GET, ZIP, NONE).await.err().expect("nothing there");
     assert_eq!(absent.kind(), Kind::NotFound, "{absent}");
 
-    let failure = Control::open(settings(&folder)).await.err().expect("held");
+    let failure = Control::open(settings(&folder), Missing::Make).await.err().expect("held");
     let held = format!("store is held by process {} since", std::process::id());
     assert_eq!(failure.exit, Exit::Usage);
     assert!(failure.error.to_string().contains(&held), "{}", failure.error);
@@ -119,7 +119,7 @@ async fn a_server_is_asked_before_its_store_is_touched() {
     let (_, door) = watch::channel(Some(World::new().site()));
     let desk = Arc::new(Desk::new(door, Duration::ZERO, PSEUDONYM));
     let serving = serve_socket(&store, desk, std::future::pending()).expect("a socket");
-    let control = Control::open(settings(&folder)).await.expect("reached");
+    let control = Control::open(settings(&folder), Missing::Make).await.expect("reached");
     assert!(control.is_server());
     let names: Vec<_> = std::fs::read_dir(&store).expect("a folder").map(|e| e.expect("entry").file_name()).collect();
     assert_eq!(names, ["control.sock"]);

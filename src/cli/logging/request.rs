@@ -199,7 +199,8 @@ mod tests {
         let _another = tracing::Dispatch::new(tracing_subscriber::registry());
         tracing::dispatcher::with_default(&dispatch, || {
             let (nobody, word) = (None::<u8>, Some("x"));
-            tracing::info!(name: REQUEST, method = %"GET", nobody, subject = "a\"b", status = 200_u16, ms = 0.25, kind = ?word, "request");
+            let kind = Some("not_found").map(tracing::field::display);
+            tracing::info!(name: REQUEST, method = %"GET", nobody, subject = "a\"b", status = 404_u16, kind, ms = 0.25, word = ?word, "request");
             tracing::warn!(subject = "a", "something else");
         });
         let bytes = log.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -216,7 +217,7 @@ mod tests {
     fn a_request_looks_as_all_else() {
         let found = shown(true);
         assert_eq!(found, shown(false));
-        let line = "  INFO request method=GET subject=\"a\\\"b\" status=200 ms=0.25 kind=Some(\"x\")\n";
+        let line = "  INFO request method=GET subject=\"a\\\"b\" status=404 kind=not_found ms=0.25 word=Some(\"x\")\n";
         assert!(found.starts_with(line), "{found:?}");
     }
 }

@@ -10,7 +10,7 @@ use super::status::{self, Listed};
 use super::{exit, open, print, read, refused};
 use crate::cli::cache::print::{Bar, Cell, Output};
 use crate::cli::clock::SystemClock;
-use crate::cli::control::{Control, Place};
+use crate::cli::control::{Control, Missing, Place};
 use crate::cli::exit::{Exit, Failure};
 use crate::error::{Error, Result};
 use crate::monitor::{MirrorStatus, Said, Tested};
@@ -41,7 +41,7 @@ const EXAMPLES: &str = "Examples:
   modvet mirror check --notify-test";
 
 pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let control = open(&arguments.place).await?;
+    let control = open(&arguments.place, Missing::Make).await?;
     if arguments.notify_test {
         return test(&control, arguments.json, output).await;
     }

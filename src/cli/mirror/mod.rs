@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::cache::print::Output;
-use super::control::{Control, Place, until_interrupted};
+use super::control::{Control, Missing, Place, until_interrupted};
 use super::exit::{Exit, Failure};
 use super::{logging, wiring};
 use crate::error::{Error, Kind, Result};
@@ -64,8 +64,10 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     if output.is_closed() { Ok(Exit::Well) } else { done }
 }
 
-async fn open(place: &Place) -> Result<Control, Failure> {
-    Control::open_watch(place.settings().map_err(Failure::usage)?).await
+async fn open(place: &Place, missing: Missing) -> Result<Control, Failure> {
+    let control = Control::open_watch(place.settings().map_err(Failure::usage)?, missing).await?;
+    control.tell_made();
+    Ok(control)
 }
 
 /// What is named and not there was named wrongly; what stands against it is what is wrong.

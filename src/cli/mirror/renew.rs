@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{open, read, refused, segment};
 use crate::cli::cache::print::Output;
-use crate::cli::control::Place;
+use crate::cli::control::{Missing, Place};
 use crate::cli::environment::variable;
 use crate::cli::exit::{Exit, Failure};
 use crate::error::Error;
@@ -42,7 +42,7 @@ const EXAMPLES: &str = "Examples:
   modvet mirror renew python-gitlab --until 2028-02-01 --by ann@example.com";
 
 pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let control = open(&arguments.place).await?;
+    let control = open(&arguments.place, Missing::Make).await?;
     let by = arguments.by.clone().or_else(|| variable("USER"));
     let body = json!({ "until": arguments.until, "by": by, "force": arguments.force });
     let target = format!("/api/v1/mirrors/{}/renew", segment(&arguments.name));

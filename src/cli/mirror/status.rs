@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{exit, open, print, read, refused, upstreams};
 use crate::cli::cache::print::Output;
 use crate::cli::clock::SystemClock;
-use crate::cli::control::{Control, Place};
+use crate::cli::control::{Control, Missing, Place};
 use crate::cli::exit::{Exit, Failure};
 use crate::monitor::upstreams::UpstreamStatus;
 use crate::monitor::{HistoryRow, MirrorStatus};
@@ -52,7 +52,7 @@ struct Became {
 }
 
 pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let control = open(&arguments.place).await?;
+    let control = open(&arguments.place, Missing::Refuse).await?;
     if arguments.upstreams {
         let statuses = upstreams::statuses(&control).await?;
         match arguments.json {

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::print::short;
 use super::{open, read, refused, segment};
 use crate::cli::cache::print::{Bar, Cell, Output, count, plain, size};
-use crate::cli::control::{Control, Place};
+use crate::cli::control::{Control, Missing, Place};
 use crate::cli::exit::{Exit, Failure};
 use crate::error::{Error, Result};
 use crate::monitor::{Plan, Planned, Said, Sync, Synced, UpdateKind};
@@ -55,7 +55,7 @@ usage; 3 a side could not be reached, or Ctrl-C.";
 const SHOWN: usize = 50;
 
 pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let control = open(&arguments.place).await?;
+    let control = open(&arguments.place, Missing::Make).await?;
     let target = format!("/api/v1/mirrors/{}/plan", segment(&arguments.name));
     let plan: Plan = read(control.ask(Method::POST, &target, None::<&()>).await.map_err(refused)?)?;
     match arguments.json {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::control::{Control, Place, until_interrupted};
+use super::control::{Control, Missing, Place, until_interrupted};
 use super::exit::{Exit, Failure};
 use super::{logging, wiring};
 use crate::error::{Error, Kind, Result};
@@ -74,7 +74,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let wanted = Wanted::read(&arguments.what).map_err(Failure::usage)?;
     let settings = arguments.place.settings().map_err(Failure::usage)?;
     let summary = wiring::runtime()?.block_on(until_interrupted(async {
-        let control = Control::open(settings).await?;
+        let control = Control::open(settings, Missing::Make).await?;
+        control.tell_made();
         let fetcher = Fetcher::new(&control, arguments.registry.as_deref());
         Ok(prefetch(&fetcher, wanted, arguments.zips).await)
     }))?;

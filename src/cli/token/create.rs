@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{open, refused, strange};
 use crate::access::{Lifetime, Right, TokenView};
 use crate::cli::cache::print::Output;
-use crate::cli::control::Place;
+use crate::cli::control::{Missing, Place};
 use crate::cli::exit::{Exit, Failure};
 use crate::error::Result;
 
@@ -61,7 +61,7 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
     };
     let life: Result<Lifetime> = arguments.expires.parse();
     life.map_err(|error| Failure::usage(error.about("--expires")))?;
-    let control = open(&arguments.place).await?;
+    let control = open(&arguments.place, Missing::Make).await?;
     let body = json!({
         "scope": scope,
         "registry": arguments.registry,
@@ -69,6 +69,7 @@ pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Fai
         "label": arguments.label,
     });
     let answer = control.ask(Method::POST, "/api/v1/tokens", Some(&body)).await.map_err(refused)?;
+    control.tell_made();
     if arguments.json {
         output.json(&answer)?;
         return Ok(Exit::Well);

@@ -7,7 +7,7 @@ use super::{open, refused, strange};
 use crate::access::TokenView;
 use crate::cli::cache::print::{Cell, Output, age};
 use crate::cli::clock::SystemClock;
-use crate::cli::control::Place;
+use crate::cli::control::{Missing, Place};
 use crate::cli::exit::{Exit, Failure};
 use crate::error::Result;
 use crate::ports::Clock as _;
@@ -31,7 +31,7 @@ struct Listed {
 }
 
 pub async fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let control = open(&arguments.place).await?;
+    let control = open(&arguments.place, Missing::Refuse).await?;
     let answer = control.ask(Method::GET, "/api/v1/tokens", None::<&()>).await.map_err(refused)?;
     let Listed { tokens } = serde_json::from_value(answer).map_err(strange)?;
     if arguments.json {

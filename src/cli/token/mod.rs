@@ -7,7 +7,7 @@ use clap::Subcommand;
 use hyper::Method;
 
 use super::cache::print::Output;
-use super::control::{Control, Place, until_interrupted};
+use super::control::{Control, Missing, Place, until_interrupted};
 use super::exit::{Exit, Failure};
 use super::{logging, wiring};
 use crate::error::{Error, Kind};
@@ -69,15 +69,15 @@ async fn revoke(arguments: &Revoke, output: &mut Output) -> Result<Exit, Failure
         let error = Error::gone("this is no id (expected 8 digits)").remedy("modvet token list shows all of them");
         return Err(Failure::usage(error));
     }
-    let control = open(&arguments.place).await?;
+    let control = open(&arguments.place, Missing::Refuse).await?;
     let done = control.ask(Method::DELETE, &format!("/api/v1/tokens/{id}"), None::<&()>).await;
     done.map_err(|error| refused(error.remedy("modvet token list shows all of them")))?;
     output.line(&format!("revoked: {id}"))?;
     Ok(Exit::Well)
 }
 
-async fn open(place: &Place) -> Result<Control, Failure> {
-    Control::open(place.settings().map_err(Failure::usage)?).await
+async fn open(place: &Place, missing: Missing) -> Result<Control, Failure> {
+    Control::open(place.settings().map_err(Failure::usage)?, missing).await
 }
 
 /// What is named and not there was named wrongly.

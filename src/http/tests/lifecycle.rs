@@ -163,7 +163,7 @@ async fn a_request_leaves_one_line_in_the_log() {
         })
         .collect();
     let expected =
-        ["zip example.com/m@v1.0.0 miss corp None 200", "list example.com/none miss corp, public Some(NotFound) 404"];
+        ["zip example.com/m@v1.0.0 miss corp - 200", "list example.com/none miss corp, public not_found 404"];
     assert_eq!(shown, expected, "{text}");
     assert!(lines.iter().all(|line| line["ms"].as_f64().is_some_and(|ms| ms > 0.0)), "{text}");
 }

@@ -1,7 +1,7 @@
 //! A certificate and its key, read from their files and found to belong together.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 const CERTIFICATE: &str = "tls.certificate";
 const KEY: &str = "tls.key";
@@ -58,7 +58,7 @@ impl Files {
         Ok(Contents { certificate, key, sum })
     }
 
-    /// Says what is wrong with the files, if anything.
+    /// Says what is wrong with the files, if anything; `Kind::Forbidden` where this user may not read them.
     pub fn check(&self) -> Result<()> {
         self.read().and_then(|contents| self.pair(&contents)).map(|_| ())
     }
@@ -127,7 +127,11 @@ impl Contents {
 }
 
 fn read(path: &Path, key: &str) -> Result<Vec<u8>> {
-    let unreadable = |error| Error::gone(format!("{}: cannot be read", shown(path))).because(error).about(key);
+    let unreadable = |error: io::Error| {
+        let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+        let kind = if is_denied { Kind::Forbidden } else { Kind::Gone };
+        Error::new(kind, format!("{}: cannot be read", shown(path))).because(error).about(key)
+    };
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
