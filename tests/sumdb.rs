@@ -238,7 +238,9 @@ fn private_names_are_refused_with_the_variable_that_helps_and_never_leave() {
         assert_eq!(
             refused.text(),
             format!(
-                "{module}: private module: no checksum database is asked for it\nname it in GONOSUMDB or GOPRIVATE\n"
+                "{module}: private module: no checksum database is asked for it\n\
+                 go env -w GONOSUMDB={module}\n\
+                 it takes the place of what go env GONOSUMDB shows: keep that, with a comma between\n"
             )
         );
     }

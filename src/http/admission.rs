@@ -159,6 +159,9 @@ impl Admission {
                 .remedy("send Authorization: Bearer TOKEN, or ask on the control socket")
                 .remedy("who runs modvet makes one: modvet token create --scope admin");
         }
+        if self.encryption == Encryption::Nobody {
+            return over_plain_http(error);
+        }
         let host = host(headers);
         let error = error.remedy(format!("in ~/.netrc: machine {host} login go password TOKEN"));
         let error = match host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -168,10 +171,6 @@ impl Admission {
             None => error,
         };
         let error = error.remedy("or, from Go 1.24 on: GOAUTH=\"modvet auth\" and MODVET_TOKEN=TOKEN");
-        let error = match self.encryption {
-            Encryption::Nobody => error.remedy("the go command sends either over https only"),
-            Encryption::Own | Encryption::InFront => error,
-        };
         error.remedy("who runs modvet makes one: modvet token create --scope read")
     }
 
@@ -199,6 +198,14 @@ impl Admission {
     fn exposure(&self) -> Exposure {
         *self.exposure.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What helps where nobody speaks TLS. Ways for the go command to send a token are not told: it would send none.
+fn over_plain_http(error: Error) -> Error {
+    error
+        .remedy("over plain http the go command sends no token, so neither netrc nor GOAUTH helps")
+        .remedy("who runs modvet sets up [tls], or a proxy with TLS (tls = \"terminated\"), or says open = true")
+        .remedy("others than the go command send Authorization: Bearer TOKEN, made by modvet token create --scope read")
 }
 
 /// Who bears the token that the configuration names.

@@ -50,15 +50,25 @@ impl Scope {
 }
 
 /// No proxy may be asked for the path, so none hands a checksum database through for it: the database's server
-/// would learn the name.
+/// would learn the name. GOPRIVATE is not named: the go command would go around modvet for the module.
 pub fn private(module: &ModulePath) -> Error {
     let error = Error::forbidden("private module: no checksum database is asked for it").about(module);
-    error.remedy("name it in GONOSUMDB or GOPRIVATE")
+    error
+        .remedy(format!("go env -w GONOSUMDB={module}"))
+        .remedy("it takes the place of what go env GONOSUMDB shows: keep that, with a comma between")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Both lines are for people whose module is private: GOPRIVATE would lead them around modvet.
+    #[test]
+    fn a_private_module_gets_a_command_that_keeps_it_with_modvet() {
+        let error = private(&ModulePath::parse("corp.example/m").expect("a path"));
+        assert_eq!(error.remedies()[0], "go env -w GONOSUMDB=corp.example/m");
+        assert!(!error.to_string().contains("GOPRIVATE"), "{error}");
+    }
 
     #[test]
     fn what_is_barred_names_the_pattern() {

@@ -302,7 +302,11 @@ fn a_full_disk_refuses_puts_and_still_gives() {
         store.put("large", b"new", bytes(&noise(1, LARGE))).map(drop).expect_err("large put"),
         store.put_meta("key", b"new").map(drop).expect_err("put_meta"),
     ] {
-        assert_eq!((error.kind(), error.what()), (Kind::Unavailable, "store: no storage space"));
+        assert_eq!(error.kind(), Kind::Unavailable);
+        let said = error.what();
+        assert!(said.starts_with("store: no storage space: ") && said.contains(" MiB stay free)"), "{error}");
+        let path = folder.path().to_string_lossy();
+        assert!(error.remedies().len() == 1 && !error.to_string().contains(&*path), "{error}");
     }
     let stored = store.get("key").expect("readable").expect("there");
     assert_eq!((&stored.meta[..], read(&stored.blob)), (&b"meta"[..], b"body".to_vec()));

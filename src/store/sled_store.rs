@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 
 use super::blobs::Blobs;
 use super::database::{Database, unopened};
-use super::failure::{self, During};
+use super::failure::{During, Room, Warned};
 use super::files::Files;
 use super::intake::Intake;
 use super::lock::{Lock, check_format};
@@ -85,6 +85,7 @@ pub struct SledStore {
     pub(super) compacting: Mutex<()>,
     pub(super) folder: PathBuf,
     pub(super) keep_free: u64,
+    warned: Warned,
 }
 
 /// What a look at an entry found.
@@ -121,6 +122,7 @@ impl SledStore {
             compacting: Mutex::default(),
             folder: folder.to_path_buf(),
             keep_free: options.keep_free,
+            warned: Warned::default(),
         };
         store.migrate(folder, format)?;
         store.compact_if_it_pays(options.compact_above);
@@ -271,10 +273,14 @@ impl SledStore {
 
     /// Refuses what would fill the disk.
     fn check_room(&self, size: u64) -> Result<()> {
-        match self.missing(size)? {
-            0 => Ok(()),
-            _ => Err(failure::full()),
+        let missing = self.missing(size)?;
+        if missing == 0 {
+            return Ok(());
         }
+        let free = self.free()?;
+        let full = Room { free, wanted: free.saturating_add(missing), keep_free: self.keep_free }.full();
+        self.warned.warn(&self.folder, &full);
+        Err(full)
     }
 }
 

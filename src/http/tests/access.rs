@@ -109,7 +109,9 @@ async fn who_is_not_let_in_is_told_why_and_the_way_in() {
     let admin = token(&site, Right::Admin, Some("ci"), "1h");
     compare("access admin of one registry", &shown(&bearing(&running, "/api/v1/upstreams", &admin).await));
     let plain = exposed(&site, None, Encryption::Nobody).await;
-    compare("access without token over plain http", &shown(&plain.get(INFO).await));
+    let refused = plain.get(INFO).await;
+    compare("access without token over plain http", &shown(&refused));
+    assert!(!refused.text().contains("~/.netrc"), "the go command reads it, and sends nothing of it over plain http");
 }
 
 #[tokio::test]

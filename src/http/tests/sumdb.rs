@@ -147,7 +147,8 @@ async fn a_private_name_is_refused_with_the_variable_that_helps() {
     assert_eq!(
         refused.text(),
         "private.example/m: private module: no checksum database is asked for it\n\
-         name it in GONOSUMDB or GOPRIVATE\n"
+         go env -w GONOSUMDB=private.example/m\n\
+         it takes the place of what go env GONOSUMDB shows: keep that, with a comma between\n"
     );
     assert_eq!(world.log.asked(), [""; 0]);
 }

@@ -74,7 +74,9 @@ async fn a_private_name_reaches_nobody() {
         let error = error.expect_err("private");
         assert_eq!(
             error.to_string(),
-            "corp.example/m: private module: no checksum database is asked for it\nname it in GONOSUMDB or GOPRIVATE"
+            "corp.example/m: private module: no checksum database is asked for it\n\
+             go env -w GONOSUMDB=corp.example/m\n\
+             it takes the place of what go env GONOSUMDB shows: keep that, with a comma between"
         );
         assert_eq!(error.kind(), Kind::Forbidden);
     }
