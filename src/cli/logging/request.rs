@@ -199,7 +199,7 @@ mod tests {
         let _another = tracing::Dispatch::new(tracing_subscriber::registry());
         tracing::dispatcher::with_default(&dispatch, || {
             let (nobody, word) = (None::<u8>, Some("x"));
-            let kind = Some("not_found").map(tracing::field::display);
+            let kind = Some(tracing::field::display("not_found"));
             tracing::info!(name: REQUEST, method = %"GET", nobody, subject = "a\"b", status = 404_u16, kind, ms = 0.25, word = ?word, "request");
             tracing::warn!(subject = "a", "something else");
         });
