@@ -70,8 +70,8 @@ impl Database {
     }
 
     /// To be called for each piece, so that pages of them leave memory.
-    pub(super) fn after_piece(&self, passed: Passed) -> Result<()> {
-        self.current.read().after_piece(passed)
+    pub(super) fn after_piece(&self, passed: Passed) {
+        self.current.read().after_piece(passed);
     }
 
     /// Real bytes that the tables take on disk.

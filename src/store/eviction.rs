@@ -21,7 +21,7 @@ const PAGES: usize = SHARDS + 32;
 
 /// Pieces that are written between two turns: 8 MB of them.
 const PIECES: usize = 256;
-/// A piece that is read counts less: what is read anew may well be read again, and a turn costs as much as reading 10 MB.
+/// A piece that is read counts less: what is read may well be read again, and a turn is 20,000 looks at pages.
 const WRITTEN: usize = 4;
 const READ: usize = 1;
 
@@ -59,7 +59,7 @@ impl SmallPages {
         };
         let before = self.passed.fetch_add(weight, Ordering::Relaxed);
         let turn = PIECES * WRITTEN;
-        before / turn != (before.wrapping_add(weight)) / turn
+        before / turn != (before + weight) / turn
     }
 
     /// Shows each shard a small page, often enough for it to look at what it may evict.

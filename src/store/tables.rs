@@ -79,7 +79,8 @@ pub(super) struct Tables {
     trees: [sled::Tree; 4],
     log: File,
     rounds: Rounds,
-    small_pages: SmallPages,
+    /// `None` where theirs is what is damaged: memory is worth no answer.
+    small_pages: Option<SmallPages>,
     sled: sled::Db,
     folder: PathBuf,
 }
@@ -104,7 +105,7 @@ impl Tables {
                 trees: [entries?, references?, manifests?, pieces?],
                 log: File::open(folder.join("db"))?,
                 rounds: Rounds::default(),
-                small_pages: SmallPages::open(sled::Tree::clone(&sled))?,
+                small_pages: attempt(|| SmallPages::open(sled::Tree::clone(&sled))).ok(),
                 sled,
                 folder: folder.to_path_buf(),
             })
@@ -183,9 +184,13 @@ impl Tables {
         guarded(what.reading(), || (0..ACCESSES).try_for_each(|_| self.tree(what).contains_key(key).map(drop)))
     }
 
-    /// To be called for each piece, so that pages of them leave memory.
-    pub(super) fn after_piece(&self, passed: Passed) -> Result<()> {
-        guarded(What::Piece.reading(), || self.small_pages.after_piece(passed))
+    /// To be called for each piece, so that pages of them leave memory. Where that fails nothing but memory is lost.
+    pub(super) fn after_piece(&self, passed: Passed) {
+        if let Some(small_pages) = &self.small_pages
+            && attempt(|| small_pages.after_piece(passed)).is_err()
+        {
+            tracing::debug!("pages of sled stay in memory");
+        }
     }
 
     /// Makes sled move pages out of segments that are half empty, about so many, so that these are used again. By itself it
